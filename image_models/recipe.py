@@ -1,0 +1,151 @@
+"""The image models' part of a recipe: what to build, how to augment, how to train.
+
+Plain frozen dataclasses, so that a machine without pydantic can train; `pipeline.recipe` validates
+them strictly (unknown key, wrong type) and `__post_init__` refuses values that make no sense.
+The defaults are Table 1 of the FusionNetX paper.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+STRICT = {"extra": "forbid", "strict": True}
+
+
+def require(condition: bool, key: str, value: object, rule: str) -> None:
+    """Refuse a value, naming the key."""
+    if not condition:
+        raise ValueError(f"{key} = {value!r}: {rule}")
+
+
+@dataclass(frozen=True)
+class AugmentRecipe:
+    """Random changes to training images, applied to whole batches on the device."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    crop_scale: tuple[float, float] = (0.7, 1.0)
+    """Share of the image's area that the random crop keeps."""
+    crop_ratio: tuple[float, float] = (0.85, 1.18)
+    """Aspect ratio of the crop."""
+    rotation_degrees: float = 180.0
+    """Rotation drawn from [-x, x]."""
+    flip: bool = True
+    """Mirror left-right and top-bottom, each with probability one half."""
+    brightness: float = 0.15
+    contrast: float = 0.15
+    saturation: float = 0.15
+    hue: float = 0.03
+    """Hue rotation as a share of the colour circle."""
+    blur: float = 0.0
+    """Probability of a slight Gaussian blur."""
+    cutout: float = 0.0
+    """Probability of one square hole."""
+    mixup: float = 0.0
+    """Alpha of the beta distribution; 0 turns it off."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values."""
+        low, high = self.crop_scale
+        require(0 < low <= high <= 1, "crop_scale", self.crop_scale, "two shares of the area, 0 < low <= high <= 1")
+        low, high = self.crop_ratio
+        require(0 < low <= high, "crop_ratio", self.crop_ratio, "two aspect ratios, 0 < low <= high")
+        require(0 <= self.rotation_degrees <= 180, "rotation_degrees", self.rotation_degrees, "between 0 and 180")
+        for key in ("brightness", "contrast", "saturation"):
+            require(0 <= getattr(self, key) < 1, key, getattr(self, key), "at least 0 and less than 1")
+        require(0 <= self.hue <= 0.5, "hue", self.hue, "between 0 and 0.5")
+        for key in ("blur", "cutout"):
+            require(0 <= getattr(self, key) <= 1, key, getattr(self, key), "a probability between 0 and 1")
+        require(self.mixup >= 0, "mixup", self.mixup, "at least 0")
+
+
+@dataclass(frozen=True)
+class ImageModelRecipe:
+    """One image model: its network, its training set, its schedule."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    name: str
+    """Name of the model's out-of-fold column and folder."""
+    backbone: str
+    """Any timm model, or a network of `image_models.networks`."""
+    head: Literal["auto", "multi_scale_gem", "average", "token_average", "timm"] = "auto"
+    """`auto`: multi-scale GeM for ConvNeXt, token average for transformers, average pooling otherwise."""
+    hidden: int = 64
+    """Width of the fully connected layer before the output; 0 leaves it out."""
+    dropout: float = 0.3
+    drop_path: float = 0.0
+    pretrained: str = "timm"
+    """`timm` (ImageNet weights, downloaded or from the weights folder), `none`, or a path to a safetensors file."""
+    image_size: int = 224
+    """Side in pixels that the network sees; the pack may hold another size."""
+
+    labels: Literal["target", "relabelled", "relabelled_then_target"] = "target"
+    second_fit_epochs: int = 5
+    """Epochs of the second fit of `relabelled_then_target`."""
+
+    epochs: int = 30
+    batch_size: int = 32
+    accumulate: int = 1
+    """Batches per optimiser step."""
+    learning_rate: float = 1e-4
+    minimum_learning_rate: float = 1e-6
+    warmup_ratio: float = 0.05
+    """Share of all optimiser steps spent on linear warm-up."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    cosine_steps: int = 500
+    """T_max of the cosine in optimiser steps; 0 stretches it over the whole fit."""
+    after_cosine: Literal["hold", "cycle"] = "hold"
+    """After T_max: stay at the minimum, or go up again as PyTorch's closed form does."""
+    weight_decay: float = 1e-3
+    layer_decay: float = 1.0
+    """Learning-rate factor per layer from the head down; 1 treats all layers alike."""
+    clip_norm: float = 1.0
+    """Largest gradient norm; 0 turns clipping off."""
+    ema_decay: float = 0.0
+    """Decay of the averaged weights that predict; 0 turns averaging off."""
+    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
+    focal_gamma: float = 2.0
+    class_weights: Literal["none", "balanced"] | tuple[float, ...] = "none"
+    negatives_per_positive: float = 1.0
+    """Negatives drawn anew each epoch per positive; 0 takes every training row once (also used for many classes)."""
+    positive_repeats: int = 1
+    """How often each positive is shown per epoch."""
+
+    select: Literal["last", "best"] = "last"
+    """`best` keeps the epoch that scores best on an inner split of the training patients, never on the held-out fold."""
+    inner_share: float = 0.15
+    """Share of the training patients in the inner split of `select = "best"`."""
+    test_time: Literal["none", "flips", "dihedral"] = "none"
+    """Average predictions over 1, 4 or 8 symmetries of the image."""
+
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    compile: bool = False
+    channels_last: bool = True
+    resident: Literal["auto", "device", "host"] = "auto"
+    """Where the image pack lives while training; `auto` puts it on a GPU when it takes less than half of the free memory."""
+    checkpoint_seconds: float = 60.0
+    """Longest time between two saved states."""
+    predict_batch_size: int = 256
+    augment: AugmentRecipe = field(default_factory=AugmentRecipe)
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values and combinations."""
+        require(self.name.replace("_", "").replace("-", "").isalnum(), "name", self.name, "letters, digits, _ and -")
+        for key in ("image_size", "epochs", "batch_size", "accumulate", "positive_repeats", "predict_batch_size"):
+            require(getattr(self, key) >= 1, key, getattr(self, key), "at least 1")
+        for key in ("hidden", "cosine_steps", "second_fit_epochs"):
+            require(getattr(self, key) >= 0, key, getattr(self, key), "at least 0")
+        for key in ("dropout", "drop_path", "warmup_ratio", "ema_decay"):
+            require(0 <= getattr(self, key) < 1, key, getattr(self, key), "at least 0 and less than 1")
+        for key in ("minimum_learning_rate", "weight_decay", "clip_norm", "negatives_per_positive", "focal_gamma"):
+            require(getattr(self, key) >= 0, key, getattr(self, key), "at least 0")
+        require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        require(
+            self.minimum_learning_rate <= self.learning_rate,
+            "minimum_learning_rate",
+            self.minimum_learning_rate,
+            f"at most learning_rate ({self.learning_rate})",
+        )
+        require(0 < self.layer_decay <= 1, "layer_decay", self.layer_decay, "above 0 and at most 1")
+        require(0 < self.inner_share < 1, "inner_share", self.inner_share, "between 0 and 1")
+        require(self.checkpoint_seconds > 0, "checkpoint_seconds", self.checkpoint_seconds, "above 0")

@@ -1,0 +1,1 @@
+"""Numbers to probabilities: boosters, resampling, cross-fitting, tuning and blending; knows nothing of images."""
