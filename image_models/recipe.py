@@ -112,7 +112,7 @@ class ImageModelRecipe:
     """How often each positive is shown per epoch."""
 
     select: Literal["last", "best"] = "last"
-    """`best` keeps the epoch that scores best on an inner split of the training patients, never on the held-out fold."""
+    """`best` keeps the epoch that scores best on an inner split of the training patients, never on held-out ones."""
     inner_share: float = 0.15
     """Share of the training patients in the inner split of `select = "best"`."""
     test_time: Literal["none", "flips", "dihedral"] = "none"
@@ -122,7 +122,7 @@ class ImageModelRecipe:
     compile: bool = False
     channels_last: bool = True
     resident: Literal["auto", "device", "host"] = "auto"
-    """Where the image pack lives while training; `auto` puts it on a GPU when it takes less than half of the free memory."""
+    """Where images live while training; `auto` keeps those of a fit on a GPU if half its free memory holds them."""
     checkpoint_seconds: float = 60.0
     """Longest time between two saved states."""
     predict_batch_size: int = 256

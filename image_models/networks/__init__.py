@@ -1,1 +1,1 @@
-"""Networks that timm does not have."""
+"""Networks of our own, one file each, built by name through `image_models.zoo.NETWORKS`."""

@@ -1,0 +1,66 @@
+# FusionNetX. Python owns the logic; `make help` lists the targets, `fusionnetx --help` the commands.
+SHELL  := /bin/bash
+RECIPE ?= demo
+DATA   ?=
+RUN    ?=
+ARGS   ?=
+PYTHON ?= python3
+VENV   ?= .venv
+
+STAMP := $(VENV)/.installed
+FNX   := $(VENV)/bin/fusionnetx
+FLAGS  = --recipe $(RECIPE) $(if $(DATA),--data '$(DATA)') $(if $(RUN),--run '$(RUN)') $(ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo-data check oof tabular submission report weights test lint bench clean
+
+help:  ## list the targets and variables
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@echo
+	@echo "  RECIPE=$(RECIPE)  a shipped recipe or a .toml file       DATA=  folder with the Kaggle files (none: a synthetic cohort)"
+	@echo "  RUN=    name of the run folder (default: the recipe)   ARGS=  passed on, for instance ARGS='--set seed=7'"
+
+setup: $(STAMP)  ## make .venv and install everything (about three minutes, once)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else f"Python {v[0]}.{v[1]} found; FusionNetX needs 3.11 to 3.13: make setup PYTHON=python3.12")'
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (PyTorch alone is several GB; this happens once) ..."
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo-data: $(STAMP)  ## write the recipe's synthetic cohort in Kaggle's files
+	@$(FNX) demo-data $(FLAGS)
+
+check: $(STAMP)  ## validate DATA before any long work
+	@$(FNX) check $(FLAGS)
+
+oof: $(STAMP)  ## stage one: train the image models by fold, write oof/oof.parquet
+	@$(FNX) oof $(FLAGS)
+
+tabular: $(STAMP)  ## stage two: features, boosters, out-of-fold blend
+	@$(FNX) tabular $(FLAGS)
+
+submission: $(STAMP)  ## run whatever is missing, write submission.csv and say what it scored
+	@$(FNX) submission $(FLAGS)
+
+report: $(STAMP)  ## write report.html of a finished run
+	@$(FNX) report $(FLAGS)
+
+weights: $(STAMP)  ## fetch the pretrained weights a recipe needs into weights/
+	@$(FNX) weights $(FLAGS)
+
+test: $(STAMP)  ## run every test this machine can run, and say what was skipped and why
+	@$(VENV)/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+lint: $(STAMP)  ## ruff, mypy --strict and the import contract
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+bench: $(STAMP)  ## print every benchmark's table (minutes; use a quiet machine)
+	@for file in benchmarks/*.py; do echo "== $$file"; $(VENV)/bin/python $$file $(ARGS) || exit 1; done
+
+clean:  ## remove runs/ and cache/ (asks first); the environment stays
+	@read -p "remove runs/ and cache/? [y/N] " answer && [ "$$answer" = y ] && rm -rf runs cache || echo "kept"

@@ -1,0 +1,186 @@
+"""A look at a whole data folder before any long work: what is there, what is wrong, what is unusual.
+
+Writes nothing and goes on after the first problem, so that one look finds them all. Printing is left to the caller.
+"""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from data.cohort import Cohort, DataFolder
+from data.decode import pixels
+from data.errors import DataError
+from data.images import ImageSource
+from data.pack import usable_cores
+from data.progress import Progress, silent
+from data.reading import FolderError, Readout
+
+MAX_SHOWN = 3
+_AT_ONCE = 2048
+
+
+@dataclass(frozen=True)
+class TableCheck:
+    """What one metadata table holds."""
+
+    rows: int
+    patients: int
+    positives: int | None
+    """Malignant lesions; None for a test table."""
+    missing: dict[str, float]
+    """Share of missing values of every column that has any, largest first."""
+
+
+@dataclass(frozen=True)
+class ImagesCheck:
+    """What one image source holds, against its table."""
+
+    found: int
+    """Images of lesions in the table (all images when there is no usable table)."""
+    missing: tuple[str, ...]
+    """Lesions of the table without an image."""
+    extra: tuple[str, ...]
+    """Images of lesions that are not in the table."""
+    undecodable: dict[str, str]
+    """The reason for every image found that does not decode; empty when decoding was not asked for."""
+    sides_px: tuple[int, int, int] | None
+    """Smallest, median and largest longer side of the images; None when decoding was not asked for."""
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """Everything found in a data folder."""
+
+    folder: Path
+    train: TableCheck | None
+    test: TableCheck | None
+    train_images: ImagesCheck | None
+    test_images: ImagesCheck | None
+    errors: tuple[str, ...]
+    """What stops a run."""
+    warnings: tuple[str, ...]
+    """What a run goes on with, but a person should know."""
+
+    @property
+    def ok(self) -> bool:
+        """True when a run can start."""
+        return not self.errors
+
+
+def check(
+    folder: Path,
+    reader: Callable[[Path], DataFolder],
+    *,
+    decode_all: bool = True,
+    max_missing_share: float = 0.01,
+    progress: Progress = silent,
+) -> CheckReport:
+    """Read every table and every image of a data folder and report all that is wrong with them."""
+    found = _read(folder, reader)
+    errors, warnings = list(found.errors), list(found.notes)
+    images: dict[str, ImagesCheck | None] = {}
+    for part, cohort, source in (
+        ("train", found.train, found.train_images),
+        ("test", found.test, found.test_images),
+    ):
+        try:
+            images[part] = source and _check_images(cohort, source, decode_all, progress)
+        except DataError as error:
+            images[part] = None
+            errors.append(str(error))
+        if (seen := images[part]) is not None:
+            rows = cohort.table.height if cohort else seen.found
+            unusable = len(seen.missing) + len(seen.undecodable)
+            (errors if unusable > max_missing_share * rows else warnings).extend(_problems(part, seen))
+            if seen.extra:
+                warnings.append(f"{part} images: {len(seen.extra):,} of lesions not in the table ({_some(seen.extra)})")
+    return CheckReport(
+        folder=folder,
+        train=_check_table(found.train),
+        test=_check_table(found.test),
+        train_images=images["train"],
+        test_images=images["test"],
+        errors=tuple(errors),
+        warnings=tuple(warnings),
+    )
+
+
+def _read(folder: Path, reader: Callable[[Path], DataFolder]) -> Readout:
+    """As much of the folder as can be read."""
+    try:
+        whole = reader(folder)
+    except FolderError as error:
+        return error.readout
+    except DataError as error:
+        return Readout(errors=[str(error)])
+    return Readout(whole.train, whole.test, whole.train_images, whole.test_images, notes=list(whole.notes))
+
+
+def _check_table(cohort: Cohort | None) -> TableCheck | None:
+    if cohort is None:
+        return None
+    table, task = cohort.table, cohort.task
+    shares = {name: table[name].null_count() / table.height for name in table.columns}
+    return TableCheck(
+        rows=table.height,
+        patients=table[task.group].n_unique(),
+        positives=int((table[task.target] > 0).sum()) if cohort.labelled and task.target in table.columns else None,
+        missing=dict(sorted(((name, share) for name, share in shares.items() if share), key=lambda item: -item[1])),
+    )
+
+
+def _check_images(cohort: Cohort | None, source: ImageSource, decode_all: bool, progress: Progress) -> ImagesCheck:
+    wanted = source.ids if cohort is None else cohort.table[cohort.task.lesion].drop_nulls().to_numpy().astype(np.str_)
+    there = wanted[np.isin(wanted, source.ids)].tolist()
+    missing = tuple(wanted[~np.isin(wanted, source.ids)].tolist())
+    extra = tuple(source.ids[~np.isin(source.ids, wanted)].tolist())
+    if not decode_all:
+        return ImagesCheck(len(there), missing, extra, {}, None)
+
+    def side(lesion_id: str) -> int | str:
+        """Longer side of an image in pixels, or why it does not decode."""
+        try:
+            return max(pixels(source.read(lesion_id)).shape[:2])
+        except DataError as error:
+            return str(error)
+
+    undecodable: dict[str, str] = {}
+    sides: list[int] = []
+    began, threads_before = time.monotonic(), cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            for start in range(0, len(there), _AT_ONCE):
+                block = there[start : start + _AT_ONCE]
+                for lesion_id, result in zip(block, pool.map(side, block), strict=True):
+                    if isinstance(result, str):
+                        undecodable[lesion_id] = result
+                    else:
+                        sides.append(result)
+                done = start + len(block)
+                progress(done, len(there), images_per_second=done / max(time.monotonic() - began, 1e-9))
+    finally:
+        cv2.setNumThreads(threads_before)
+    sizes = (min(sides), int(np.median(sides)), max(sides)) if sides else None
+    return ImagesCheck(len(there), missing, extra, undecodable, sizes)
+
+
+def _problems(part: str, images: ImagesCheck) -> list[str]:
+    """Lesions without a usable image."""
+    problems = []
+    if images.missing:
+        problems.append(f"{part} images: {len(images.missing):,} lesions have none ({_some(images.missing)})")
+    if images.undecodable:
+        shown = "; ".join(f"{name}: {why}" for name, why in list(images.undecodable.items())[:MAX_SHOWN])
+        more = "; ..." if len(images.undecodable) > MAX_SHOWN else ""
+        problems.append(f"{part} images: {len(images.undecodable):,} do not decode ({shown}{more})")
+    return problems
+
+
+def _some(ids: tuple[str, ...]) -> str:
+    return ", ".join(ids[:MAX_SHOWN]) + (", ..." if len(ids) > MAX_SHOWN else "")

@@ -1,0 +1,142 @@
+"""A CSV file as a table of texts, or one message about why it is not one.
+
+Copes with byte-order marks, any line ends and quoted line breaks; refuses other encodings, ragged rows and open quotes
+with the lines where they are. What the texts mean is left to `data.schema`.
+"""
+
+import csv
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from data.errors import DataError
+
+ROW = "_row"
+"""Name of the column that keeps each row's place in the file, so that problems can be named by line."""
+
+MAX_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """The cells of a CSV file as they stand there; an empty cell is null."""
+
+    name: str
+    """File name, for messages."""
+    frame: pl.DataFrame
+    """Text columns, and `ROW`: the row's place in the file, from 0."""
+    duplicated: tuple[str, ...]
+    """Column names that occur more than once; the first is kept."""
+    sha256: str
+    one_row_per_line: bool
+
+    @property
+    def columns(self) -> list[str]:
+        """Column names as published."""
+        return [name for name in self.frame.columns if name != ROW]
+
+    def place(self, row: int) -> str:
+        """Where a row is: its line, or its number where quoted line breaks make lines and rows differ."""
+        return f"line {row + 2}" if self.one_row_per_line else f"row {row + 1}"
+
+
+def read_csv(path: Path) -> TextTable:
+    """Read a comma-separated UTF-8 file with a header; DataError when it is none."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    digest = hashlib.sha256(raw).hexdigest()
+    raw = _plain(raw, path)
+    header = _header(raw, path)
+    try:
+        frame = pl.read_csv(raw, infer_schema=False)
+    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+        raise DataError(_diagnosis(raw, path) or f"{path} is not a CSV file: {str(error).splitlines()[0]}.") from error
+    if frame.width != len(header):
+        raise DataError(_diagnosis(raw, path) or f"{path} has a header that cannot be read.")
+    names, duplicated = _unique(header)
+    frame.columns = names
+    if frame.height and frame[:, -1].null_count():
+        # A row that ends early leaves its last cells empty; so does one with nothing in them. Only counting tells.
+        blank = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
+        if frame[:, -1].null_count() > blank.sum() and (problem := _diagnosis(raw, path)):
+            raise DataError(problem)
+    lines = raw.count(b"\n") + (not raw.endswith(b"\n"))
+    one_row_per_line = lines == frame.height + 1
+    frame = frame.with_row_index(ROW).filter(~pl.all_horizontal(pl.exclude(ROW).is_null()))
+    kept = [name for name in names if not name.startswith("\0")]
+    return TextTable(path.name, frame.select(ROW, *kept), duplicated, digest, one_row_per_line)
+
+
+def _plain(raw: bytes, path: Path) -> bytes:
+    """The text without byte-order mark and with line feeds; DataError when it is no text."""
+    if raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        raise DataError(f"{path} is UTF-16 text. Save it as UTF-8.")
+    raw = raw.removeprefix(b"\xef\xbb\xbf")
+    if not raw.strip():
+        raise DataError(f"{path} is empty. Copy or unpack it again.")
+    if b"\0" in raw:
+        raise DataError(f"{path} is not text (it holds zero bytes). Is it an archive, or a spreadsheet saved as such?")
+    if b"\n" not in raw:
+        raw = raw.replace(b"\r", b"\n")
+    return raw
+
+
+def _header(raw: bytes, path: Path) -> list[str]:
+    """Column names, stripped of blanks."""
+    try:
+        cells = next(csv.reader(io.StringIO(raw[: 2**20].decode(errors="replace"), newline="")))
+    except (csv.Error, StopIteration) as error:
+        raise DataError(f"{path} has a header that cannot be read ({error}).") from error
+    if len(cells) == 1:
+        for separator, word in ((";", "semicolons"), ("\t", "tabs")):
+            if separator in cells[0]:
+                raise DataError(f"{path} is separated by {word}. Save it with commas.")
+    return [cell.strip() for cell in cells]
+
+
+def _unique(header: list[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Names with every repetition marked by a zero byte, and the names that are repeated."""
+    names: list[str] = []
+    repeated: list[str] = []
+    for position, name in enumerate(header):
+        if name in names or name == ROW:
+            repeated.append(name)
+            names.append(f"\0{position}")
+        else:
+            names.append(name)
+    return names, tuple(dict.fromkeys(repeated))
+
+
+def _diagnosis(raw: bytes, path: Path) -> str | None:
+    """Why a file is not a well-formed table, found slowly; None when it is one after all."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        shown = raw[max(error.start - 10, 0) : error.start + 10].decode("latin-1")
+        return (
+            f"{path} is not UTF-8: byte 0x{raw[error.start]:02x} in line {line} (read as latin-1: {shown!r}). "
+            "Save it as UTF-8."
+        )
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    width, begins, ragged = 0, 1, []
+    try:
+        for cells in reader:
+            width = width or len(cells)
+            if cells and len(cells) != width:
+                ragged.append(f"line {begins}: {len(cells)}")
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        return f"{path} is not a well-formed CSV file: the row that begins in line {begins} cannot be read ({error})."
+    if ragged:
+        more = ", ..." if len(ragged) > MAX_SHOWN else ""
+        return (
+            f"{path}: {len(ragged):,} rows do not have the header's {width} cells "
+            f"({', '.join(ragged[:MAX_SHOWN])}{more}). Was the file cut off or edited by hand?"
+        )
+    return None

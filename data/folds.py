@@ -1,0 +1,264 @@
+"""Folds: which lesions are held out together. Patients stay whole, classes spread evenly; made once, then obeyed.
+
+A user may bring folds in a file of their own; both kinds pass the same checks. The inner split of training patients
+is in `inner_split.py`; what is trained on a fold is the stages' business.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+from sklearn.model_selection import StratifiedGroupKFold
+
+from data.cohort import Cohort
+from data.errors import DataError
+from data.files import atomic
+from data.inner_split import Ints, assign_groups, class_counts
+
+Method = Literal["scikit-learn", "greedy", "file"]
+METHOD_KEY = "fusionnetx.fold_method"
+
+
+class FoldRecipe(BaseModel):
+    """The `[folds]` part of a recipe."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    count: int = Field(default=5, ge=2, le=100)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    file: str | None = None
+    """Parquet or CSV with the lesion id and a column `fold` (0, 1, ...), used in place of folds made here."""
+    max_positive_imbalance: float = Field(default=0.2, ge=0.0)
+    """How far a fold's number of positives may be from the mean, as a share of it. What whole patients force is
+    always allowed: a difference of up to the positives of the patient who has most."""
+
+
+@dataclass(frozen=True)
+class Folds:
+    """One fold for every lesion of a cohort, in its order."""
+
+    table: pl.DataFrame
+    """lesion_id, group, fold."""
+    target: Ints
+    method: Method
+    """How the folds came about, for the log and the report."""
+
+    @property
+    def fold(self) -> Ints:
+        """Fold of every lesion, in cohort order."""
+        return self.table["fold"].to_numpy()
+
+    @property
+    def count(self) -> int:
+        """Number of folds."""
+        return int(self.fold.max()) + 1
+
+    def validation_rows(self, k: int) -> Ints:
+        """Rows held out in fold `k`, ascending."""
+        return np.flatnonzero(self.fold == self._known(k))
+
+    def train_rows(self, k: int) -> Ints:
+        """Rows that a model of fold `k` may learn from, ascending."""
+        return np.flatnonzero(self.fold != self._known(k))
+
+    def _known(self, k: int) -> int:
+        if not 0 <= k < self.count:
+            raise IndexError(f"there is no fold {k} among {self.count}")
+        return k
+
+    def summary(self) -> pl.DataFrame:
+        """Lesions, patients and positives (any class but the first) of each fold."""
+        return (
+            self.table.with_columns(positive=pl.Series(self.target > 0))
+            .group_by("fold")
+            .agg(lesions=pl.len(), patients=pl.col("group").n_unique(), positives=pl.col("positive").sum())
+            .sort("fold")
+        )
+
+    def write(self, path: Path) -> None:
+        """Write lesion_id, group and fold as parquet, with the method in its metadata."""
+        with atomic(path) as temporary:
+            self.table.write_parquet(temporary, metadata={METHOD_KEY: self.method})
+
+    @classmethod
+    def read(
+        cls, path: Path, cohort: Cohort, max_positive_imbalance: float = FoldRecipe().max_positive_imbalance
+    ) -> "Folds":
+        """Read folds from parquet or CSV and check them against the cohort."""
+        given = _read_fold_file(path, cohort.task.lesion)
+        fold = _in_cohort_order(given, cohort, path)
+        problems = fold_problems(fold, cohort, max_positive_imbalance)
+        if problems:
+            raise DataError(
+                f"fold file {path}: {'; '.join(problems)}. "
+                "Correct the file, or leave it out of the recipe (folds.file) to have folds made."
+            )
+        return _folds(cohort, fold, _method_in(path))
+
+
+def _folds(cohort: Cohort, fold: Ints, method: Method) -> Folds:
+    table = pl.DataFrame(
+        {
+            "lesion_id": pl.Series(cohort.ids.tolist(), dtype=pl.String),
+            "group": pl.Series(cohort.groups.tolist(), dtype=pl.String),
+            "fold": pl.Series(fold, dtype=pl.Int64),
+        }
+    )
+    return Folds(table, cohort.target, method)
+
+
+def examples(names: Iterable[object], limit: int = 5) -> str:
+    """First few of many names, for a message."""
+    shown = list(islice(names, limit + 1))
+    return ", ".join(map(str, shown[:limit])) + (", ..." if len(shown) > limit else "")
+
+
+def make_folds(cohort: Cohort, recipe: FoldRecipe) -> Folds:
+    """Make folds by patient and stratified by class, or take those of the recipe's file."""
+    if recipe.file is not None:
+        folds = Folds.read(Path(recipe.file), cohort, recipe.max_positive_imbalance)
+        if "count" in recipe.model_fields_set and folds.count != recipe.count:
+            raise DataError(
+                f"fold file {recipe.file} has {folds.count} folds, but the recipe says folds.count = {recipe.count}. "
+                f"Set folds.count = {folds.count} or leave it out."
+            )
+        return folds
+    _require_enough_patients(cohort, recipe.count)
+    # Shuffling without stratifying is a defect of several scikit-learn releases (its pull request 32540), and
+    # its folds differ between versions: hence the check, the second way, and folds that are written once.
+    attempts: list[tuple[Method, Ints]] = [("scikit-learn", _by_scikit_learn(cohort, recipe))]
+    problems = fold_problems(attempts[0][1], cohort, recipe.max_positive_imbalance)
+    if problems:
+        attempts.append(("greedy", _greedy(cohort, recipe)))
+        problems = fold_problems(attempts[1][1], cohort, recipe.max_positive_imbalance)
+    if problems:
+        raise DataError(
+            f"no balanced {recipe.count} folds of whole patients were found: {'; '.join(problems)}. "
+            "Use fewer folds (folds.count) or allow it (folds.max_positive_imbalance)."
+        )
+    method, fold = attempts[-1]
+    return _folds(cohort, fold, method)
+
+
+def _by_scikit_learn(cohort: Cohort, recipe: FoldRecipe) -> Ints:
+    splitter = StratifiedGroupKFold(recipe.count, shuffle=True, random_state=recipe.seed)
+    fold = np.full(len(cohort.table), -1, dtype=np.int64)
+    for k, (_, held_out) in enumerate(splitter.split(np.zeros(len(fold)), cohort.target, cohort.groups)):
+        fold[held_out] = k
+    return fold
+
+
+def _greedy(cohort: Cohort, recipe: FoldRecipe) -> Ints:
+    _, group_code = np.unique(cohort.groups, return_inverse=True)
+    counts = class_counts(group_code, cohort.target)
+    shares = np.full(recipe.count, 1.0 / recipe.count)
+    return assign_groups(counts, shares, np.random.default_rng(recipe.seed))[group_code]
+
+
+def _require_enough_patients(cohort: Cohort, count: int) -> None:
+    """Each fold needs a patient with each class, or its scores are undefined."""
+    groups, target = cohort.groups, cohort.target
+    problems = []
+    for code, name in enumerate(cohort.task.classes):
+        n_patients, n_lesions = len(np.unique(groups[target == code])), int(np.sum(target == code))
+        if n_patients < count:
+            problems.append(f"{name} has {n_lesions} lesions of {n_patients} patients")
+    if problems:
+        n_patients = len(np.unique(groups))
+        raise DataError(
+            f"{count} folds need every class in at least {count} patients, but of {n_patients} patients "
+            f"{'; '.join(problems)}. Use fewer folds (folds.count) or more data."
+        )
+
+
+def fold_problems(fold: Ints, cohort: Cohort, max_positive_imbalance: float) -> list[str]:
+    """Everything that is wrong with a fold for each lesion of a cohort, in words; empty when nothing is."""
+    if fold.min() < 0:
+        return [f"fold {int(fold.min())} is negative (folds count from 0)"]
+    problems = []
+    groups, target, n_folds = cohort.groups, cohort.target, int(fold.max()) + 1
+    if n_folds < 2:
+        return ["all lesions are in one fold (at least 2 are needed)"]
+    if n_folds > len(fold):
+        return [f"fold {n_folds - 1} is more than {len(fold)} lesions can fill"]
+    names, group_code = np.unique(groups, return_inverse=True)
+    lowest = np.full(len(names), n_folds)
+    np.minimum.at(lowest, group_code, fold)
+    torn = np.unique(group_code[fold != lowest[group_code]])
+    if len(torn):
+        problems.append(f"{len(torn)} patients are in more than one fold ({examples(names[torn])})")
+    empty = np.setdiff1d(np.arange(n_folds), fold)
+    if len(empty):
+        problems.append(f"fold {examples(empty)} is empty (folds must be 0 to {n_folds - 1})")
+    per_fold = class_counts(fold, target)
+    largest_patient = class_counts(group_code, target).max(axis=0)
+    for code in range(per_fold.shape[1]):
+        name, held = cohort.task.classes[code], per_fold[:, code]
+        without = np.setdiff1d(np.flatnonzero(held == 0), empty)
+        if len(without):
+            problems.append(f"fold {examples(without)} has no lesion of class {name}")
+        off = np.abs(held - held.mean())
+        if code > 0 and off.max() > max(max_positive_imbalance * held.mean(), largest_patient[code]):
+            problems.append(f"{name} lesions are spread unevenly ({', '.join(map(str, held))} by fold)")
+    return problems
+
+
+def _read_fold_file(path: Path, lesion_column: str) -> pl.DataFrame:
+    """Columns lesion_id (text) and fold (whole numbers) of a fold file."""
+    try:
+        # As text first: an id of digits keeps its leading zeros.
+        frame = (
+            pl.read_csv(path, infer_schema=False) if path.suffix == ".csv" else pl.read_parquet(path, memory_map=False)
+        )
+    except FileNotFoundError:
+        raise DataError(f"fold file {path} does not exist. Correct folds.file in the recipe.") from None
+    except (pl.exceptions.PolarsError, OSError) as error:
+        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"fold file {path} cannot be read ({cause}). Give a parquet or .csv table.") from error
+    id_column = next((name for name in ("lesion_id", lesion_column) if name in frame.columns), None)
+    if id_column is None or "fold" not in frame.columns:
+        raise DataError(
+            f"fold file {path} has the columns {', '.join(frame.columns)}. "
+            f"It needs {lesion_column} (or lesion_id) and fold."
+        )
+    number = frame["fold"].cast(pl.Float64, strict=False)
+    bad = frame.filter((number.is_null() | (number != number.floor()) | ~number.is_finite()).fill_null(True))
+    if len(bad):
+        raise DataError(
+            f"fold file {path}: {len(bad)} rows have no whole number as fold ({examples(bad['fold'])}), "
+            f"first for lesion {bad[id_column][0]}. Give each lesion one fold from 0 on."
+        )
+    return pl.DataFrame({"lesion_id": frame[id_column].cast(pl.String), "fold": number.cast(pl.Int64)})
+
+
+def _method_in(path: Path) -> Method:
+    """How the folds in a file came about, if this module wrote it."""
+    written = "" if path.suffix == ".csv" else pl.read_parquet_metadata(path).get(METHOD_KEY)
+    return "scikit-learn" if written == "scikit-learn" else "greedy" if written == "greedy" else "file"
+
+
+def _in_cohort_order(given: pl.DataFrame, cohort: Cohort, path: Path) -> Ints:
+    """Fold of each lesion of the cohort, once the file names each exactly once."""
+    wanted = pl.DataFrame({"lesion_id": pl.Series(cohort.ids.tolist(), dtype=pl.String)})
+    problems = []
+    for text, lesions in (
+        (
+            "appear more than once",
+            given.filter(given["lesion_id"].is_duplicated()).unique("lesion_id", maintain_order=True),
+        ),
+        ("of the cohort are not in it", wanted.join(given, on="lesion_id", how="anti", maintain_order="left")),
+        ("are not in the cohort", given.join(wanted, on="lesion_id", how="anti", maintain_order="left")),
+    ):
+        if len(lesions):
+            problems.append(f"{len(lesions)} lesions {text} ({examples(lesions['lesion_id'])})")
+    if problems:
+        raise DataError(
+            f"fold file {path}: {'; '.join(problems)}. It must name each lesion of the training table exactly once: "
+            "was it made for other data?"
+        )
+    return wanted.join(given, on="lesion_id", how="left", maintain_order="left")["fold"].to_numpy()

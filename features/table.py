@@ -1,0 +1,124 @@
+"""FeatureTable: every engineered column of a cohort with what it means, and `build`, which makes it.
+
+A feature table is a function of the cohort's published columns, the recipe and the image scores alone: no label, nothing
+fitted. What has to be fitted (imputation, category lists, target encoding) is `features.encode`.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from data.cohort import Cohort
+from data.errors import DataError, RecipeError
+from data.files import atomic
+from data.progress import Progress, silent
+from features.arrange import arrange
+from features.families import FAMILIES
+from features.recipe import FeatureRecipe
+from features.source import Feature, Made, Source
+
+__all__ = ["Feature", "FeatureTable", "build"]
+
+LESION = "lesion_id"
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Engineered columns of every lesion of a cohort, in the cohort's order."""
+
+    frame: pl.DataFrame
+    """lesion_id, then one column per feature: numbers Float32 (missing = null, never NaN or infinite), categories strings."""
+    features: tuple[Feature, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Feature names in column order."""
+        return tuple(feature.name for feature in self.features)
+
+    def write(self, path: Path) -> None:
+        """Write one Parquet file that holds the columns and what they mean."""
+        meaning = json.dumps([asdict(feature) for feature in self.features])
+        with atomic(path) as temporary:
+            self.frame.write_parquet(temporary, metadata={"features": meaning})
+
+    @classmethod
+    def read(cls, path: Path) -> "FeatureTable":
+        """Read what `write` wrote."""
+        try:
+            features = json.loads(pl.read_parquet_metadata(path)["features"])
+            return cls(pl.read_parquet(path), tuple(Feature(**feature) for feature in features))
+        except (KeyError, OSError, pl.exceptions.PolarsError, ValueError) as error:
+            raise DataError(f"{path} is not a whole feature table ({error}); delete it and make the features again") from error
+
+
+def build(
+    cohort: Cohort, recipe: FeatureRecipe, image_scores: pl.DataFrame | None = None, progress: Progress = silent
+) -> FeatureTable:
+    """Make the features of a cohort.
+
+    `image_scores`: lesion_id and one probability column per image model; out of fold for training lesions, means of the
+    fold models for test lesions; null where a lesion has no image.
+    """
+    source, back = arrange(cohort, recipe, image_scores)
+    columns: list[pl.DataFrame] = []
+    features: list[Feature] = []
+    for step, name in enumerate(recipe.chosen, start=1):
+        made = available(source, FAMILIES[name].make(source, recipe))
+        if FAMILIES[name].lesion_alone:
+            source = widen(source, made)
+        columns.append(finish(source.frame, made, back))
+        features += [one.feature for one in made]
+        progress(step, len(recipe.chosen), features=len(features))
+    refuse_nothing(features, recipe)
+    ids = cohort.table.select(pl.col(cohort.task.lesion).cast(pl.String).alias(LESION))
+    return FeatureTable(pl.concat([ids, *columns], how="horizontal"), tuple(features))
+
+
+def available(source: Source, made: Sequence[Made]) -> list[Made]:
+    """Features whose columns the data have."""
+    return [
+        one for one in made if isinstance(one.value, pl.Series) or set(one.value.meta.root_names()) <= set(source.frame.columns)
+    ]
+
+
+def widen(source: Source, made: Sequence[Made]) -> Source:
+    """The source with the numbers of a one-lesion family, for later families to compare."""
+    frame = source.frame.with_columns(finite(one.value, pl.Float64).alias(one.feature.name) for one in made)
+    return replace(source, frame=frame, derived=(*source.derived, *(one.feature for one in made)))
+
+
+def finish(frame: pl.DataFrame, made: Sequence[Made], back: pl.Series) -> pl.DataFrame:
+    """The columns of one family as they leave: Float32 or string, missing instead of not finite, in the cohort's order."""
+    if not made:
+        return pl.DataFrame()
+    names = [one.feature.name for one in made]
+    numbers = [one.feature.name for one in made if one.feature.kind == "number"]
+    values = frame.lazy().select(
+        (pl.lit(one.value) if isinstance(one.value, pl.Series) else one.value).alias(one.feature.name) for one in made
+    )
+    cast = values.with_columns(pl.col(numbers).cast(pl.Float32))
+    return cast.select(
+        (finite(pl.col(name), pl.Float32) if name in numbers else pl.col(name)).gather(back) for name in names
+    ).collect()
+
+
+def finite(value: pl.Expr | pl.Series, kind: type[pl.Float32] | type[pl.Float64]) -> pl.Expr:
+    """The value as a float, missing where it is not finite."""
+    number = (pl.lit(value) if isinstance(value, pl.Series) else value).cast(kind)
+    return pl.when(number.is_finite()).then(number)
+
+
+def refuse_nothing(features: Sequence[Feature], recipe: FeatureRecipe) -> None:
+    """Refuse a table without a feature, and two features of one name."""
+    if not features:
+        raise RecipeError(
+            f"the feature families {', '.join(recipe.chosen) or '(none)'} make no feature of this cohort's columns; "
+            "name columns in extra_columns or choose other families"
+        )
+    names = [feature.name for feature in features]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise RecipeError(f"two features are named {doubled[0]!r}; rename the column or the image model it comes from")

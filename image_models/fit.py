@@ -1,0 +1,290 @@
+"""One fit of one network: epochs of optimiser steps, the average of the weights, and the choice among epochs.
+
+Everything random in a step comes from streams named by the step's number, so the position (`Tally`), the tensors and
+nothing else make up the state of a fit. Saving that state, and what happens between fits, is left to `train.py`.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from data.errors import TrainingError
+from data.multiclass import auc as macro_auc
+from data.ranking import pauc
+from image_models.augment import augment, mixup
+from image_models.lesions import Lesions
+from image_models.loader import Batch, Ints, batches, resident_images
+from image_models.losses import class_weights, summed_loss
+from image_models.optimise import AveragedModel, Optimiser
+from image_models.plan import STREAM_STEP, FitPlan, derived_seed
+from image_models.precision import DTYPES, Precision, autocast
+from image_models.predict import network_input, predict_on
+from image_models.recipe import ImageModelRecipe
+from image_models.schedule import learning_rate
+from image_models.state import taken_from, under
+from image_models.training_report import EpochCurve
+
+STEPS_IN_FLIGHT = 8
+"""Steps a GPU may be behind before its loss is read: reading at once would leave it idle between steps."""
+
+
+@dataclass
+class Tally:
+    """Where a fit stands, in plain numbers."""
+
+    epoch: int = 0
+    """Finished epochs."""
+    step: int = 0
+    """Steps taken in the present epoch."""
+    loss_sum: float = 0.0
+    weight_sum: float = 0.0
+    images: int = 0
+    seconds: float = 0.0
+    """Loss, weights, images and time of the present epoch."""
+    best_epoch: int = 0
+    best_score: float | None = None
+    curves: list[EpochCurve] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class StepFigures:
+    """What a step gave; the numbers may still be on their way from the device."""
+
+    step: int
+    rate: float
+    rows: Ints
+    weight: float
+    numbers: Tensor
+    """Summed loss and gradient norm."""
+    ready: "torch.cuda.Event | None"
+
+    def read(self) -> tuple[float, float]:
+        """Wait for the numbers if need be."""
+        if self.ready is not None:
+            self.ready.synchronize()
+        loss, norm = self.numbers.tolist()
+        return loss, norm
+
+
+class Fit:
+    """A network being fitted by a plan."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: ImageModelRecipe,
+        lesions: Lesions,
+        plan: FitPlan,
+        inner_rows: Ints | None,
+        *,
+        seed: int,
+        device: torch.device,
+        precision: Precision,
+    ) -> None:
+        self.model, self.recipe, self.lesions, self.plan, self.inner_rows = model, recipe, lesions, plan, inner_rows
+        self.seed, self.device, self.precision = seed, device, precision
+        self.optimiser = Optimiser(model, recipe, precision, device)
+        self.average = AveragedModel(model, recipe.ema_decay) if recipe.ema_decay else None
+        self.best: dict[str, Tensor] = {}
+        self.tally = Tally()
+        self.loss = float("nan")
+        self.rate = 0.0
+        self.class_weights = class_weights(recipe, plan.sampler.class_counts(plan.labels, lesions.classes))
+        self._device_weights = torch.from_numpy(self.class_weights).to(device)
+        self._pending: deque[StepFigures] = deque()
+        self._mark = time.perf_counter()
+
+    @property
+    def steps_done(self) -> int:
+        """Optimiser steps taken."""
+        return self.tally.epoch * self.plan.sampler.steps_per_epoch + self.tally.step
+
+    @property
+    def images_per_second(self) -> float:
+        """Speed in the present epoch."""
+        return self.tally.images / self.tally.seconds if self.tally.seconds else 0.0
+
+    @property
+    def outcome(self) -> nn.Module:
+        """The network that would predict now: the averaged one if there is an average."""
+        return self.model if self.average is None else self.average.model
+
+    def run(self, tell: Callable[[], None]) -> None:
+        """Go on to the end, calling `tell` after every step, and leave the chosen weights in the model."""
+        shown = self.plan.sampler.rows_of_fit(self.plan.epochs)
+        resident = resident_images(self.recipe, self.lesions, shown, self.device)
+        self._mark = time.perf_counter()
+        while self.tally.epoch < self.plan.epochs:
+            steps = list(self.plan.sampler.steps(self.tally.epoch, self.tally.step))
+            parts = [rows for step in steps for rows in step]
+            with closing(batches(self.lesions, parts, self.device, resident)) as loaded:
+                self._train(steps, loaded, tell)
+            self._close_epoch(tell)
+        self.model.load_state_dict(self.best if self.recipe.select == "best" else self.outcome.state_dict())
+
+    def _train(self, steps: list[list[Ints]], loaded: Iterator[Batch], tell: Callable[[], None]) -> None:
+        """Take the remaining steps of an epoch."""
+        self.model.train()
+        in_flight = STEPS_IN_FLIGHT if self.device.type == "cuda" else 0
+        labels = torch.from_numpy(self.plan.labels[np.concatenate([np.concatenate(step) for step in steps])])
+        sizes = [len(rows) for step in steps for rows in step]
+        labels_by_batch = iter(torch.split(labels.to(self.device), sizes))
+        for step in steps:
+            self._pending.append(self._step(list(islice(loaded, len(step))), list(islice(labels_by_batch, len(step)))))
+            self.tally.step += 1
+            self.settle(in_flight)
+            tell()
+
+    def _step(self, parts: list[Batch], labels: list[Tensor]) -> StepFigures:
+        """One optimiser step on one or more batches."""
+        number = self.steps_done
+        rate = learning_rate(number, self.plan.total_steps, self.recipe)
+        stream = derived_seed(self.seed, STREAM_STEP, self.plan.number, number)
+        torch.manual_seed(stream)  # dropout and stochastic depth
+        generator = torch.Generator().manual_seed(stream)
+        rows = np.concatenate([part.rows for part in parts])
+        # Of the labels before mixup, which is the same up to the pairing and needs no word from the device.
+        weight = float(self.class_weights[self.plan.labels[rows]].sum()) or 1.0
+        total = torch.zeros((), device=self.device)
+        for part, label in zip(parts, labels, strict=True):
+            loss = self._loss(part, label, generator)
+            self.optimiser.backward(loss / weight)
+            total += loss.detach()
+        norm = self.optimiser.step(rate)
+        if self.average is not None:
+            self.average.update()
+        numbers = torch.stack([total, norm.float()]).to("cpu", non_blocking=True)
+        ready = None
+        if self.device.type == "cuda":
+            ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            ready.record(torch.cuda.current_stream(self.device))
+        return StepFigures(number, rate, rows, weight, numbers, ready)
+
+    def _loss(self, part: Batch, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Summed loss of one batch, augmented."""
+        recipe, dtype = self.recipe, DTYPES[self.precision]
+        pixels = network_input(augment(part.images, recipe.augment, recipe.image_size, generator, dtype), recipe)
+        shares = functional.one_hot(labels, self.lesions.classes).float()
+        if recipe.augment.mixup:
+            pixels, partner, own = mixup(pixels, recipe.augment.mixup, generator)
+            shares = torch.lerp(shares[partner], shares, own[:, None])
+        with autocast(self.precision, self.device):
+            logits = self.model(pixels) if part.metadata is None else self.model(pixels, part.metadata)
+        return summed_loss(logits, shares, self._device_weights, recipe.focal_gamma if recipe.loss == "focal" else 0.0)
+
+    def settle(self, in_flight: int = 0) -> None:
+        """Account for finished steps until at most `in_flight` are open; stop at a loss that is not a number."""
+        while len(self._pending) > in_flight:
+            figures = self._pending.popleft()
+            loss, norm = figures.read()
+            self.loss, self.rate = loss / figures.weight, figures.rate
+            # A float16 gradient that overflows is the scaler's business: it skips the step and scales less.
+            if not np.isfinite(loss) or not (np.isfinite(norm) or self.precision == "fp16"):
+                self._stop_for(figures, norm)
+            self.tally.loss_sum += loss
+            self.tally.weight_sum += figures.weight
+            self.tally.images += len(figures.rows)
+        now = time.perf_counter()
+        self.tally.seconds += now - self._mark
+        self._mark = now
+
+    def _stop_for(self, figures: StepFigures, norm: float) -> None:
+        ids = ", ".join(self.lesions.ids[figures.rows])
+        raise TrainingError(
+            f"loss {self.loss}, gradient norm {norm} at step {figures.step + 1} of fit {self.plan.number}, learning "
+            f"rate {figures.rate:.3g}, {self.precision}: lower learning_rate or clip_norm, set precision = 'fp32', or "
+            f"look at the images of this batch: {ids}"
+        )
+
+    def _close_epoch(self, tell: Callable[[], None]) -> None:
+        """Score the epoch if epochs compete, and note its curve."""
+        self.settle()
+        score = None
+        if self.inner_rows is not None:
+            score = self._inner_score(tell)
+            if self.tally.best_score is None or score > self.tally.best_score:
+                self.tally.best_score, self.tally.best_epoch = score, self.tally.epoch + 1
+                self.best = {name: tensor.clone() for name, tensor in self.outcome.state_dict().items()}
+        tally = self.tally
+        tally.curves.append(
+            EpochCurve(
+                fit=self.plan.number,
+                epoch=tally.epoch + 1,
+                loss=tally.loss_sum / tally.weight_sum,
+                learning_rate=self.rate,
+                inner_score=score,
+                seconds=tally.seconds,
+                images_per_second=self.images_per_second,
+            )
+        )
+        tally.epoch, tally.step = tally.epoch + 1, 0
+        tally.loss_sum = tally.weight_sum = tally.seconds = 0.0
+        tally.images = 0
+
+    def figures(self) -> dict[str, float]:
+        """What a listener may show after a step."""
+        figures: dict[str, float] = {
+            "epoch": self.tally.epoch + 1,
+            "loss": self.loss,
+            "learning_rate": self.rate,
+            "images_per_second": self.images_per_second,
+        }
+        inner_score = self.tally.curves[-1].inner_score if self.tally.curves else None
+        return figures if inner_score is None else {**figures, "inner_score": inner_score}
+
+    def _inner_score(self, tell: Callable[[], None]) -> float:
+        """pAUC (many classes: mean AUC) of the inner rows, against `target` whatever the labels of the fit are."""
+        rows = self.inner_rows
+        assert rows is not None
+        probability = predict_on(
+            self.outcome,
+            self.recipe,
+            self.lesions,
+            rows,
+            device=self.device,
+            precision=self.precision,
+            progress=lambda done, total, **figures: tell(),
+        )
+        target = self.lesions.target[rows]
+        return pauc(target, probability[:, 0]) if self.lesions.classes == 2 else macro_auc(target, probability)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor of the state, by name."""
+        average = self.average.model.state_dict() if self.average is not None else {}
+        return {
+            **under("model", self.model.state_dict()),
+            **under("average", average),
+            **under("best", self.best),
+            **under("optimiser", self.optimiser.tensors()),
+        }
+
+    def position(self) -> dict[str, Any]:
+        """Everything else of the state, as JSON-like values."""
+        return {
+            "tally": asdict(self.tally),
+            "rate": self.rate,
+            "averaged_updates": self.average.updates if self.average is not None else 0,
+            "scaler": self.optimiser.scaler.state_dict(),
+        }
+
+    def restore(self, tensors: dict[str, Tensor], position: dict[str, Any]) -> None:
+        """Take over a state given by `tensors` and `position`."""
+        self.model.load_state_dict(taken_from("model", tensors))
+        if self.average is not None:
+            self.average.model.load_state_dict(taken_from("average", tensors))
+            self.average.updates = position["averaged_updates"]
+        self.best = {name: tensor.to(self.device) for name, tensor in taken_from("best", tensors).items()}
+        self.optimiser.restore(taken_from("optimiser", tensors))
+        self.optimiser.scaler.load_state_dict(position["scaler"])
+        tally = position["tally"]
+        self.tally = Tally(**{**tally, "curves": [EpochCurve(**curve) for curve in tally["curves"]]})
+        self.rate = position["rate"]

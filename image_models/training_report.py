@@ -1,0 +1,53 @@
+"""What a fit reports: its curve by epoch, its speed and what it ran on."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class EpochCurve:
+    """One epoch."""
+
+    fit: int
+    """1, or 2 for the second fit of `relabelled_then_target`."""
+    epoch: int
+    """Counted from 1."""
+    loss: float
+    """Mean training loss, each image weighted by its class weight."""
+    learning_rate: float
+    """Rate of the epoch's last step."""
+    inner_score: float | None
+    """Score on the inner split; None without one."""
+    seconds: float
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """One model trained for one fold."""
+
+    epochs: tuple[EpochCurve, ...]
+    selected_epoch: int
+    """Epoch of the last fit whose weights were kept."""
+    steps: int
+    images: int
+    """Images shown, repeats included."""
+    seconds: float
+    """Time spent training, over all sittings of a fit that was interrupted."""
+    images_per_second: float
+    peak_memory_bytes: int
+    """Most memory allocated on a CUDA device, or resident in the process."""
+    device: str
+    precision: str
+    parameters: int
+    resumed_at_step: int | None
+    """Step at which this sitting took up a saved state; None for a fit in one go."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON-like values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "TrainingReport":
+        """Read what `as_dict` gave."""
+        return cls(**{**values, "epochs": tuple(EpochCurve(**epoch) for epoch in values["epochs"])})

@@ -1,0 +1,172 @@
+"""Pretrained weights for a backbone: from the weights folder, from a named file or from the model hub.
+
+The classifier of a weight file is dropped and position embeddings are resized; anything else that does not fit is an
+error, because a half-loaded network trains without complaint. Weights that training itself writes and reads are not
+handled here.
+"""
+
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from timm.models import PretrainedCfg, get_pretrained_cfg, is_model, load_state_dict_from_hf, split_model_name_tag
+from torch import Tensor, nn
+
+from data.errors import RecipeError, TrainingError
+from data.files import atomic
+from image_models.recipe import ImageModelRecipe
+
+State = dict[str, Tensor]
+
+SHOWN = 4
+"""Names listed per kind of misfit before the message stops counting them out."""
+
+
+def load_pretrained(backbone: nn.Module, recipe: ImageModelRecipe, weights_dir: Path | None = None) -> None:
+    """Give a backbone the weights its recipe names."""
+    if recipe.pretrained == "none":
+        return
+    if recipe.pretrained != "timm":
+        path = Path(recipe.pretrained).expanduser()
+        fit(backbone, read(path, recipe), f"{path}", recipe)
+        return
+    source = hub_source(recipe)
+    path = local_path(recipe, weights_dir)
+    if path.is_file():
+        fit(backbone, read(path, recipe), f"{path}", recipe)
+    else:
+        fit(backbone, download(recipe, source, path), hub_name(source), recipe)
+
+
+def fetch(recipe: ImageModelRecipe, weights_dir: Path) -> Path | None:
+    """Put the weights a recipe needs into a folder unless they are there; None when it needs none from the hub."""
+    if recipe.pretrained != "timm":
+        return None
+    source = hub_source(recipe)
+    path = local_path(recipe, weights_dir)
+    if not path.is_file():
+        state = {name: tensor.contiguous() for name, tensor in download(recipe, source, path).items()}
+        with atomic(path) as temporary:
+            save_file(state, temporary)
+    return path
+
+
+def local_path(recipe: ImageModelRecipe, weights_dir: Path | None) -> Path:
+    """Where the weights of the recipe's backbone lie in the weights folder."""
+    return (weights_dir or Path("weights")) / f"{recipe.backbone}.safetensors"
+
+
+def hub_source(recipe: ImageModelRecipe) -> PretrainedCfg:
+    """Where timm gets its weights; refuses a backbone that timm has no weights for, or none that are plain tensors."""
+    known = is_model(split_model_name_tag(recipe.backbone)[0])
+    source = get_pretrained_cfg(recipe.backbone) if known else None
+    if source is None or not (source.hf_hub_id or source.url) or source.custom_load:
+        raise RecipeError(
+            f'model {recipe.name!r}: pretrained = "timm", but timm has no weights for backbone {recipe.backbone!r}; '
+            'set pretrained = "none", or the path of a safetensors file'
+        )
+    return source
+
+
+def hub_name(source: PretrainedCfg) -> str:
+    """Name the file the weights come from: in a repository of the model hub, or an address."""
+    if source.hf_hub_id:
+        return f"{source.hf_hub_filename or 'model.safetensors'} of hub repository {source.hf_hub_id}"
+    return str(source.url)
+
+
+def download(recipe: ImageModelRecipe, source: PretrainedCfg, path: Path) -> State:
+    """Get the weights from the model hub; without a network say which file to get and where to put it."""
+    try:
+        state: State
+        if source.hf_hub_id:
+            named = (source.hf_hub_filename,) if source.hf_hub_filename else ()
+            state = load_state_dict_from_hf(source.hf_hub_id, *named, weights_only=True)
+        else:
+            address = str(source.url)
+            state = torch.hub.load_state_dict_from_url(address, map_location="cpu", progress=False, weights_only=True)
+    except Exception as error:  # Every hub client has errors of its own; to the user they all say one thing.
+        raise TrainingError(
+            f"model {recipe.name!r}: the pretrained weights of {recipe.backbone!r} are not at {path} and cannot be "
+            f"downloaded ({type(error).__name__}). On a machine with internet get {hub_name(source)} and put it at "
+            f'{path}; or set `pretrained` of image model {recipe.name!r} to a path, or to "none" to train from scratch'
+        ) from error
+    return state
+
+
+def read(path: Path, recipe: ImageModelRecipe) -> State:
+    """Read a safetensors file."""
+    where = f"model {recipe.name!r}: weights {path}"
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise TrainingError(f"{where} do not exist; correct `pretrained` or put the file there") from error
+    except (SafetensorError, OSError) as error:
+        raise TrainingError(
+            f"{where} are not a whole safetensors file ({error}); download the file again, or convert it"
+        ) from error
+
+
+def fit(backbone: nn.Module, state: State, source: str, recipe: ImageModelRecipe) -> None:
+    """Load weights into a backbone, after translating them; refuse whatever is missing, unknown or of another shape."""
+    try:
+        state = without_classifier(translated(state, backbone), backbone)
+    except (AttributeError, IndexError, KeyError, RuntimeError, ValueError) as error:
+        raise TrainingError(f"model {recipe.name!r}: {source} is not for {recipe.backbone!r} ({error!r})") from error
+    wanted = backbone.state_dict()
+    # Files older than PyTorch 1.0 lack the batch counters, which nothing here uses.
+    missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
+    unknown = [name for name in state if name not in wanted]
+    reshaped = [
+        f"{name} {list(state[name].shape)} for {list(wanted[name].shape)}"
+        for name in wanted
+        if name in state and state[name].shape != wanted[name].shape
+    ]
+    kinds = {"missing": missing, "unknown": unknown, "of another shape": reshaped}
+    problems = [f"{len(names)} {kind} ({listed(names)})" for kind, names in kinds.items() if names]
+    if problems:
+        raise TrainingError(
+            f"model {recipe.name!r}: {source} does not fit {recipe.backbone!r}, which has {len(wanted)} tensors: "
+            f"{'; '.join(problems)}. `pretrained` must name weights of this very backbone"
+        )
+    backbone.load_state_dict(state, strict=False)
+
+
+def translated(state: State, backbone: nn.Module) -> State:
+    """Bring a weight file into the backbone's form: our own models' prefix taken off, timm's translation applied.
+
+    timm keeps one function beside each architecture that renames old keys and resizes position embeddings.
+    """
+    own = {name.removeprefix("backbone."): tensor for name, tensor in state.items() if name.startswith("backbone.")}
+    if own:
+        state = own
+    module = sys.modules[type(backbone).__module__]
+    for name in ("checkpoint_filter_fn", "_filter_fn", "_filter_torchvision_pretrained"):
+        translate = getattr(module, name, None)
+        if translate is not None:
+            both = len(inspect.signature(translate).parameters) > 1
+            result: State = translate(state, backbone) if both else translate(state)
+            return result
+    return state
+
+
+def without_classifier(state: State, backbone: Any) -> State:
+    """Leave out the tensors of the classifier that the weights were trained with."""
+    names = getattr(backbone, "pretrained_cfg", {}).get("classifier") or ()
+    classifiers = (names,) if isinstance(names, str) else tuple(names)
+    wanted = backbone.state_dict()
+    return {
+        name: tensor
+        for name, tensor in state.items()
+        if name in wanted or not name.startswith(tuple(f"{classifier}." for classifier in classifiers))
+    }
+
+
+def listed(names: list[str]) -> str:
+    """Spell out the first few names."""
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,5 @@
+"""`python -m pipeline` is `fusionnetx`."""
+
+from pipeline.cli import main
+
+main()

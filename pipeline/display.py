@@ -1,0 +1,115 @@
+"""What a person sees while a run works: bars in a terminal, a plain log elsewhere; and how they stop it.
+
+Stages ask for a `task` and pass the callable on; the packages below only know `data.progress.Progress`.
+"""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from data.errors import Interrupted
+from data.progress import Progress as Listener
+
+LOG_SECONDS = 15.0
+
+
+class Display:
+    """One display for a whole command; also the place that notices a request to stop."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=False, highlight=False, soft_wrap=True)
+        self._bars: Progress | None = None
+        self._stop: int | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator["Display"]:
+        """Turn the first Ctrl-C or SIGTERM into a stop after the current step; a second one stops at once."""
+        old = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in old:
+            signal.signal(number, self._request_stop)
+        try:
+            yield self
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+
+    def _request_stop(self, number: int, _frame: FrameType | None) -> None:
+        if self._stop is not None:
+            raise Interrupted(128 + number)
+        self._stop = 128 + number
+        self.console.print("[yellow]stopping after this step; once more to stop at once[/yellow]")
+
+    def check_stop(self) -> None:
+        """Raise Interrupted when the user has asked to stop."""
+        if self._stop is not None:
+            raise Interrupted(self._stop)
+
+    def say(self, text: str) -> None:
+        """Print one line."""
+        self.console.print(text)
+
+    def warn(self, text: str) -> None:
+        """Print one line that deserves a look."""
+        self.console.print(f"[yellow]warning:[/yellow] {text}")
+
+    @contextmanager
+    def task(self, label: str) -> Iterator[Listener]:
+        """A bar (or a line now and then) for one piece of work."""
+        if self.console.is_terminal:
+            with self._bar(label) as listener:
+                yield listener
+        else:
+            yield self._log(label)
+
+    @contextmanager
+    def _bar(self, label: str) -> Iterator[Listener]:
+        outermost = self._bars is None
+        if self._bars is None:
+            self._bars = Progress(
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+                TimeRemainingColumn(), TextColumn("[dim]{task.fields[figures]}"), console=self.console, transient=True,
+            )  # fmt: skip
+            self._bars.start()
+        bars = self._bars
+        task: TaskID = bars.add_task(label, total=None, figures="")
+
+        def listener(done: int, total: int, **figures: float) -> None:
+            bars.update(task, completed=done, total=total, figures=format_figures(figures))
+            self.check_stop()
+
+        try:
+            yield listener
+        finally:
+            bars.remove_task(task)
+            if outermost:
+                bars.stop()
+                self._bars = None
+
+    def _log(self, label: str) -> Listener:
+        last = time.monotonic()
+
+        def listener(done: int, total: int, **figures: float) -> None:
+            nonlocal last
+            if time.monotonic() - last >= LOG_SECONDS:
+                last = time.monotonic()
+                self.console.print(f"{label}: {done}/{total} {format_figures(figures)}".rstrip())
+            self.check_stop()
+
+        return listener
+
+
+def format_figures(figures: dict[str, float]) -> str:
+    """`loss 0.321  images/s 1,240`."""
+    return "  ".join(f"{name.replace('_per_second', '/s').replace('_', ' ')} {short(x)}" for name, x in figures.items())
+
+
+def short(value: float) -> str:
+    """Three or four figures, readable."""
+    if value != 0 and abs(value) < 1e-3:
+        return f"{value:.1e}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"

@@ -1,0 +1,224 @@
+"""The recipe: one TOML file that says everything about a run, read strictly.
+
+Each package owns its part; this module only joins the parts, applies `--set key=value` and turns a
+validation failure into one message with the path, the value and the nearest known key.
+"""
+
+import dataclasses
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from data.errors import RecipeError
+from data.folds import FoldRecipe
+from data.recipe import DataRecipe
+from features.recipe import FeatureRecipe
+from image_models.recipe import ImageModelRecipe
+from tabular.recipe import TabularRecipe
+
+
+class Recipe(BaseModel):
+    """Everything that decides the result of a run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    description: str = ""
+    seed: int = Field(default=42, ge=0)
+    data: DataRecipe = DataRecipe()
+    folds: FoldRecipe = FoldRecipe()
+    image_models: tuple[ImageModelRecipe, ...] = ()
+    features: FeatureRecipe = FeatureRecipe()
+    tabular: TabularRecipe = TabularRecipe()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "Recipe":
+        for kind, names in (
+            ("image_models", [model.name for model in self.image_models]),
+            ("tabular.members", [member.name for member in self.tabular.members]),
+        ):
+            doubled = sorted({name for name in names if names.count(name) > 1})
+            if doubled:
+                raise ValueError(f"{kind}: two entries are named {doubled[0]!r}; give each its own name")
+        return self
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Name and file of every recipe that comes with the project."""
+    folder = Path(str(files("pipeline"))) / "recipes"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def find_recipe(name: str) -> Path:
+    """The file of a shipped recipe, or the file that `name` is the path of."""
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise RecipeError(f"recipe file {name} does not exist; `fusionnetx recipes` lists the shipped ones")
+        return path
+    shipped = shipped_recipes()
+    if name not in shipped:
+        raise RecipeError(
+            f"no recipe is called {name!r}{nearest(name, shipped)}; shipped: {', '.join(shipped)}; "
+            "or give the path of a .toml file"
+        )
+    return shipped[name]
+
+
+def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by name or path and apply `key=value` changes."""
+    path = find_recipe(name)
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"recipe {path} is not valid TOML: {error}") from error
+    for change in changes:
+        apply_change(raw, change)
+    return parse_recipe(raw, origin=str(path))
+
+
+def parse_recipe(raw: dict[str, Any], origin: str) -> Recipe:
+    """Validate; JSON is the strict mode in which TOML's arrays may become tuples."""
+    try:
+        return Recipe.model_validate_json(json.dumps(raw, default=str))
+    except ValidationError as error:
+        lines = [explain(raw, detail) for detail in error.errors(include_url=False, include_context=False)]
+        unique = list(dict.fromkeys(lines))
+        raise RecipeError(f"recipe {origin} cannot be used:\n" + "\n".join(f"  {line}" for line in unique)) from error
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """The whole recipe, defaults included, as TOML that reads back to the same recipe."""
+    return "\n".join(toml_lines(recipe.model_dump(mode="json"), ())) + "\n"
+
+
+def toml_lines(table: dict[str, Any], path: tuple[str, ...]) -> Iterable[str]:
+    """TOML of a nested dictionary: plain values first, then tables and arrays of tables; None is left out."""
+    tables: list[tuple[str, Any]] = []
+    for key, value in table.items():
+        if isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict)):
+            tables.append((key, value))
+        elif value is not None:
+            yield f"{toml_key(key)} = {json.dumps(value, ensure_ascii=False)}"
+    for key, value in tables:
+        here = (*path, toml_key(key))
+        for entry, header in (
+            [(value, f"[{'.'.join(here)}]")]
+            if isinstance(value, dict)
+            else [(entry, f"[[{'.'.join(here)}]]") for entry in value]
+        ):
+            yield ""
+            yield header
+            yield from toml_lines(entry, here)
+
+
+def toml_key(key: str) -> str:
+    """A bare key where TOML allows one, else a quoted one."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` or nothing."""
+    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else ""
+
+
+def apply_change(raw: dict[str, Any], change: str) -> None:
+    """Apply one `--set`: `seed=1`, `image_models[0].epochs=3`, `image_models[vit].epochs=3`, `image_models[*].epochs=3`."""
+    key, equals, text = change.partition("=")
+    steps = re.findall(r"[^.\[\]]+", key)
+    if not equals or not steps:
+        raise RecipeError(f"--set {change}: write key=value, for instance --set seed=7")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    containers: list[Any] = [raw]
+    for step in steps[:-1]:
+        containers = [inner for container in containers for inner in descend(container, step, change)]
+    for container in containers:
+        if isinstance(container, list):
+            raise RecipeError(f"--set {change}: name an entry of the list, for instance {key}[0]")
+        container[steps[-1]] = value
+
+
+def descend(container: Any, step: str, change: str) -> list[Any]:
+    """The tables that one step of a `--set` path leads to."""
+    if isinstance(container, dict):
+        return [container.setdefault(step, {})]
+    names = [str(entry.get("name", index)) for index, entry in enumerate(container)]
+    if step == "*":
+        return list(container)
+    if step in names:
+        return [container[names.index(step)]]
+    if step.isdigit() and int(step) < len(container):
+        return [container[int(step)]]
+    raise RecipeError(f"--set {change}: no entry {step!r}{nearest(step, names)}; there are {', '.join(names)}")
+
+
+def explain(raw: Any, detail: Any) -> str:
+    """One line for one validation failure: path, value, what is wrong, nearest known key."""
+    path, value, annotation = "", raw, Recipe
+    parent: Any = Recipe
+    for step in detail["loc"]:
+        if isinstance(value, dict) and isinstance(step, str):
+            parent, annotation = annotation, field_type(annotation, step)
+            path += f".{step}" if path else step
+            value = value.get(step)
+        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+            annotation = item_type(annotation)
+            path += f"[{step}]"
+            value = value[step]
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        key = path.rpartition(".")[2]
+        known = field_names(parent)
+        return f"{path} = {value!r}: unknown key{nearest(key, known)}; known: {', '.join(known)}"
+    if detail["type"] in ("missing", "missing_argument"):
+        return f"{path}: this key is required and is not there"
+    shown = "" if isinstance(value, dict | list) or not path else f" = {value!r}"
+    return f"{path}{shown}: {message}" if path else message
+
+
+def field_names(annotation: Any) -> list[str]:
+    """Keys that a recipe part knows."""
+    for kind in alternatives(annotation):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return list(kind.model_fields)
+        if dataclasses.is_dataclass(kind):
+            return [field.name for field in dataclasses.fields(kind)]
+    return []
+
+
+def field_type(annotation: Any, key: str) -> Any:
+    """Type of one key of a recipe part."""
+    for kind in alternatives(annotation):
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and key in kind.model_fields:
+            return kind.model_fields[key].annotation
+        if dataclasses.is_dataclass(kind):
+            for field in dataclasses.fields(kind):
+                if field.name == key:
+                    return field.type
+        if get_origin(kind) is dict:
+            return get_args(kind)[1]
+    return None
+
+
+def item_type(annotation: Any) -> Any:
+    """Type of the entries of a list."""
+    for kind in alternatives(annotation):
+        if get_origin(kind) in (tuple, list):
+            return get_args(kind)[0]
+    return None
+
+
+def alternatives(annotation: Any) -> tuple[Any, ...]:
+    """The members of a union, or the type itself."""
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)

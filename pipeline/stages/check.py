@@ -1,0 +1,59 @@
+"""Print what a data folder holds and what is wrong with it."""
+
+from rich.table import Table
+
+from data.check import CheckReport, ImagesCheck, TableCheck, check
+from data.recipe import READERS
+from pipeline.workspace import Workspace
+
+
+def run_check(space: Workspace) -> bool:
+    """Check the data folder, print the findings, say whether a run can start."""
+    data = space.recipe.data
+    with space.display.task("checking") as progress:
+        report = check(
+            space.source_dir, READERS[data.reader], max_missing_share=data.max_missing_images, progress=progress
+        )
+    console = space.display.console
+    console.print(f"[bold]{report.folder}[/bold]", soft_wrap=True)
+    for title, table, images in (
+        ("train", report.train, report.train_images),
+        ("test", report.test, report.test_images),
+    ):
+        if table is not None or images is not None:
+            console.print(findings(title, table, images))
+    for warning in report.warnings:
+        space.display.warn(warning)
+    for error in report.errors:
+        console.print("[red]error:[/red]", end=" ")
+        console.print(error, markup=False)
+    space.display.say(verdict(report))
+    return report.ok
+
+
+def findings(title: str, table: TableCheck | None, images: ImagesCheck | None) -> Table:
+    """One small table for one part of the folder."""
+    shown = Table(title=title, title_justify="left", show_header=False)
+    if table is not None:
+        shown.add_row("lesions", f"{table.rows:,}")
+        shown.add_row("patients", f"{table.patients:,}")
+        if table.positives is not None:
+            shown.add_row("malignant", f"{table.positives:,} ({table.positives / max(table.rows, 1):.3%})")
+        some = list(table.missing.items())
+        shown.add_row("missing", ", ".join(f"{name} {share:.2%}" for name, share in some[:6]) or "nothing")
+        if len(some) > 6:
+            shown.add_row("", f"and {len(some) - 6} more columns")
+    if images is not None:
+        shown.add_row("images", f"{images.found:,} found, {len(images.missing):,} missing, {len(images.extra):,} extra")
+        shown.add_row("unreadable", f"{len(images.undecodable):,}")
+        if images.sides_px:
+            low, middle, high = images.sides_px
+            shown.add_row("sides", f"{low} to {high} px, median {middle}")
+    return shown
+
+
+def verdict(report: CheckReport) -> str:
+    """The last line."""
+    if report.ok:
+        return f"a run can start ({len(report.warnings)} warnings)"
+    return f"a run cannot start: {len(report.errors)} errors, {len(report.warnings)} warnings"

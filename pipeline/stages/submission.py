@@ -1,0 +1,170 @@
+"""The last stage: predict the test lesions with every fold's models, write submission.csv, say what it scored."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from data.errors import DataError
+from data.files import read_json, write_json, write_text
+from data.synthetic import ANSWERS_FILE
+from pipeline.predicting import predict_members
+from pipeline.run import Step
+from pipeline.scoring import score_one, shown
+from pipeline.stages.oof import write_table
+from pipeline.stages.tabular import features_of, image_scores, member_step
+from pipeline.workspace import Workspace
+
+
+def run_submission(space: Workspace) -> None:
+    """Write submission.csv and metrics.json, then print the scores."""
+    if space.data.test is None:
+        raise DataError(f"{space.source_dir} has no test-metadata.csv, so there is nothing to submit")
+    step = submission_step(space)
+    path = space.run_dir / "submission.csv"
+    reason = step.why()
+    if reason is None:
+        space.display.say(f"submission: {path} is up to date")
+    else:
+        if step.report_path.exists():
+            space.display.say(f"submission: {reason}; written again")
+        step.begin()
+        columns = predict_test(space)
+        write_table(space.run_dir / "tabular" / "test.parquet", space.data.test.ids, None, columns)
+        write_submission(space, path, columns["blend"])
+        write_json(space.run_dir / "metrics.json", metrics(space, columns))
+        step.finish(["submission.csv", "metrics.json", "tabular/test.parquet"])
+    print_scores(space, read_json(space.run_dir / "metrics.json"))
+
+
+def submission_step(space: Workspace) -> Step:
+    """The submission and everything it depends on."""
+    data, recipe = space.data, space.recipe
+    assert data.test is not None
+    inputs = {"test table": data.test.fingerprint, "blend": sha_of_blend(space)}
+    if recipe.image_models and data.test_images is not None:
+        inputs["test image scores"] = Step("oof", space.run_dir / "oof", {}).checksum("test.parquet")
+    for member in recipe.tabular.members:
+        for fold in range(space.folds.count):
+            for seed in member.seeds:
+                step = member_step(space, member, fold, seed)
+                inputs[step.name] = step.checksum("predictions.parquet")
+    return Step("submission", space.run_dir, {"synthetic": space.synthetic}, inputs, report_name="submission.json")
+
+
+def sha_of_blend(space: Workspace) -> str:
+    """Checksum of the blend's state and columns."""
+    step = Step("blend", space.run_dir / "tabular", {})
+    return step.checksum("blend.json") + step.checksum("oof.parquet")
+
+
+def predict_test(space: Workspace) -> dict[str, npt.NDArray[np.float64]]:
+    """Every member's test probabilities and their blend."""
+    test = space.data.test
+    assert test is not None
+    scores = image_scores(space, "test.parquet") if space.data.test_images is not None else None
+    table = features_of(space, test, scores, f"{len(test.ids):,} test lesions")
+    with space.display.task("stage two: test lesions") as progress:
+        return predict_members(space, table, progress)
+
+
+def write_submission(space: Workspace, path: Path, probability: npt.NDArray[np.float64]) -> None:
+    """Write the positive probability in the order of sample_submission.csv, checked before it gets its name."""
+    test = space.data.test
+    assert test is not None
+    task = test.task
+    wanted = test.ids if space.data.submission_ids is None else space.data.submission_ids
+    found = dict(zip(test.ids.tolist(), probability.tolist(), strict=True))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([task.lesion, task.target])
+    writer.writerows((lesion, repr(found.get(lesion, float("nan")))) for lesion in wanted.tolist())
+    validate_submission(text.getvalue(), wanted, task.lesion, task.target)
+    write_text(path, text.getvalue())
+
+
+def validate_submission(text: str, wanted: npt.NDArray[np.str_], lesion: str, target: str) -> None:
+    """Refuse a submission that Kaggle would refuse, or that says nothing; all problems in one message."""
+    frame = pl.read_csv(io.StringIO(text), schema={lesion: pl.String, target: pl.Float64})
+    ids = frame[lesion]
+    expected = pl.Series(wanted.tolist(), dtype=pl.String)
+    problems = []
+    for what, rows in (
+        ("missing", expected.filter(~expected.is_in(ids.implode()))),
+        ("not asked for", ids.filter(~ids.is_in(expected.implode()))),
+        ("repeated", ids.filter(ids.is_duplicated()).unique()),
+        ("without a finite probability", ids.filter(~frame[target].is_finite().fill_null(False))),
+        ("outside [0, 1]", ids.filter(~frame[target].is_between(0, 1).fill_null(True) & frame[target].is_finite())),
+    ):
+        if len(rows):
+            problems.append(f"{len(rows)} lesions {what} (first: {', '.join(rows.head(3).to_list())})")
+    if problems:
+        raise DataError(f"the submission is not valid: {'; '.join(problems)}. Nothing was written.")
+
+
+def metrics(space: Workspace, test_columns: dict[str, npt.NDArray[np.float64]]) -> dict[str, Any]:
+    """Every figure of the run, for programs; the report shows the same ones."""
+    train, test = space.data.train, space.data.test
+    assert test is not None
+    stage_one = read_json(space.run_dir / "oof" / "report.json") if space.recipe.image_models else {"scores": {}}
+    stage_two = read_json(space.run_dir / "tabular" / "report.json")
+    return {
+        "score": train.task.score,
+        "synthetic": space.synthetic,
+        "recipe": space.recipe.description,
+        "cohort": {
+            "lesions": len(train.ids),
+            "patients": len(np.unique(train.groups)),
+            "positives": int((train.target > 0).sum()),
+            "test_lesions": len(test.ids),
+        },
+        "cross_validated": {"image_models": stage_one["scores"], "members": stage_two["scores"]},
+        "test": test_scores(space, test_columns),
+    }
+
+
+def test_scores(space: Workspace, columns: dict[str, npt.NDArray[np.float64]]) -> dict[str, Any] | None:
+    """Scores against the synthetic cohort's answer key; None with real data, whose answers nobody has."""
+    answers_path = space.source_dir / ANSWERS_FILE
+    if not space.synthetic or not answers_path.is_file():
+        return None
+    test = space.data.test
+    assert test is not None
+    answers = pl.DataFrame({"isic_id": test.ids.tolist()}).join(
+        pl.read_csv(answers_path), on="isic_id", how="left", maintain_order="left"
+    )
+    target = answers["target"].to_numpy().astype(np.int64)
+    split = answers["split"].to_numpy()
+    images = {}
+    if space.recipe.image_models and space.data.test_images is not None:
+        frame = image_scores(space, "test.parquet")
+        assert frame is not None
+        images = {name: frame[name].to_numpy().astype(np.float64) for name in frame.columns if name != "lesion_id"}
+    scores: dict[str, Any] = {}
+    for part, rows in (
+        ("public", np.flatnonzero(split == "public")),
+        ("private", np.flatnonzero(split == "private")),
+        ("all", np.arange(len(target))),
+    ):
+        scores[part] = {
+            name: score_one(test.task, target[rows], column[rows], test.groups[rows], seed=space.recipe.seed)
+            for name, column in {**images, **columns}.items()
+        }
+    return scores
+
+
+def print_scores(space: Workspace, figures: dict[str, Any]) -> None:
+    """Say what the run scored."""
+    score = figures["score"]
+    blend = figures["cross_validated"]["members"]["blend"]
+    space.display.say(f"[bold]cross-validated {score} {shown(blend, score)}[/bold], 95 % over patients; chance 0.02")
+    if figures["test"] is not None:
+        for part in ("public", "private"):
+            space.display.say(f"demo leaderboard, {part}: {score} {shown(figures['test'][part]['blend'], score)}")
+    if figures["synthetic"]:
+        space.display.say("these lesions are synthetic: the figures say that the pipeline works, not how well it would do")
+    space.display.say(f"wrote {space.run_dir / 'submission.csv'}")

@@ -1,0 +1,132 @@
+"""What every stage of one run shares: the recipe, the data, the folds, the packed images, the run folder, the display.
+
+Everything here is made when first asked for, so a stage that is already done never reads an image.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from data.cohort import DataFolder
+from data.errors import DataError
+from data.files import fingerprint, write_text
+from data.folds import Folds, make_folds
+from data.images import ImageSource
+from data.pack import ImagePack, build_pack, pack_fingerprint
+from data.recipe import READERS
+from data.synthetic import write_cohort
+from pipeline.display import Display
+from pipeline.recipe import Recipe, recipe_text
+from pipeline.run import Step
+
+
+@dataclass
+class Workspace:
+    """One run: its recipe, where its data come from and where its results go."""
+
+    recipe: Recipe
+    run_dir: Path
+    cache_dir: Path
+    weights_dir: Path
+    display: Display
+    data_dir: Path | None = None
+    """The user's folder of Kaggle files; None uses the recipe's synthetic cohort."""
+
+    @property
+    def synthetic(self) -> bool:
+        """True when no data folder was given, so that every figure is about invented lesions."""
+        return self.data_dir is None
+
+    def record_recipe(self) -> None:
+        """Keep the whole recipe, defaults included, in the run folder."""
+        write_text(self.run_dir / "recipe.toml", recipe_text(self.recipe))
+
+    @cached_property
+    def source_dir(self) -> Path:
+        """The folder of published files: the user's, or the synthetic cohort written on first use."""
+        if self.data_dir is not None:
+            if not self.data_dir.is_dir():
+                raise DataError(f"data folder {self.data_dir} does not exist; give the folder of the Kaggle files (DATA=...)")
+            return self.data_dir
+        synthetic = self.recipe.data.synthetic
+        if synthetic is None:
+            raise DataError(
+                "this recipe has no [data.synthetic] table and no data folder was given; "
+                "give the folder of the Kaggle files with --data (make: DATA=...)"
+            )
+        folder = self.cache_dir / f"synthetic-{fingerprint(synthetic.model_dump(mode='json'))[:16]}"
+        with self.display.task("synthetic cohort") as progress:
+            write_cohort(folder, synthetic, progress=progress, workers=self.recipe.data.workers)
+        return folder
+
+    @cached_property
+    def data(self) -> DataFolder:
+        """The validated cohorts and their image sources."""
+        data = READERS[self.recipe.data.reader](self.source_dir)
+        for note in data.notes:
+            self.display.warn(note)
+        return data
+
+    @cached_property
+    def folds(self) -> Folds:
+        """The folds of this run: written once, then obeyed."""
+        train = self.data.train
+        step = Step(
+            name="folds",
+            folder=self.run_dir,
+            report_name="folds.json",
+            settings=self.recipe.folds.model_dump(mode="json"),
+            inputs={"train table": train.fingerprint},
+        )
+        path = self.run_dir / "folds.parquet"
+        reason = step.why()
+        if reason is None:
+            return Folds.read(path, train)
+        if step.report_path.exists():
+            self.display.say(f"folds: {reason}; made anew, so every later step runs again")
+        step.begin()
+        folds = make_folds(train, self.recipe.folds)
+        folds.write(path)
+        step.finish(["folds.parquet"], folds=folds.summary().to_dicts())
+        return folds
+
+    @property
+    def folds_checksum(self) -> str:
+        """Checksum of folds.parquet, the input of every step that obeys it."""
+        _ = self.folds
+        return Step("folds", self.run_dir, {}, report_name="folds.json").checksum("folds.parquet")
+
+    @cached_property
+    def train_pack(self) -> ImagePack:
+        """The training images, decoded once, aligned to the training table."""
+        return self.pack(self.data.train_images, list(self.data.train.ids), "training images")
+
+    @cached_property
+    def test_pack(self) -> ImagePack:
+        """The test images, decoded once, aligned to the test table."""
+        if self.data.test is None or self.data.test_images is None:
+            raise DataError(f"{self.source_dir} has no test table with images")
+        return self.pack(self.data.test_images, list(self.data.test.ids), "test images")
+
+    def pack_fingerprint(self, source: ImageSource, ids: list[str]) -> str:
+        """Checksum of what a pack of these images would hold."""
+        return pack_fingerprint(source, ids, self.recipe.data.image_size)
+
+    def pack(self, source: ImageSource, ids: list[str], label: str) -> ImagePack:
+        """Open the cached pack of these images, or build it."""
+        folder = self.cache_dir / self.pack_fingerprint(source, ids)
+        if folder.is_dir():
+            try:
+                return ImagePack.open(folder)
+            except DataError as error:
+                self.display.warn(f"{error}; packing the {label} again")
+        with self.display.task(f"packing {label}") as progress:
+            return build_pack(
+                source,
+                ids,
+                folder,
+                size=self.recipe.data.image_size,
+                max_missing_share=self.recipe.data.max_missing_images,
+                workers=self.recipe.data.workers,
+                progress=progress,
+            )

@@ -1,0 +1,252 @@
+"""The boosters' part of a recipe: members, resampling, blending, tuning.
+
+Frozen strict pydantic models; the defaults are the four members and Table 2 of the FusionNetX paper. A member's parameters
+are completed from Table 2 on reading, so that a saved recipe says everything. Loads no booster library.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from tabular.parameters import TABLE_TWO, BoosterName, Device, Value, canonical, canonical_parameters
+
+STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class MemberRecipe(BaseModel):
+    """One member of the ensemble: a booster, what it sees, how it is trained."""
+
+    model_config = STRICT
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
+    """Name of the member's out-of-fold column and folder."""
+    booster: BoosterName
+    start: Literal["table_two", "library"] = "table_two"
+    """Where parameters not given come from: Table 2, or the booster library's own defaults."""
+    image_columns: bool = True
+    """False trains on metadata alone."""
+    native_categories: bool = True
+    """Hand categorical columns over as categories; False lets their codes count as numbers."""
+    seeds: tuple[int, ...] = Field(default=(42,), min_length=1)
+    """One model per seed, averaged."""
+    device: Device | None = Field(default=None, validate_default=True)
+    """`auto` takes a GPU where the library can use one; `gpu` insists; left out: as in Table 2."""
+    iterations: int = Field(default=0, ge=0, validate_default=True)
+    """Boosting rounds (with early stopping: at most); 0 takes Table 2's."""
+    parameters: dict[str, Value] = Field(default_factory=dict, validate_default=True)
+    """The booster's own parameters; those of Table 2 that are not given are added."""
+    early_stopping: int = Field(default=0, ge=0)
+    """Rounds without a better AUC before stopping, watched on an inner split of the training patients; 0 is off."""
+    inner_share: float = Field(default=0.15, gt=0.0, lt=1.0)
+    """Share of the training patients in that inner split."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**31:
+            raise ValueError("seeds must be different whole numbers from 0 to 2147483647")
+        return seeds
+
+    @field_validator("device")
+    @classmethod
+    def _complete_device(cls, device: Device | None, info: ValidationInfo) -> Device | None:
+        return device or (TABLE_TWO[info.data["booster"]].device if "booster" in info.data else None)
+
+    @field_validator("iterations")
+    @classmethod
+    def _complete_iterations(cls, iterations: int, info: ValidationInfo) -> int:
+        return iterations or (TABLE_TWO[info.data["booster"]].iterations if "booster" in info.data else 0)
+
+    @field_validator("parameters")
+    @classmethod
+    def _complete_parameters(cls, given: dict[str, Value], info: ValidationInfo) -> dict[str, Value]:
+        if "booster" not in info.data:
+            return given
+        booster: BoosterName = info.data["booster"]
+        parameters = canonical_parameters(booster, given)
+        return parameters if info.data.get("start") == "library" else {**TABLE_TWO[booster].parameters, **parameters}
+
+    def with_parameters(self, changed: Mapping[str, Value]) -> "MemberRecipe":
+        """The same member with some parameters (and perhaps `iterations`) replaced, as tuning does."""
+        parameters = {name: value for name, value in changed.items() if name != "iterations"}
+        return MemberRecipe(
+            **{
+                **self.model_dump(),
+                "iterations": int(changed.get("iterations", self.iterations)),
+                "parameters": {**self.parameters, **canonical_parameters(self.booster, parameters)},
+            }
+        )
+
+
+class ResampleRecipe(BaseModel):
+    """How the rarity of the positive class is met, in training rows only."""
+
+    model_config = STRICT
+
+    method: Literal["over_then_under", "none", "class_weights", "under_bags"] = "over_then_under"
+    """`under_bags` trains one model per bag of all positives and a fresh draw of negatives, and averages them."""
+    over_ratio: float = Field(default=0.003, gt=0.0, le=1.0)
+    """Positives per negative after oversampling."""
+    under_ratio: float = Field(default=0.01, gt=0.0, le=1.0)
+    """Positives per negative after undersampling."""
+    bags: int = Field(default=5, ge=1)
+    """Number of bags of `under_bags`."""
+
+    @model_validator(mode="after")
+    def _ratios_in_order(self) -> "ResampleRecipe":
+        if self.method == "over_then_under" and self.over_ratio > self.under_ratio:
+            raise ValueError(
+                f"over_ratio = {self.over_ratio} is above under_ratio = {self.under_ratio}: oversampling would already pass "
+                "the ratio that undersampling aims at; lower over_ratio or raise under_ratio"
+            )
+        return self
+
+
+class BlendRecipe(BaseModel):
+    """How members become one probability."""
+
+    model_config = STRICT
+
+    method: Literal["mean", "rank_mean", "weighted", "stacker"] = "mean"
+    """`mean` is the soft vote; whatever is learned for a fold's rows is learned on the other folds."""
+    rounds: int = Field(default=30, ge=1)
+    """Steps of the greedy search for weights (`weighted`); weights are multiples of one over the steps taken."""
+    inverse_regularisation: float = Field(default=1.0, gt=0.0)
+    """C of the logistic regression (`stacker`)."""
+
+
+class RangeSpace(BaseModel):
+    """A parameter between two values; whole numbers when both bounds are."""
+
+    model_config = STRICT
+
+    low: int | float
+    high: int | float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> "RangeSpace":
+        if not self.low < self.high:
+            raise ValueError(f"low = {self.low} must be below high = {self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low = {self.low} must be above 0 when log = true")
+        return self
+
+    @property
+    def whole(self) -> bool:
+        """Whether the parameter takes whole numbers only."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+
+class ChoiceSpace(BaseModel):
+    """A parameter that takes one of a few values."""
+
+    model_config = STRICT
+
+    choices: tuple[Value, ...] = Field(min_length=2)
+
+
+Space = RangeSpace | ChoiceSpace
+
+
+def _default_spaces() -> dict[str, dict[str, Space]]:
+    common: dict[str, Space] = {
+        "learning_rate": RangeSpace(low=0.01, high=0.2, log=True),
+        "scale_pos_weight": RangeSpace(low=1.0, high=10.0, log=True),
+    }
+    return {
+        "lightgbm": {
+            **common,
+            "iterations": RangeSpace(low=100, high=600, log=True),
+            "max_depth": RangeSpace(low=3, high=9),
+            "num_leaves": RangeSpace(low=8, high=256, log=True),
+            "feature_fraction": RangeSpace(low=0.3, high=1.0),
+            "min_data_in_leaf": RangeSpace(low=5, high=300, log=True),
+        },
+        "xgboost": {
+            **common,
+            "iterations": RangeSpace(low=50, high=400, log=True),
+            "max_depth": RangeSpace(low=3, high=9),
+            "subsample": RangeSpace(low=0.4, high=1.0),
+            "colsample_bytree": RangeSpace(low=0.3, high=1.0),
+            "min_child_weight": RangeSpace(low=1, high=150, log=True),
+        },
+        "catboost": {
+            **common,
+            "iterations": RangeSpace(low=100, high=500, log=True),
+            "depth": RangeSpace(low=4, high=9),
+            "subsample": RangeSpace(low=0.4, high=1.0),
+        },
+    }
+
+
+class TuneRecipe(BaseModel):
+    """How Optuna searches the members' parameters; the member as the recipe has it is always the first trial."""
+
+    model_config = STRICT
+
+    trials: int = Field(default=0, ge=0)
+    """Trials per member, those of earlier runs of the same study included; 0 leaves the members as they are."""
+    members: tuple[str, ...] = ()
+    """Members to tune; none named: all."""
+    jobs: int = Field(default=1, ge=1)
+    """Trials at the same time; more than one gives up exact repeatability."""
+    seed: int = Field(default=42, ge=0)
+    startup_trials: int = Field(default=10, ge=1)
+    """Random trials before the sampler models the scores."""
+    prune_p: float = Field(default=0.15, ge=0.0, le=1.0)
+    """A trial stops once a signed-rank test over the folds done calls it worse than the best at this level; 0 is never.
+
+    k folds can reach 2^-k at best, so 0.15 can stop after the third fold, 0.1 after the fourth.
+    """
+    reestimate_seeds: tuple[int, ...] = Field(default=(1001,), min_length=1)
+    """Seeds of the other fold assignments on which the winner is scored again."""
+    spaces: dict[str, dict[str, Space]] = Field(default_factory=_default_spaces)
+    """By member name or booster, by parameter: `{low, high, log}` or `{choices}`; a member's own space comes first."""
+
+    def space_of(self, member: MemberRecipe) -> dict[str, Space]:
+        """The search space of a member, parameters under their one spelling."""
+        space = self.spaces.get(member.name) or self.spaces.get(member.booster) or _default_spaces()[member.booster]
+        return {n if n == "iterations" else canonical(member.booster, n): s for n, s in space.items()}
+
+
+def _paper_members() -> tuple[MemberRecipe, ...]:
+    return (
+        MemberRecipe(name="lightgbm_metadata", booster="lightgbm", image_columns=False),
+        MemberRecipe(name="lightgbm", booster="lightgbm"),
+        MemberRecipe(name="catboost", booster="catboost"),
+        MemberRecipe(name="xgboost", booster="xgboost"),
+    )
+
+
+class TabularRecipe(BaseModel):
+    """Stage two after the features: an ensemble of boosters."""
+
+    model_config = STRICT
+
+    members: tuple[MemberRecipe, ...] = Field(default_factory=_paper_members, min_length=1)
+    resample: ResampleRecipe = ResampleRecipe()
+    blend: BlendRecipe = BlendRecipe()
+    tune: TuneRecipe = TuneRecipe()
+    image_noise: float = Field(default=0.0, ge=0.0)
+    """Noise added to image columns of training rows, in standard deviations of each column, against over-trust in them."""
+    nested: bool = False
+    """Train on image columns made without the validation fold's labels (inner out-of-fold columns), and report the difference."""
+
+    @model_validator(mode="after")
+    def _names_fit_together(self) -> "TabularRecipe":
+        names = [member.name for member in self.members]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ValueError(f"members: two entries are named {doubled[0]!r}; give each its own name")
+        known = {*names, *TABLE_TWO}
+        for key, wanted in (
+            ("tune.members", set(self.tune.members) - set(names)),
+            ("tune.spaces", set(self.tune.spaces) - known),
+        ):
+            if wanted:
+                raise ValueError(f"{key}: no member is called {sorted(wanted)[0]!r}; there are {', '.join(names)}")
+        for member in self.members:
+            self.tune.space_of(member)
+        return self
