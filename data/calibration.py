@@ -38,28 +38,32 @@ def _columns(
     return truth, columns, np.ones(len(truth)) if given is None else given
 
 
-def loss_of_rows(score: Literal["brier", "log_loss"], target: npt.ArrayLike, probability: npt.ArrayLike) -> Floats:
-    """Return each row's part in the Brier score or the log loss, both of which are means over rows."""
-    truth, columns, _ = _columns(target, probability, None)
-    return _squared(truth, columns, np.ndim(probability)) if score == "brier" else _surprise(truth, columns)
-
-
-def _squared(truth: Ints, columns: Floats, ndim: int) -> Floats:
-    if ndim == 1:
-        return np.square(columns[:, 1] - truth)
-    squared: Floats = np.sum(np.square(columns - np.eye(columns.shape[1])[truth]), axis=1)
-    return squared
+def _squared_error(truth: Ints, columns: Floats, binary: bool) -> Floats:
+    squared = np.square(columns - np.eye(columns.shape[1])[truth])
+    return np.asarray(squared[:, 1] if binary else squared.sum(axis=1), dtype=np.float64)
 
 
 def _surprise(truth: Ints, columns: Floats) -> Floats:
     of_truth = columns[np.arange(len(truth)), truth] / columns.sum(axis=1)
-    return -np.log(np.clip(of_truth, LOG_LOSS_FLOOR, 1.0 - LOG_LOSS_FLOOR))
+    return np.asarray(-np.log(np.clip(of_truth, LOG_LOSS_FLOOR, 1.0 - LOG_LOSS_FLOOR)), dtype=np.float64)
+
+
+def squared_error_of_rows(target: npt.ArrayLike, probability: npt.ArrayLike) -> Floats:
+    """Return each row's part in the Brier score."""
+    truth, columns, _ = _columns(target, probability, None)
+    return _squared_error(truth, columns, np.ndim(probability) == 1)
+
+
+def surprise_of_rows(target: npt.ArrayLike, probability: npt.ArrayLike) -> Floats:
+    """Return each row's part in the log loss."""
+    truth, columns, _ = _columns(target, probability, None)
+    return _surprise(truth, columns)
 
 
 def brier(target: npt.ArrayLike, probability: npt.ArrayLike, *, weight: npt.ArrayLike | None = None) -> float:
     """Mean squared distance to the truth; with one column per class, summed over the classes (0 to 2)."""
     truth, columns, w = _columns(target, probability, weight)
-    return float(np.average(_squared(truth, columns, np.ndim(probability)), weights=w))
+    return float(np.average(_squared_error(truth, columns, np.ndim(probability) == 1), weights=w))
 
 
 def log_loss(target: npt.ArrayLike, probability: npt.ArrayLike, *, weight: npt.ArrayLike | None = None) -> float:

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from data.cohort import Cohort, DataFolder
@@ -17,11 +16,13 @@ from data.decode import pixels
 from data.errors import DataError
 from data.images import ImageSource
 from data.pack import usable_cores
+from data.pack_pixels import in_order
 from data.progress import Progress, silent
 from data.reading import FolderError, Readout
 
 MAX_SHOWN = 3
-_AT_ONCE = 2048
+AHEAD = 256
+"""Images decoded between two words about the progress."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def check(
         ("test", found.test, found.test_images),
     ):
         try:
-            images[part] = source and _check_images(cohort, source, decode_all, progress)
+            images[part] = _check_images(cohort, source, decode_all, progress) if source is not None else None
         except DataError as error:
             images[part] = None
             errors.append(str(error))
@@ -145,27 +146,22 @@ def _check_images(cohort: Cohort | None, source: ImageSource, decode_all: bool, 
     def side(lesion_id: str) -> int | str:
         """Longer side of an image in pixels, or why it does not decode."""
         try:
-            return max(pixels(source.read(lesion_id)).shape[:2])
+            height, width, _ = pixels(source.read(lesion_id)).shape
+            return max(int(height), int(width))
         except DataError as error:
             return str(error)
 
     undecodable: dict[str, str] = {}
     sides: list[int] = []
-    began, threads_before = time.monotonic(), cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        with ThreadPoolExecutor(usable_cores()) as pool:
-            for start in range(0, len(there), _AT_ONCE):
-                block = there[start : start + _AT_ONCE]
-                for lesion_id, result in zip(block, pool.map(side, block), strict=True):
-                    if isinstance(result, str):
-                        undecodable[lesion_id] = result
-                    else:
-                        sides.append(result)
-                done = start + len(block)
+    began = time.monotonic()
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for done, (lesion_id, result) in enumerate(zip(there, in_order(pool, side, there, AHEAD), strict=True), 1):
+            if isinstance(result, str):
+                undecodable[lesion_id] = result
+            else:
+                sides.append(result)
+            if done % AHEAD == 0 or done == len(there):
                 progress(done, len(there), images_per_second=done / max(time.monotonic() - began, 1e-9))
-    finally:
-        cv2.setNumThreads(threads_before)
     sizes = (min(sides), int(np.median(sides)), max(sides)) if sides else None
     return ImagesCheck(len(there), missing, extra, undecodable, sizes)
 
@@ -174,11 +170,14 @@ def _problems(part: str, images: ImagesCheck) -> list[str]:
     """Lesions without a usable image."""
     problems = []
     if images.missing:
-        problems.append(f"{part} images: {len(images.missing):,} lesions have none ({_some(images.missing)})")
+        rows = images.found + len(images.missing)
+        problems.append(
+            f"{part} images: {len(images.missing):,} of {rows:,} lesions have none ({_some(images.missing)})"
+        )
     if images.undecodable:
         shown = "; ".join(f"{name}: {why}" for name, why in list(images.undecodable.items())[:MAX_SHOWN])
         more = "; ..." if len(images.undecodable) > MAX_SHOWN else ""
-        problems.append(f"{part} images: {len(images.undecodable):,} do not decode ({shown}{more})")
+        problems.append(f"{part} images: {len(images.undecodable):,} of {images.found:,} do not decode ({shown}{more})")
     return problems
 
 

@@ -19,6 +19,9 @@ ROW = "_row"
 
 MAX_SHOWN = 3
 
+_COMPRESSED = (b"\x1f\x8b", b"x\x01", b"x\x9c", b"x\xda", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ")
+"""First bytes of gzip, zlib, zstd, bzip2 and xz. polars would unpack some of them, however large they grow."""
+
 
 @dataclass(frozen=True)
 class TextTable:
@@ -54,30 +57,33 @@ def read_csv(path: Path) -> TextTable:
     header = _header(raw, path)
     try:
         frame = pl.read_csv(raw, infer_schema=False)
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+    except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:
         raise DataError(_diagnosis(raw, path) or f"{path} is not a CSV file: {str(error).splitlines()[0]}.") from error
     if frame.width != len(header):
         raise DataError(_diagnosis(raw, path) or f"{path} has a header that cannot be read.")
     names, duplicated = _unique(header)
     frame.columns = names
-    if frame.height and frame[:, -1].null_count():
-        # A row that ends early leaves its last cells empty; so does one with nothing in them. Only counting tells.
-        blank = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
-        if frame[:, -1].null_count() > blank.sum() and (problem := _diagnosis(raw, path)):
-            raise DataError(problem)
     lines = raw.count(b"\n") + (not raw.endswith(b"\n"))
     one_row_per_line = lines == frame.height + 1
-    frame = frame.with_row_index(ROW).filter(~pl.all_horizontal(pl.exclude(ROW).is_null()))
+    frame = frame.with_row_index(ROW)
+    if frame.height and frame[:, 1].null_count():
+        frame = frame.filter(~pl.all_horizontal(pl.exclude(ROW).is_null()))
+    # A row that ends early leaves its last cells empty, and so does one with nothing in them: only counting tells.
+    if frame.height and frame[:, -1].null_count() and (problem := _diagnosis(raw, path)):
+        raise DataError(problem)
     kept = [name for name in names if not name.startswith("\0")]
-    return TextTable(path.name, frame.select(ROW, *kept), duplicated, digest, one_row_per_line)
+    # By brackets, because `select` takes names such as "*" and "^a$" for patterns.
+    return TextTable(path.name, frame[[ROW, *kept]], duplicated, digest, one_row_per_line)
 
 
 def _plain(raw: bytes, path: Path) -> bytes:
     """The text without byte-order mark and with line feeds; DataError when it is no text."""
     if raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         raise DataError(f"{path} is UTF-16 text. Save it as UTF-8.")
+    if raw.startswith(_COMPRESSED):
+        raise DataError(f"{path} is compressed. Unpack it first.")
     raw = raw.removeprefix(b"\xef\xbb\xbf")
-    if not raw.strip():
+    if not raw[:4096].strip() and not raw.strip():
         raise DataError(f"{path} is empty. Copy or unpack it again.")
     if b"\0" in raw:
         raise DataError(f"{path} is not text (it holds zero bytes). Is it an archive, or a spreadsheet saved as such?")

@@ -7,6 +7,7 @@ is in `inner_split.py`; what is trained on a fold is the stages' business.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
+from math import inf
 from pathlib import Path
 from typing import Literal
 
@@ -16,9 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from sklearn.model_selection import StratifiedGroupKFold
 
 from data.cohort import Cohort
+from data.csv_table import ROW, read_csv
 from data.errors import DataError
 from data.files import atomic
 from data.inner_split import Ints, assign_groups, class_counts
+from data.parquet import read_parquet
 
 Method = Literal["scikit-learn", "greedy", "file"]
 METHOD_KEY = "fusionnetx.fold_method"
@@ -86,19 +89,20 @@ class Folds:
             self.table.write_parquet(temporary, metadata={METHOD_KEY: self.method})
 
     @classmethod
-    def read(
-        cls, path: Path, cohort: Cohort, max_positive_imbalance: float = FoldRecipe().max_positive_imbalance
-    ) -> "Folds":
-        """Read folds from parquet or CSV and check them against the cohort."""
-        given = _read_fold_file(path, cohort.task.lesion)
+    def read(cls, path: Path, cohort: Cohort, max_positive_imbalance: float = inf) -> "Folds":
+        """Read folds from parquet or CSV and check them against the cohort.
+
+        Any balance will do unless a limit is given: folds once made are obeyed.
+        """
+        given, method = _read_fold_file(path, cohort.task.lesion)
         fold = _in_cohort_order(given, cohort, path)
         problems = fold_problems(fold, cohort, max_positive_imbalance)
         if problems:
             raise DataError(
                 f"fold file {path}: {'; '.join(problems)}. "
-                "Correct the file, or leave it out of the recipe (folds.file) to have folds made."
+                "Correct it, or remove it (and folds.file from the recipe) to have folds made."
             )
-        return _folds(cohort, fold, _method_in(path))
+        return _folds(cohort, fold, method)
 
 
 def _folds(cohort: Cohort, fold: Ints, method: Method) -> Folds:
@@ -129,20 +133,18 @@ def make_folds(cohort: Cohort, recipe: FoldRecipe) -> Folds:
             )
         return folds
     _require_enough_patients(cohort, recipe.count)
-    # Shuffling without stratifying is a defect of several scikit-learn releases (its pull request 32540), and
-    # its folds differ between versions: hence the check, the second way, and folds that are written once.
-    attempts: list[tuple[Method, Ints]] = [("scikit-learn", _by_scikit_learn(cohort, recipe))]
-    problems = fold_problems(attempts[0][1], cohort, recipe.max_positive_imbalance)
-    if problems:
-        attempts.append(("greedy", _greedy(cohort, recipe)))
-        problems = fold_problems(attempts[1][1], cohort, recipe.max_positive_imbalance)
-    if problems:
-        raise DataError(
-            f"no balanced {recipe.count} folds of whole patients were found: {'; '.join(problems)}. "
-            "Use fewer folds (folds.count) or allow it (folds.max_positive_imbalance)."
-        )
-    method, fold = attempts[-1]
-    return _folds(cohort, fold, method)
+    # Shuffling without stratifying is a defect of several scikit-learn releases (its pull request 32540): hence the
+    # check and the second way. First the balance that whole patients allow, then the one the recipe puts up with.
+    ways: dict[Method, Ints] = {"scikit-learn": _by_scikit_learn(cohort, recipe), "greedy": _greedy(cohort, recipe)}
+    for limit in (0.0, recipe.max_positive_imbalance):
+        for method, fold in ways.items():
+            problems = fold_problems(fold, cohort, limit)
+            if not problems:
+                return _folds(cohort, fold, method)
+    raise DataError(
+        f"no balanced {recipe.count} folds of whole patients were found: {'; '.join(problems)}. "
+        "Use fewer folds (folds.count) or allow it (folds.max_positive_imbalance)."
+    )
 
 
 def _by_scikit_learn(cohort: Cohort, recipe: FoldRecipe) -> Ints:
@@ -155,7 +157,7 @@ def _by_scikit_learn(cohort: Cohort, recipe: FoldRecipe) -> Ints:
 
 def _greedy(cohort: Cohort, recipe: FoldRecipe) -> Ints:
     _, group_code = np.unique(cohort.groups, return_inverse=True)
-    counts = class_counts(group_code, cohort.target)
+    counts = class_counts(group_code, cohort.target, len(cohort.task.classes))
     shares = np.full(recipe.count, 1.0 / recipe.count)
     return assign_groups(counts, shares, np.random.default_rng(recipe.seed))[group_code]
 
@@ -195,51 +197,44 @@ def fold_problems(fold: Ints, cohort: Cohort, max_positive_imbalance: float) -> 
     empty = np.setdiff1d(np.arange(n_folds), fold)
     if len(empty):
         problems.append(f"fold {examples(empty)} is empty (folds must be 0 to {n_folds - 1})")
-    per_fold = class_counts(fold, target)
-    largest_patient = class_counts(group_code, target).max(axis=0)
-    for code in range(per_fold.shape[1]):
-        name, held = cohort.task.classes[code], per_fold[:, code]
+    per_fold = class_counts(fold, target, len(cohort.task.classes))
+    largest_patient = class_counts(group_code, target, len(cohort.task.classes)).max(axis=0)
+    for code, name in enumerate(cohort.task.classes):
+        held = per_fold[:, code]
         without = np.setdiff1d(np.flatnonzero(held == 0), empty)
         if len(without):
             problems.append(f"fold {examples(without)} has no lesion of class {name}")
-        off = np.abs(held - held.mean())
-        if code > 0 and off.max() > max(max_positive_imbalance * held.mean(), largest_patient[code]):
+        off = np.abs(held - held.mean()).max()
+        if code > 0 and off > largest_patient[code] and off > max_positive_imbalance * held.mean():
             problems.append(f"{name} lesions are spread unevenly ({', '.join(map(str, held))} by fold)")
     return problems
 
 
-def _read_fold_file(path: Path, lesion_column: str) -> pl.DataFrame:
-    """Columns lesion_id (text) and fold (whole numbers) of a fold file."""
-    try:
-        # As text first: an id of digits keeps its leading zeros.
-        frame = (
-            pl.read_csv(path, infer_schema=False) if path.suffix == ".csv" else pl.read_parquet(path, memory_map=False)
-        )
-    except FileNotFoundError:
-        raise DataError(f"fold file {path} does not exist. Correct folds.file in the recipe.") from None
-    except (pl.exceptions.PolarsError, OSError) as error:
-        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"fold file {path} cannot be read ({cause}). Give a parquet or .csv table.") from error
+def _read_fold_file(path: Path, lesion_column: str) -> tuple[pl.DataFrame, Method]:
+    """Columns lesion_id (text) and fold (whole numbers) of a fold file, and how the folds came about."""
+    method: Method = "file"
+    if path.suffix.lower() == ".csv":
+        frame = read_csv(path).frame  # all text: an id of digits keeps its leading zeros
+    else:
+        frame, metadata = read_parquet(path, "Give a parquet or .csv table as fold file.")
+        written = metadata.get(METHOD_KEY)
+        method = "scikit-learn" if written == "scikit-learn" else "greedy" if written == "greedy" else "file"
     id_column = next((name for name in ("lesion_id", lesion_column) if name in frame.columns), None)
     if id_column is None or "fold" not in frame.columns:
-        raise DataError(
-            f"fold file {path} has the columns {', '.join(frame.columns)}. "
-            f"It needs {lesion_column} (or lesion_id) and fold."
-        )
+        found = ", ".join(name for name in frame.columns if name != ROW)
+        raise DataError(f"fold file {path} has the columns {found}. It needs {lesion_column} (or lesion_id) and fold.")
+    if frame["fold"].dtype.is_nested() or frame[id_column].dtype.is_nested():
+        raise DataError(f"fold file {path} holds lists where {id_column} and fold should be one text and one number.")
     number = frame["fold"].cast(pl.Float64, strict=False)
-    bad = frame.filter((number.is_null() | (number != number.floor()) | ~number.is_finite()).fill_null(True))
+    whole = number.is_finite() & (number == number.floor()) & (number.abs() < 1e9)
+    bad = frame.filter(~whole.fill_null(False))
     if len(bad):
         raise DataError(
             f"fold file {path}: {len(bad)} rows have no whole number as fold ({examples(bad['fold'])}), "
             f"first for lesion {bad[id_column][0]}. Give each lesion one fold from 0 on."
         )
-    return pl.DataFrame({"lesion_id": frame[id_column].cast(pl.String), "fold": number.cast(pl.Int64)})
-
-
-def _method_in(path: Path) -> Method:
-    """How the folds in a file came about, if this module wrote it."""
-    written = "" if path.suffix == ".csv" else pl.read_parquet_metadata(path).get(METHOD_KEY)
-    return "scikit-learn" if written == "scikit-learn" else "greedy" if written == "greedy" else "file"
+    ids = frame[id_column].cast(pl.String).alias("lesion_id")
+    return pl.DataFrame([ids, number.cast(pl.Int64).alias("fold")]), method
 
 
 def _in_cohort_order(given: pl.DataFrame, cohort: Cohort, path: Path) -> Ints:

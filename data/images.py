@@ -118,8 +118,8 @@ class Hdf5Images:
         from h5py import h5d, h5l, h5o
 
         file = self._open().id
-        key = lesion_id.encode()
         try:
+            key = lesion_id.encode()
             # A slash would walk into groups; names of the root alone are ids.
             if "/" in lesion_id or lesion_id in {"", "."} or not file.links.exists(key):
                 raise DataError(f"{self.path.name} has no image of {lesion_id}")

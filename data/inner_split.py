@@ -10,11 +10,11 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 
 
-def class_counts(group_code: Ints, class_code: Ints) -> Ints:
+def class_counts(group_code: Ints, class_code: Ints, n_classes: int) -> Ints:
     """Rows of each class (columns) in each group (rows)."""
-    n_classes = int(class_code.max()) + 1
-    flat = np.bincount(group_code * n_classes + class_code, minlength=(int(group_code.max()) + 1) * n_classes)
-    return flat.reshape(-1, n_classes).astype(np.int64)
+    n_groups = int(group_code.max()) + 1
+    flat = np.bincount(group_code * n_classes + class_code, minlength=n_groups * n_classes)
+    return flat.reshape(n_groups, n_classes).astype(np.int64)
 
 
 def assign_groups(counts: Ints, shares: npt.NDArray[np.float64], rng: np.random.Generator) -> Ints:
@@ -62,12 +62,12 @@ def inner_split(groups: npt.ArrayLike, target: npt.ArrayLike, share: float, seed
     if not 0.0 < share < 1.0:
         raise ValueError(f"share must be between 0 and 1, got {share}")
     names, group_code = np.unique(np.asarray(groups), return_inverse=True)
-    _, class_code = np.unique(np.asarray(target), return_inverse=True)
+    classes, class_code = np.unique(np.asarray(target), return_inverse=True)
     if group_code.shape != class_code.shape:
         raise ValueError(f"{group_code.size} groups for {class_code.size} targets")
     if len(names) < 2:
         raise ValueError(f"an inner split needs at least two groups (patients), got {len(names)}")
-    counts = class_counts(group_code, class_code)
+    counts = class_counts(group_code, class_code, len(classes))
     part = assign_groups(counts, np.array([1.0 - share, share]), np.random.default_rng(seed))
     inner = part[group_code] == 1
     return np.flatnonzero(~inner), np.flatnonzero(inner)

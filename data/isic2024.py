@@ -143,8 +143,8 @@ def _cohort(path: Path, *, labelled: bool, found: Readout) -> Cohort | None:
         return None
     checked = validate(text, SCHEMA if labelled else TEST_SCHEMA)
     errors = list(checked.errors)
-    if labelled and not errors and not (checked.table["target"] == 1).any():
-        errors.append("column target: no row is malignant (1)")
+    if labelled and not errors and checked.table["target"].n_unique() == 1:
+        errors.append(f"column target: every row is {checked.table['target'][0]}; both classes are needed")
     found.errors += [f"{path.name}: {error}" for error in errors]
     found.notes += [f"{path.name}: {note}" for note in checked.notes]
     if not {TASK.lesion, TASK.group} <= set(checked.table.columns):

@@ -36,7 +36,7 @@ ABANDONED_SECONDS = 24 * 3600.0
 """A half-built pack that nobody has written to for this long belongs to a build that died."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImagePack:
     """Decoded images of lesions, in the order of `ids`."""
 
@@ -241,6 +241,11 @@ def _working_folder(folder: Path) -> Iterator[Path]:
     temporary = folder.with_name(f"{prefix}{os.getpid()}.{uuid.uuid4().hex}.tmp")
     try:
         temporary.mkdir(parents=True)
+    except OSError as error:
+        raise DataError(
+            f"{folder.parent} cannot take an image pack ({error.strerror}). Choose another cache."
+        ) from error
+    try:
         yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

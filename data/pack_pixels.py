@@ -4,14 +4,19 @@ Threads do: libjpeg, OpenCV, SHA-256 and writing all let go of Python's lock, an
 of the work) is not worth processes that each import everything again.
 """
 
+import errno
 import hashlib
 import os
+import shutil
 import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -21,6 +26,9 @@ from data.decode import decode
 from data.errors import DataError
 from data.images import ImageSource
 from data.progress import Progress
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 CHUNK_BYTES = 2**24
 """About 16 MiB are decoded, hashed and written at once: small in memory, long enough to keep disks streaming."""
@@ -48,55 +56,66 @@ def decode_into(
 ) -> Decoded:
     """Write `(lesions, size, size, 3)` uint8 to `path`; stop as soon as too many images are missing."""
     n, image_bytes = len(ids), size * size * 3
-    per_chunk = max(1, CHUNK_BYTES // image_bytes)
-    starts = range(0, n, per_chunk)
-    present = np.zeros(n, dtype=np.bool_)
-    sums = [""] * len(starts)
+    per_chunk = min(max(1, CHUNK_BYTES // image_bytes), n)
+    chunks = [slice(start, min(start + per_chunk, n)) for start in range(0, n, per_chunk)]
+    present, sums = np.ones(n, dtype=np.bool_), list[str]()
     missing: dict[str, str] = {}
-    stop = threading.Event()
     header = _create(path, (n, size, size, 3))
-    threads_before = cv2.getNumThreads()
-    # One image per thread: OpenCV's own threads would only compete with these.
-    cv2.setNumThreads(1)
-    began, done = time.monotonic(), 0
-    descriptor = os.open(path, os.O_WRONLY)
+    stop, thread = threading.Event(), threading.local()
 
-    def work(k: int) -> tuple[int, dict[int, str]]:
-        rows = range(starts[k], min(starts[k] + per_chunk, n))
-        block, reasons = _decode_chunk(source, ids[rows.start : rows.stop].tolist(), size, stop)
-        sums[k] = hashlib.sha256(block.data).hexdigest()
+    def prepare() -> None:
+        # Every thread uses its block again and again: fresh memory costs more time per image than copying into it.
+        thread.block = np.empty((per_chunk, size, size, 3), dtype=np.uint8)
+
+    def work(rows: slice) -> tuple[str, dict[int, str]]:
+        block = thread.block[: rows.stop - rows.start]
+        reasons = _decode_chunk(source, ids[rows].tolist(), block, stop)
         _write_at(descriptor, block, header + rows.start * image_bytes)
-        return k, reasons
+        return hashlib.sha256(block.data).hexdigest(), reasons
 
+    began = time.monotonic()
+    descriptor = os.open(path, os.O_WRONLY)
     try:
-        with ThreadPoolExecutor(workers) as pool:
-            waiting: set[Future[tuple[int, dict[int, str]]]] = set()
+        with _opencv_on_one_thread(), ThreadPoolExecutor(workers, initializer=prepare) as pool:
             try:
-                for k in range(len(starts)):
-                    # A short queue, so that an interruption has little to wait for.
-                    waiting.add(pool.submit(work, k))
-                    last = k == len(starts) - 1
-                    while waiting and (last or len(waiting) >= 2 * workers):
-                        finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                        for future in finished:
-                            chunk, reasons = future.result()
-                            rows = slice(starts[chunk], min(starts[chunk] + per_chunk, n))
-                            present[rows] = True
-                            for offset, reason in reasons.items():
-                                present[rows.start + offset] = False
-                                missing[str(ids[rows.start + offset])] = reason
-                            done += rows.stop - rows.start
-                            refuse_missing(missing, n, max_missing_share, source)
-                            progress(done, n, images_per_second=done / max(time.monotonic() - began, 1e-9))
-            except BaseException:
+                # A short queue, so that an interruption has little to wait for.
+                for rows, (digest, reasons) in zip(chunks, in_order(pool, work, chunks, 2 * workers), strict=True):
+                    sums.append(digest)
+                    present[[rows.start + offset for offset in reasons]] = False
+                    missing |= {str(ids[rows.start + offset]): reason for offset, reason in reasons.items()}
+                    refuse_missing(missing, n, max_missing_share, source)
+                    progress(rows.stop, n, images_per_second=rows.stop / max(time.monotonic() - began, 1e-9))
+            finally:
                 stop.set()
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise _no_room(path, n * image_bytes) from error
     finally:
         os.close(descriptor)
-        cv2.setNumThreads(threads_before)
-    order = {str(name): i for i, name in enumerate(ids[~present])}
-    return Decoded(present, dict(sorted(missing.items(), key=lambda item: order[item[0]])), per_chunk, sums)
+    return Decoded(present, missing, per_chunk, sums)
+
+
+def in_order(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
+    """Results in the order of `items`, with no more than `ahead` of them begun before they are asked for."""
+    begun: deque[Future[R]] = deque()
+    for item in items:
+        begun.append(pool.submit(work, item))
+        if len(begun) > ahead:
+            yield begun.popleft().result()
+    while begun:
+        yield begun.popleft().result()
+
+
+@contextmanager
+def _opencv_on_one_thread() -> Iterator[None]:
+    """Images are resized one per thread; OpenCV's own threads would only compete with these."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def refuse_missing(missing: dict[str, str], n: int, max_share: float, source: ImageSource) -> None:
@@ -111,38 +130,40 @@ def refuse_missing(missing: dict[str, str], n: int, max_share: float, source: Im
 
 
 def _decode_chunk(
-    source: ImageSource, ids: Sequence[str], size: int, stop: threading.Event
-) -> tuple[npt.NDArray[np.uint8], dict[int, str]]:
-    """Decode the images of `ids`; the reasons of those without one, by place in the chunk."""
-    block = np.zeros((len(ids), size, size, 3), dtype=np.uint8)
+    source: ImageSource, ids: Sequence[str], block: npt.NDArray[np.uint8], stop: threading.Event
+) -> dict[int, str]:
+    """Decode the images of `ids` into `block`; the reasons of those without one, by place in the chunk."""
     reasons: dict[int, str] = {}
     for i, lesion_id in enumerate(ids):
         if stop.is_set():
             break
         try:
-            block[i] = decode(source.read(lesion_id), size)
+            block[i] = decode(source.read(lesion_id), block.shape[1])
         except DataError as error:
+            block[i] = 0
             reasons[i] = str(error)
-    return block, reasons
+    return reasons
 
 
 def _create(path: Path, shape: tuple[int, ...]) -> int:
-    """Make a `.npy` file with its room on the disk taken, so that a full disk is said now; the header's length."""
+    """Make a `.npy` file of the final length; the header's length. Says now when the disk cannot hold it."""
+    needed = int(np.prod(shape, dtype=np.int64))
+    if needed > shutil.disk_usage(path.parent).free:
+        raise _no_room(path, needed)
     with path.open("wb") as handle:
         np.lib.format.write_array_header_1_0(handle, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        handle.flush()
         header = handle.tell()
-        total = header + int(np.prod(shape, dtype=np.int64))
-        try:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(handle.fileno(), 0, total)
-            handle.truncate(total)
-        except OSError as error:
-            raise DataError(
-                f"no room for the decoded images in {path.parent.parent}: they take {total / 1e9:.2f} GB "
-                f"({error.strerror}). Free some space, or lower image_size in [data]."
-            ) from error
+        # Sparse on purpose: writing into blocks that were set aside (fallocate) took four to ten times as long on ext4.
+        handle.truncate(header + needed)
     return header
+
+
+def _no_room(path: Path, needed: int) -> DataError:
+    free = shutil.disk_usage(path.parent).free
+    return DataError(
+        f"no room for the decoded images in {path.parent.parent}: they take {needed / 1e9:.2f} GB, and "
+        f"{free / 1e9:.2f} GB are free. Free some space, or lower image_size in [data]."
+    )
 
 
 def _write_at(descriptor: int, block: npt.NDArray[np.uint8], offset: int) -> None:

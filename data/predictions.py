@@ -15,6 +15,7 @@ import polars as pl
 from data.errors import DataError
 from data.files import atomic
 from data.folds import Folds, examples
+from data.parquet import read_parquet
 
 TEST_FOLD = -1
 """The fold of rows that belong to no fold: the test lesions."""
@@ -72,7 +73,7 @@ class Predictions:
     @classmethod
     def read(cls, path: Path, columns: Sequence[str] | None = None) -> "Predictions":
         """Read and check a predictions file; `columns` are those it must have (any, if None)."""
-        frame = _read_parquet(path)
+        frame, _ = read_parquet(path, "Run the stage that writes it (again).")
         absent = [name for name in KEY_COLUMNS if name not in frame.columns]
         if absent:
             raise DataError(f"{path} is not a predictions table: column {' and '.join(absent)} missing. Make it anew.")
@@ -96,16 +97,6 @@ def _from_frame(frame: pl.DataFrame, columns: tuple[str, ...]) -> Predictions:
         probabilities=np.ascontiguousarray(values, dtype=np.float64).reshape(len(frame), len(columns)),
         columns=columns,
     )
-
-
-def _read_parquet(path: Path) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(path, memory_map=False)
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist. Run the stage that predicts it first.") from None
-    except (pl.exceptions.PolarsError, OSError) as error:
-        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{path} cannot be read as parquet ({cause}). Remove it and predict again.") from error
 
 
 def _problems(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:

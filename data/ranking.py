@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+MIN_TPR = 0.80
+"""Sensitivity above which ISIC 2024 scores."""
 
 
 class UndefinedScoreError(ValueError):
@@ -125,7 +127,7 @@ def _counted(sample: Binary) -> tuple[Floats, Floats, Floats]:
 
 
 def pauc(
-    target: npt.ArrayLike, probability: npt.ArrayLike, min_tpr: float = 0.80, *, weight: npt.ArrayLike | None = None
+    target: npt.ArrayLike, probability: npt.ArrayLike, min_tpr: float = MIN_TPR, *, weight: npt.ArrayLike | None = None
 ) -> float:
     """Partial area under the ROC curve above `min_tpr` sensitivity, the score of ISIC 2024: 0 to 1 - min_tpr.
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data import isic2024
 from data.cohort import DataFolder
+from data.synthetic import SyntheticRecipe
 
 READERS: dict[str, Callable[[Path], DataFolder]] = {"isic2024": isic2024.read}
 """A reader takes a data folder as published; a new data set is one entry here and in `DataRecipe.reader`."""
@@ -25,3 +26,5 @@ class DataRecipe(BaseModel):
     """Largest share of lesions without a usable image that a run goes on with."""
     workers: int | None = Field(default=None, ge=1)
     """Threads that decode images; as many as there are cores when left out."""
+    synthetic: SyntheticRecipe | None = None
+    """The cohort made when no data folder is given; left out, a data folder is required."""

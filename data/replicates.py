@@ -10,9 +10,10 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from data.calibration import loss_of_rows
+from data.calibration import squared_error_of_rows, surprise_of_rows
 from data.multiclass import checked_multiclass
 from data.ranking import (
+    MIN_TPR,
     Floats,
     Ints,
     UndefinedScoreError,
@@ -31,11 +32,16 @@ Scorer = Callable[[Ints], Floats]
 PRODUCT_CELLS = 4_000_000
 """Up to this size (32 MB) a table of lesions by patient and slot is multiplied; beyond it, rows are summed."""
 RANKINGS: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
-    "pauc": lambda at, within, n_negative: area_above(at, within, n_negative, 1.0 - 0.80),
+    "pauc": lambda at, within, n_negative: area_above(at, within, n_negative, 1.0 - MIN_TPR),
     "auc": lambda at, within, n_negative: area_above(at, within, n_negative, 1.0),
     "average_precision": precision_over_recall,
 }
 """Scores that need no more than the counts of lesions between the positives."""
+MEANS: dict[str, Callable[[npt.ArrayLike, npt.ArrayLike], Floats]] = {
+    "brier": squared_error_of_rows,
+    "log_loss": surprise_of_rows,
+}
+"""Scores that are a mean over lesions."""
 DECISIONS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "f1")
 """Scores that need no more than the class each lesion is called."""
 
@@ -49,8 +55,8 @@ def scorer_of(score: str, target: npt.ArrayLike, probability: npt.ArrayLike, gro
         raise ValueError(f"{group_code.size} groups for {y.size} rows")
     if score in RANKINGS and p.ndim == 1:
         return _ranking_scorer(score, y == 1, p, group_code)
-    if score == "brier" or score == "log_loss":
-        return _mean_scorer(loss_of_rows(score, y, p), group_code)
+    if score in MEANS:
+        return _mean_scorer(MEANS[score](y, p), group_code)
     if score in DECISIONS:
         return _weighted_scorer(score, *_merged(y, p, group_code))
     return _weighted_scorer(score, y, p, group_code, np.ones(len(y), dtype=np.int64))
@@ -111,10 +117,18 @@ def _mean_scorer(loss: Floats, group_code: Ints) -> Scorer:
 
 def _merged(target: Targets, probability: Floats, group_code: Ints) -> tuple[Targets, Floats, Ints, Ints]:
     """Merge the rows of a patient that have the same class and are called the same, with their number."""
-    called = probability.argmax(axis=1) if probability.ndim == 2 else (probability >= 0.5).astype(np.int64)
-    alike, number = np.unique(np.column_stack([group_code, target, called]), axis=0, return_counts=True)
-    certain = np.eye(probability.shape[1])[alike[:, 2]] if probability.ndim == 2 else alike[:, 2].astype(np.float64)
-    return alike[:, 1], certain, alike[:, 0], number.astype(np.int64)
+    if probability.ndim == 2:
+        n, called = probability.shape[1], probability.argmax(axis=1)
+    else:
+        n, called = 2, (probability >= 0.5).astype(np.int64)
+    alike, number = np.unique((group_code * n + target) * n + called, return_counts=True)
+    certain = np.eye(n)[alike % n]
+    return (
+        alike // n % n,
+        certain if probability.ndim == 2 else certain[:, 1],
+        alike // (n * n),
+        number.astype(np.int64),
+    )
 
 
 def _weighted_scorer(score: str, target: Targets, probability: Floats, group_code: Ints, number: Ints) -> Scorer:

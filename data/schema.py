@@ -60,73 +60,71 @@ def validate(text: TextTable, columns: Sequence[Column]) -> Validated:
         return Validated(pl.DataFrame(), [*errors, "it has a header but no rows"], notes)
 
     present = [column for column in columns if column.name in text.columns]
-    # One select for all columns, so that polars works on them in parallel.
-    typed = text.frame.select(ROW, *(_typed(column) for column in present))
+    # One select for all columns, so that polars works on them in parallel; what it cannot read is looked at below.
+    first_reading = text.frame.select(
+        pl.col(column.name).cast(pl.Float64, strict=False) if column.numeric else pl.col(column.name).str.strip_chars()
+        for column in present
+    )
+    typed: list[pl.Series] = []
     for column in present:
-        errors += [f"column {column.name}: {problem}" for problem in _problems(text, typed, column)]
-        notes += [f"column {column.name}: {note}" for note in _remarks(typed[column.name], column)]
-    whole = [pl.col(column.name).cast(pl.Int64, strict=False) for column in present if column.kind == "integer"]
-    return Validated(typed.drop(ROW).with_columns(whole), errors, notes)
+        cells, values = text.frame[column.name], first_reading[column.name]
+        values, empty = _numbers(cells, values) if column.numeric else _texts(values)
+        errors += [f"column {column.name}: {problem}" for problem in _problems(text, column, values, empty)]
+        notes += [f"column {column.name}: {note}" for note in _remarks(values, column)]
+        typed.append(values.cast(pl.Int64, strict=False) if column.kind == "integer" else values)
+    return Validated(pl.DataFrame(typed), errors, notes)
 
 
-def _typed(column: Column) -> pl.Expr:
-    """The column as numbers (not yet whole) or stripped text, every spelling of missing and all else unusable null."""
-    cell = pl.col(column.name)
-    if column.numeric:
-        number = cell.cast(pl.Float64, strict=False)
-        # Blanks around a number are rare; they are stripped only where the plain reading fails.
-        spaced = cell.str.strip_chars().cast(pl.Float64, strict=False)
-        return pl.when(number.is_null() & cell.is_not_null()).then(spaced).otherwise(number).fill_nan(None)
-    stripped = cell.str.strip_chars()
-    return pl.when(_is_missing(stripped)).then(None).otherwise(stripped).alias(column.name)
+def _numbers(cells: pl.Series, values: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Numbers, null where there is none, and where the cell says that there is none."""
+    empty = cells.is_null() | values.is_nan().fill_null(False)
+    unread = values.is_null() & ~empty
+    if unread.any():
+        stripped = cells.str.strip_chars()
+        values = values.zip_with(~unread, stripped.cast(pl.Float64, strict=False))
+        empty |= values.is_nan().fill_null(False) | (unread & stripped.str.to_lowercase().is_in(MISSING))
+    return values.fill_nan(None), empty
 
 
-def _is_missing(stripped: pl.Expr) -> pl.Expr:
-    # Few cells are this short, and lower-casing all would take as long as reading the file.
-    longest = max(map(len, MISSING))
-    return (stripped.str.len_bytes() <= longest) & stripped.str.to_lowercase().is_in(MISSING)
+def _texts(stripped: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Texts, null where the cell says that there is none, and where that is."""
+    # Lower-casing every cell would take as long as reading the file; few different texts are this short.
+    short = stripped.filter(stripped.str.len_bytes() <= max(map(len, MISSING))).unique()
+    spellings = short.filter(short.str.to_lowercase().is_in(MISSING)).to_list()
+    if spellings:
+        stripped = stripped.zip_with(~stripped.is_in(spellings).fill_null(True), pl.Series([None], dtype=pl.String))
+    return stripped, stripped.is_null()
 
 
-def _problems(text: TextTable, typed: pl.DataFrame, column: Column) -> list[str]:
+def _problems(text: TextTable, column: Column, values: pl.Series, empty: pl.Series) -> list[str]:
     """Everything wrong with one column's values."""
-    values = typed[column.name]
-    problems = []
-
-    def report(bad: pl.Series, what: str) -> None:
-        if bad.any():
-            problems.append(_message(text, column.name, bad, what))
-
+    checks: list[tuple[pl.Series, str, str]] = []
     if column.numeric:
-        cells = text.frame[column.name]
-        unread = cells.is_not_null() & values.is_null()
-        if unread.any():
-            missing = text.frame.select(_is_missing(pl.col(column.name).str.strip_chars())).to_series()
-            report(unread & ~missing.fill_null(True), f"not {'whole ' * (column.kind == 'integer')}numbers")
         infinite = values.is_infinite().fill_null(False)
-        report(infinite, "not finite")
+        wrong, whole = values.is_null() & ~empty, ""
         if column.kind == "integer":
-            report(~infinite & (values != values.round()).fill_null(False), "not whole numbers")
-        if column.low is not None:
-            report(~infinite & (values < column.low).fill_null(False), f"below {column.low:g} {column.unit}".rstrip())
-        if column.high is not None:
-            report(~infinite & (values > column.high).fill_null(False), f"above {column.high:g} {column.unit}".rstrip())
+            wrong, whole = wrong | (~infinite & (values != values.round()).fill_null(False)), "whole "
+        checks.append((wrong, f"not a {whole}number", f"not {whole}numbers"))
+        checks.append((infinite, "not finite", "not finite"))
+        for limit, beyond, side in ((column.low, values.__lt__, "below"), (column.high, values.__gt__, "above")):
+            if limit is not None:
+                what = f"{side} {limit:g} {column.unit}".rstrip()
+                checks.append((~infinite & beyond(limit).fill_null(False), what, what))
     if not column.nullable:
-        empty = values.is_null()
-        if column.numeric:
-            empty &= text.frame.select(_is_missing(pl.col(column.name).str.strip_chars()).fill_null(True)).to_series()
-        report(empty, "missing, which this column must not be")
+        what = "missing, which this column must not be"
+        checks.append((empty, what, what))
     if column.unique:
-        report(values.is_not_null() & values.is_duplicated(), "not unique")
-    return problems
+        checks.append((values.is_not_null() & values.is_duplicated(), "not unique", "not unique"))
+    return [_message(text, column.name, bad, one, many) for bad, one, many in checks if bad.any()]
 
 
-def _message(text: TextTable, name: str, bad: pl.Series, what: str) -> str:
+def _message(text: TextTable, name: str, bad: pl.Series, one: str, many: str) -> str:
     """`3 values are not numbers (line 5: 'forty', line 9: 'x', ...)`."""
     first = text.frame.filter(bad).select(ROW, name).head(MAX_SHOWN)
     shown = ", ".join(f"{text.place(row)}: {_short(value)}" for row, value in first.iter_rows())
     count = int(bad.sum())
     more = ", ..." if count > MAX_SHOWN else ""
-    return f"{_count(count, 'value is', 'values are')} {what} ({shown}{more})"
+    return f"{_count(count, f'value is {one}', f'values are {many}')} ({shown}{more})"
 
 
 def _count(count: int, one: str, many: str) -> str:

@@ -1,7 +1,8 @@
 """A cohort like SLICE-3D, drawn from a seed and written in exactly the files Kaggle publishes for ISIC 2024.
 
-For demonstrations, tests and benchmarks without medical data; `docs/synthetic.md` tells how it is made. One file more than
-Kaggle's, `test-answers.csv`, holds the test labels and their public and private part: only printing the score opens it.
+For demonstrations, tests and benchmarks without medical data; `docs/synthetic.md` tells how it is made. One file more
+than Kaggle's, `test-answers.csv`, holds the test labels and their public and private part: only printing the score
+opens it.
 """
 
 import math
@@ -174,9 +175,13 @@ def is_complete(folder: Path, recipe: SyntheticRecipe) -> bool:
     if not (folder / MANIFEST).is_file():
         return False
     manifest = read_json(folder / MANIFEST)
-    return manifest["generation"] == GENERATION and manifest["recipe"] == recipe.model_dump() and all(
-        (folder / name).is_file() and (folder / name).stat().st_size == file["bytes"]
-        for name, file in manifest["files"].items()
+    return (
+        manifest["generation"] == GENERATION
+        and manifest["recipe"] == recipe.model_dump()
+        and all(
+            (folder / name).is_file() and (folder / name).stat().st_size == file["bytes"]
+            for name, file in manifest["files"].items()
+        )
     )
 
 
@@ -190,9 +195,7 @@ def _write_files(folder: Path, recipe: SyntheticRecipe, progress: Progress, work
         total = train.table.height + test.table.height
         _write_images(folder / "train-image.hdf5", train, progress, 0, total, workers)
         _write_images(folder / "test-image.hdf5", test, progress, train.table.height, total, workers)
-    files = {
-        path.name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in sorted(folder.iterdir())
-    }
+    files = {path.name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in sorted(folder.iterdir())}
     write_json(folder / MANIFEST, {"generation": GENERATION, "recipe": recipe.model_dump(), "files": files})
 
 
@@ -228,7 +231,9 @@ def _encoded(looks: npt.NDArray[np.void], workers: int | None) -> Iterator[list[
         yield from map(_encode_chunk, chunks)
         return
     # Spawned, because a fork would copy the threads' locks of whatever library the caller has loaded.
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(
+        count, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
+    ) as pool:
         waiting = []
         for chunk in chunks:
             waiting.append(pool.submit(_encode_chunk, chunk))

@@ -1,4 +1,4 @@
-"""The ten columns that are published for training lesions alone: tags, diagnoses, melanoma findings, detector confidence.
+"""The ten columns that are published for training lesions alone: tags, diagnoses, melanoma findings and more.
 
 Every one of them tells the answer or comes from a later examination; the test table has none.
 """
@@ -77,11 +77,11 @@ def _malignant(contrast: Floats, rng: np.random.Generator) -> list[str]:
 
 
 def _mitotic_shares() -> Floats:
-    weight = np.array(list(MITOTIC_INDEX.values()), dtype=np.float64)
-    return weight / weight.sum()
+    weight: Floats = np.array(list(MITOTIC_INDEX.values()), dtype=np.float64)
+    return weight / float(weight.sum())
 
 
 def _thickness(level: Floats) -> Floats:
     """Tumour thickness in mm at a quantile level, to the published 0.1 mm."""
     scores = ndtri(np.array([0.01, 0.05, 0.25, 0.50, 0.75, 0.95, 0.99]))
-    return np.round(np.interp(ndtri(level), scores, facts()["mel_thick_mm"]), 1)
+    return np.asarray(np.interp(ndtri(level), scores, facts()["mel_thick_mm"]), dtype=np.float64).round(1)

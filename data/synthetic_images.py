@@ -21,7 +21,16 @@ Pixels = npt.NDArray[np.float32]
 FIELD_MM = 15.0
 """Side of the skin square on every published tile, whatever its pixels."""
 
-JPEG_QUALITY = 76
+JPEG_QUALITY = 80
+
+PIGMENT = np.array([-1.0, 0.25, 0.40], dtype=np.float32)
+"""Direction in Lab that more melanin moves skin in: darker and browner."""
+
+BLOOD = np.array([-0.45, 0.90, 0.15], dtype=np.float32)
+"""Direction in Lab that more blood moves skin in: redder."""
+
+_LOBES = np.array([1, 3, 2, 4, 5, 7, 9])
+_DIRECTIONS = np.linspace(-np.pi, np.pi, 720, endpoint=False)
 
 MEASURED = {
     "diameter_mm": "clin_size_long_diam_mm",
@@ -88,28 +97,42 @@ def _grid(side: int) -> tuple[Pixels, Pixels]:
     """Millimetres right and down from the centre, for every pixel."""
     step = ((np.arange(side, dtype=np.float32) + 0.5) / side - 0.5) * np.float32(FIELD_MM)
     across, down = np.meshgrid(step, step)
-    return across, down
+    return across.astype(np.float32), down.astype(np.float32)
 
 
-def _clouds(cells: int, side: int, channels: int, rng: np.random.Generator) -> Pixels:
+def _clouds(cells: int, side: int, rng: np.random.Generator) -> Pixels:
     """Smooth noise of about unit variance: random values on a coarse lattice, spread to the tile."""
-    coarse = rng.standard_normal((cells, cells, channels), dtype=np.float32)
+    coarse = rng.standard_normal((cells, cells), dtype=np.float32)
     smooth = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
-    return np.asarray(smooth.reshape(side, side, channels) * np.float32(1.3), dtype=np.float32)
+    return np.asarray(smooth * np.float32(1.3), dtype=np.float32)
+
+
+def _furrows(side: int, rng: np.random.Generator) -> Pixels:
+    """Noise drawn out along one direction, the fine lines of skin."""
+    coarse = rng.standard_normal((40, 18), dtype=np.float32)
+    turn, step = rng.uniform(0.0, np.pi), side / 26.0
+    across = np.array([np.cos(turn), np.sin(turn)]) / (2.2 * step)
+    down = np.array([-np.sin(turn), np.cos(turn)]) / (0.9 * step)
+    start = np.array([8.5, 19.5]) - np.array([across.sum(), down.sum()]) * side / 2
+    matrix = np.column_stack([np.vstack([across, down]), start])
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    return np.asarray(
+        cv2.warpAffine(coarse, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101), dtype=np.float32
+    )
 
 
 def _skin(look: Any, side: int, rng: np.random.Generator) -> Pixels:
-    """The skin around: its colour, uneven light, blotches and texture."""
+    """The skin around: its colour, uneven light, blotches of pigment and blood, fine lines."""
     lab = np.empty((side, side, 3), dtype=np.float32)
     lab[...] = (look["skin_L"], look["skin_A"], look["skin_B"])
-    uneven = float(look["skin_spread"])
-    lab[..., :1] += np.float32(0.8 * uneven) * _clouds(4, side, 1, rng)
-    lab += np.array([0.45, 0.5, 0.5], dtype=np.float32) * np.float32(uneven) * _clouds(14, side, 3, rng)
-    lab[..., :1] += np.float32(0.55 * uneven) * _clouds(max(side // 3, 8), side, 1, rng)
-    lab[..., :1] += np.float32(0.7) * _clouds(side, side, 1, rng)
+    uneven = np.float32(min(float(look["skin_spread"]), 5.0))
+    lab += (np.float32(0.45) * uneven * _clouds(13, side, rng))[..., None] * PIGMENT
+    lab += (np.float32(0.45) * uneven * _clouds(9, side, rng))[..., None] * BLOOD
+    light = np.float32(0.5) * uneven * _clouds(4, side, rng) + np.float32(0.75) * uneven * _furrows(side, rng)
+    light += np.float32(0.35) * uneven * _clouds(max(side // 3, 8), side, rng)
     across, down = _grid(side)
-    slope = rng.normal(0.0, 0.25, 2)
-    lab[..., 0] += np.float32(slope[0]) * across + np.float32(slope[1]) * down
+    slope = rng.normal(0.0, 0.3, 2)
+    lab[..., 0] += light + np.float32(slope[0]) * across + np.float32(slope[1]) * down
     return lab
 
 
@@ -118,14 +141,13 @@ def _outline(look: Any, across: Pixels, down: Pixels, rng: np.random.Generator) 
     turn = np.deg2rad(float(look["angle_deg"]))
     u = (across * np.cos(turn) + down * np.sin(turn)) / np.float32(look["diameter_mm"] / 2)
     v = (down * np.cos(turn) - across * np.sin(turn)) / np.float32(look["minor_mm"] / 2)
-    direction = np.arctan2(v, u)
-    edge = np.ones_like(u)
-    phases = rng.uniform(0.0, 2 * np.pi, 7)
-    sizes = rng.standard_normal(7)
-    ragged, lopsided = 0.014 * float(look["border"]), 0.16 * float(look["asymmetry"])
-    for lobes, phase, size in zip((1, 3, 2, 4, 5, 7, 9), phases, sizes, strict=True):
-        height = np.clip(size, -2.0, 2.0) * (lopsided if lobes in (1, 3) else ragged)
-        edge += np.float32(height) * np.cos(lobes * direction + np.float32(phase))
+    phases = rng.uniform(0.0, 2 * np.pi, len(_LOBES))
+    heights = np.clip(rng.standard_normal(len(_LOBES)), -2.0, 2.0)
+    # Lobes of odd, low order make a lesion lopsided; the others make its border ragged.
+    heights *= np.where(_LOBES % 2 * (_LOBES < 5), 0.16 * float(look["asymmetry"]), 0.014 * float(look["border"]))
+    edge = 1 + np.cos(np.outer(_DIRECTIONS, _LOBES) + phases) @ heights
+    turned = (np.arctan2(v, u) + np.float32(np.pi)) * np.float32(_DIRECTIONS.size / (2 * np.pi))
+    edge = edge.astype(np.float32)[np.minimum(turned.astype(np.intp), _DIRECTIONS.size - 1)]
     radius = np.float32((look["diameter_mm"] + look["minor_mm"]) / 4)
     return np.asarray((edge - np.hypot(u, v)) * radius, dtype=np.float32)
 
@@ -137,16 +159,18 @@ def _add_lesion(lab: Pixels, look: Any, side: int, rng: np.random.Generator) -> 
     window = slice(side // 2 - half, side // 2 + half + 1)
     across, down = (axis[window, window] for axis in _grid(side))
     inside = _outline(look, across, down, rng)
-    edge_mm = rng.uniform(0.12, 0.35) + 0.03 * float(look["diameter_mm"])
+    edge_mm = rng.uniform(0.07, 0.20) + 0.02 * float(look["diameter_mm"])
     cover = 1 / (1 + np.exp(np.clip(-inside / np.float32(edge_mm), -30, 30)))
     depth = np.clip(inside / np.float32(look["minor_mm"] / 2), 0.0, 1.0)
     here = lab[window, window]
     delta = np.array([look["delta_L"], look["delta_A"], look["delta_B"]], dtype=np.float32)
-    here += (cover * (0.85 + 0.4 * depth))[..., None] * delta
+    here += (cover * (1.0 + 0.35 * depth))[..., None] * (delta * np.array([1.1, 0.8, 1.0], dtype=np.float32))
     size = here.shape[0]
-    patches = _clouds(max(5, size // 9), size, 3, rng)
-    spread = np.array([look["light_spread"], look["colour_spread"], look["colour_spread"]], dtype=np.float32)
-    here += cover[..., None] * patches * spread * np.array([0.45, 1.1, 1.1], dtype=np.float32)
+    light, colour = np.float32(look["light_spread"]), np.float32(look["colour_spread"])
+    cells = max(5, size // 8)
+    here += (np.float32(0.55) * light * cover * _clouds(cells, size, rng))[..., None] * PIGMENT
+    here += (np.float32(1.0) * colour * cover * _clouds(cells, size, rng))[..., None] * BLOOD
+    here[..., 2] += np.float32(1.0) * colour * cover * _clouds(cells, size, rng)
     _add_atypia(here, look, inside, cover, across, down, rng)
     mask = np.zeros((side, side), dtype=np.bool_)
     mask[window, window] = inside > 0
@@ -158,15 +182,16 @@ def _add_atypia(
 ) -> None:
     """Signs that no column measures: redness around, a blue-grey area within, dots in place of a regular network."""
     sign = float(np.logaddexp(0.0, 1.6 * (float(look["atypia"]) - 0.6)) / 1.6)
-    halo = np.exp(-((np.minimum(inside, 0.0) / np.float32(1.1)) ** 2)) * (1 - cover)
+    sign = 2.5 * np.tanh(sign / 2.5)
+    halo = np.exp(-((np.minimum(inside, 0.0) / np.float32(1.4)) ** 2)) * (1 - cover)
     strength = np.float32(sign * rng.uniform(0.6, 1.4))
-    here += (halo * strength)[..., None] * np.array([-0.8, 2.6, -1.2], dtype=np.float32)
+    here += (halo * strength)[..., None] * np.array([-1.0, 3.8, -1.2], dtype=np.float32)
     turn, far = rng.uniform(0.0, 2 * np.pi), rng.uniform(0.1, 0.6)
     mm = float(look["minor_mm"]) / 2
     from_veil = np.hypot(across - np.float32(far * mm * np.cos(turn)), down - np.float32(far * mm * np.sin(turn)))
     veil = np.exp(-((from_veil / np.float32(0.65 * mm)) ** 2)) * cover
     strength = np.float32(sign * rng.uniform(0.6, 1.4))
-    here += (veil * strength)[..., None] * np.array([-2.0, -1.5, -5.0], dtype=np.float32)
+    here += (veil * strength)[..., None] * np.array([-3.4, -0.8, -5.5], dtype=np.float32)
     pitch = np.float32(2 * np.pi / rng.uniform(0.5, 0.8))
     network = np.cos(pitch * (across + 0.5 * down)) * np.cos(pitch * (down - 0.5 * across))
     here[..., 0] -= np.float32(1.6 * np.exp(-sign)) * network * cover
@@ -178,7 +203,7 @@ def _add_atypia(
 
 def _add_spots(lab: Pixels, side: int, rng: np.random.Generator) -> None:
     """Freckles, and now and then a neighbouring lesion cut off by the edge."""
-    layer = np.zeros((side, side), dtype=np.float32)
+    layer: Pixels = np.zeros((side, side), dtype=np.float32)
     for _ in range(rng.poisson(2.5)):
         place = rng.uniform(0, side, 2).astype(int)
         radius = max(1, int(rng.lognormal(-1.0, 0.5) / FIELD_MM * side))
@@ -189,8 +214,8 @@ def _add_spots(lab: Pixels, side: int, rng: np.random.Generator) -> None:
         axes = (rng.uniform(0.8, 2.0, 2) / FIELD_MM * side).astype(int)
         cv2.ellipse(layer, centre.astype(int).tolist(), axes.tolist(), float(rng.uniform(0, 180)), 0, 360, 12.0, -1)
     if layer.any():
-        layer = cv2.GaussianBlur(layer, (0, 0), 0.2 / FIELD_MM * side)
-        lab += layer[..., None] * np.array([-1.0, 0.35, 0.2], dtype=np.float32)
+        blurred = cv2.GaussianBlur(layer, (0, 0), 0.2 / FIELD_MM * side)
+        lab += blurred[..., None] * np.array([-1.0, 0.35, 0.2], dtype=np.float32)
 
 
 def _add_hairs(lab: Pixels, expected: float, side: int, rng: np.random.Generator) -> None:
@@ -208,19 +233,19 @@ def _add_hairs(lab: Pixels, expected: float, side: int, rng: np.random.Generator
         step = np.stack([[np.cos(turn), np.sin(turn)], [np.cos(bend), np.sin(bend)]]) * length
         points = np.vstack([start, start + step[0], start + step[0] + step[1]])
         curve = np.array([[(1 - t) ** 2, 2 * t * (1 - t), t**2] for t in np.linspace(0, 1, 9)]) @ points
-        cv2.polylines(layer, [np.round(curve * 8).astype(np.int32)], False, int(rng.integers(60, 190)), 1, 16, 3)
+        cv2.polylines(layer, [np.round(curve * 8).astype(np.int32)], False, int(rng.integers(40, 150)), 1, 16, 3)
     lab[..., 0] -= layer.astype(np.float32) * np.float32(0.11)
 
 
 def _photograph(lab: Pixels, look: Any, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """The camera: exposure, white balance, lens and sensor; on a few tiles part of the square is blacked out."""
     light = 13.0 + float(rng.normal(0.0, 1.5))
-    shift = np.array([light, look["tint_A"], look["tint_B"] - 3.0 * look["white_light"]], dtype=np.float32)
-    seen = lab * np.array([0.90, 0.90, 0.62], dtype=np.float32) + shift
+    shift = np.array([light, look["tint_A"], look["tint_B"] - 2.5 - 3.0 * look["white_light"]], dtype=np.float32)
+    seen = lab * np.array([0.90, 0.90, 0.75], dtype=np.float32) + shift
     np.clip(seen[..., 0], 2.0, 98.0, out=seen[..., 0])
     rgb = cv2.cvtColor(seen, cv2.COLOR_Lab2RGB)
-    rgb = cv2.GaussianBlur(rgb, (0, 0), 0.6)
-    rgb += rng.standard_normal(rgb.shape[:2], dtype=np.float32)[..., None] * np.float32(0.006)
+    rgb = cv2.GaussianBlur(rgb, (0, 0), 0.5)
+    rgb += rng.standard_normal(rgb.shape[:2], dtype=np.float32)[..., None] * np.float32(0.012)
     tile = (np.clip(rgb, 0.0, 1.0) * 255 + 0.5).astype(np.uint8)
     if rng.random() < 0.01:
         hidden = int(rng.uniform(0.05, 0.2) * tile.shape[0])

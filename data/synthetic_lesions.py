@@ -1,7 +1,7 @@
 """The lesions of a synthetic cohort: which are malignant, and every measured column of each.
 
-Columns are drawn together as normal scores (patient + region of the body + lesion), moved for malignant lesions, and put
-through the published marginals; the columns that are functions of others are computed from them.
+Columns are drawn together as normal scores (patient + region of the body + lesion), moved for malignant lesions, and
+put through the published marginals; the columns that are functions of others are computed from them.
 Diagnoses are left to `synthetic_diagnoses`, pictures to `synthetic_images`.
 """
 
@@ -28,7 +28,7 @@ BENIGN, TAGGED, BIOPSIED, MALIGNANT = 0, 1, 2, 3
 SHARE_TAGGED = 0.054
 """Benign lesions with a lesion_id."""
 
-SEVERITY = np.array([0.0, 0.0, 0.5, 0.85])
+SEVERITY = np.array([0.0, 0.0, 0.3, 0.6])
 """How far a lesion of each kind moves from the benign to the malignant distribution of a measured column."""
 
 ATYPIA = np.array([0.0, 0.0, 0.8, 2.2])
@@ -83,7 +83,7 @@ def _locations(patients: Patients, rng: np.random.Generator) -> Ints:
     # One searchsorted over all patients: each patient's steps lie in an interval of their own.
     steps = (upto + np.arange(patients.ids.size)[:, None]).ravel()
     found = np.searchsorted(steps, drawn + patients.of_lesion, side="right") - patients.of_lesion * share.size
-    return np.clip(found, 0, share.size - 1).astype(np.int64)
+    return np.asarray(np.clip(found, 0, share.size - 1), dtype=np.int64)
 
 
 def _kinds(patients: Patients, location: Ints, n_malignant: int, n_biopsied: int, rng: np.random.Generator) -> Ints:
@@ -127,7 +127,7 @@ def _measured(score: dict[str, Floats], kind: Ints, rng: np.random.Generator) ->
     value |= _colour_spreads(score)
     value |= _colours(value, rng)
     value |= _shapes(value, kind, rng)
-    value["tbp_lv_symm_2axis_angle"] = 5.0 * rng.integers(0, 36, kind.size)
+    value["tbp_lv_symm_2axis_angle"] = (5 * rng.integers(0, 36, kind.size)).astype(np.float64)
     return value
 
 
@@ -190,4 +190,3 @@ def _coordinates(patients: Patients, location: Ints, rng: np.random.Generator) -
         found[f"tbp_lv_{axis}"] = mean[location] + spread[location] * rng.standard_normal(location.size)
     found["tbp_lv_y"] *= patients.stature[patients.of_lesion]
     return found
-

@@ -83,7 +83,7 @@ def draw_patients(
     age = np.clip(5.0 * np.round(marginal("age_approx").value(age_score) / 5.0), 5.0, 85.0)
     sex = np.where(rng.random(count) < SHARE_MALE, "male", "female")
     spread = latent_spread()
-    latent = rng.standard_normal((count, len(spread.columns))) @ spread.between.T
+    latent = _levelled(rng.standard_normal((count, len(spread.columns))) @ spread.between.T, spread.between, counts)
     light_skin = latent[:, spread.columns.index("tbp_lv_Lext")]
     return Patients(
         ids=ids,
@@ -96,8 +96,17 @@ def draw_patients(
         susceptibility=1.2 * rng.standard_normal(count) + 0.25 * age_score + 0.2 * light_skin - 0.75 * np.log(counts),
         stature=np.where(sex == "male", 1.02, 0.95) * rng.normal(1.0, 0.04, count),
         hair=rng.gamma(0.7, np.where(sex == "male", 4.0, 2.0)),
-        tint=rng.normal(0.0, [2.0, 4.0], (count, 2)),
+        tint=rng.normal(0.0, [1.3, 3.0], (count, 2)),
     )
+
+
+def _levelled(latent: Floats, between: Floats, counts: Ints) -> Floats:
+    """Centre and scale the means over lesions, so that few, unequal patients have the published marginals too."""
+    centred = latent - np.average(latent, axis=0, weights=counts)
+    found = np.sqrt(np.average(centred**2, axis=0, weights=counts))
+    wanted = np.sqrt(np.sum(between**2, axis=1))
+    # Bounded, since one patient with most lesions leaves hardly any variance to scale.
+    return np.asarray(centred * np.clip(wanted / np.maximum(found, 1e-9), 0.8, 1.25), dtype=np.float64)
 
 
 def _about(share: float, counts: Ints, rng: np.random.Generator) -> npt.NDArray[np.bool_]:

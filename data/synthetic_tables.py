@@ -72,7 +72,9 @@ def full_table(patients: Patients, lesions: Lesions, ids: Texts, rng: np.random.
             of_location,
             of_origin,
             measured.with_columns(pl.col("tbp_lv_symm_2axis_angle").cast(pl.Int64)),
-            diagnoses(lesions, rng).with_columns(pl.col("mel_thick_mm", "tbp_lv_dnn_lesion_confidence").cast(pl.Float32)),
+            diagnoses(lesions, rng).with_columns(
+                pl.col("mel_thick_mm", "tbp_lv_dnn_lesion_confidence").cast(pl.Float32)
+            ),
         ],
         how="horizontal",
     )

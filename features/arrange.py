@@ -1,4 +1,4 @@
-"""From a cohort to the families' source: forbidden columns dropped first, numbers cleaned, image scores joined, rows sorted.
+"""From a cohort to the families' source: forbidden columns dropped, numbers cleaned, scores joined, rows sorted.
 
 Everything a user can get wrong about the inputs of the feature stage is refused here, by name.
 """
@@ -54,7 +54,9 @@ def refuse_forbidden(cohort: Cohort, recipe: FeatureRecipe) -> None:
         )
     for name in (task.lesion, task.group):
         if name in asked:
-            raise RecipeError(f"features: {name} names rows or patients and is never a feature; remove it from the recipe")
+            raise RecipeError(
+                f"features: {name} names rows or patients and is never a feature; remove it from the recipe"
+            )
 
 
 def used_columns(cohort: Cohort, recipe: FeatureRecipe) -> list[str]:
@@ -90,8 +92,8 @@ def place_keys(frame: pl.DataFrame) -> list[pl.Expr]:
     keys = []
     for place, column in PLACE_COLUMNS.items():
         if column in frame.columns:
-            code = pl.col(column).rank("dense").fill_null(0).cast(pl.UInt32)
-            keys.append((pl.col(PATIENT).cast(pl.UInt64) * 65536 + code).alias(PLACES[place]))
+            code = pl.col(column).cast(pl.Categorical).to_physical().cast(pl.UInt64)
+            keys.append((pl.col(PATIENT).cast(pl.UInt64) * 2**32 + (code + 1).fill_null(0)).alias(PLACES[place]))
     return keys
 
 

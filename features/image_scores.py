@@ -1,7 +1,8 @@
 """Features of image-model probabilities: out of fold for training lesions, means of the fold models for test lesions.
 
-Nothing here knows where a probability came from; that a training lesion's value is out of fold is the business of whoever
-gives the table. A lesion without an image has a missing score, which stays missing and moves nobody else's rank or mean.
+Nothing here knows where a probability came from; that a training lesion's value is out of fold is the business of
+whoever gives the table. A lesion without an image has a missing score, which stays missing and moves nobody else's rank
+or mean.
 """
 
 from typing import TYPE_CHECKING
@@ -27,7 +28,9 @@ def logit(name: str) -> pl.Expr:
 def image_logit(source: Source, recipe: "FeatureRecipe") -> list[Made]:
     """Logit of each image model's probability."""
     return [
-        Made(Feature(f"{name}_logit", "image_logit", f"log(p / (1 - p)), p of {name}", "logit", image=True), logit(name))
+        Made(
+            Feature(f"{name}_logit", "image_logit", f"log(p / (1 - p)), p of {name}", "logit", image=True), logit(name)
+        )
         for name in source.image_scores
     ]
 
@@ -47,7 +50,13 @@ def image_rank(source: Source, recipe: "FeatureRecipe") -> list[Made]:
     """Share of the patient's lesions with a lower probability, ties counted half."""
     return [
         Made(
-            Feature(f"{name}_rank", "image_rank", f"(rank of p in patient - 0.5) / lesions, p of {name}", "share", image=True),
+            Feature(
+                f"{name}_rank",
+                "image_rank",
+                f"(rank of p in patient - 0.5) / lesions, p of {name}",
+                "share",
+                image=True,
+            ),
             (pl.col(name).rank("average").over(PATIENT) - 0.5) / pl.col(name).count().over(PATIENT),
         )
         for name in source.image_scores
@@ -69,7 +78,8 @@ def image_site_age_z(source: Source, recipe: "FeatureRecipe") -> list[Made]:
                 image=True,
                 transductive=True,
             ),
-            (logit(name) - logit(name).mean().over(key)) / (logit(name).std().over(key).fill_null(0.0) + recipe.epsilon),
+            (logit(name) - logit(name).mean().over(key))
+            / (logit(name).std().over(key).fill_null(0.0) + recipe.epsilon),
         )
         for name in source.image_scores
     ]

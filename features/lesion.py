@@ -1,7 +1,7 @@
 """Features of one lesion alone: published columns, size and shape, colour, border, position.
 
-Each family is a function from the source to a list of features with their expressions. A feature whose columns the data do
-not have is left out by `features.table`. Division by zero gives a missing value (`source.ratio`).
+Each family is a function from the source to a list of features with their expressions. A feature whose columns the
+data do not have is left out by `features.table`. Division by zero gives a missing value (`source.ratio`).
 """
 
 from math import pi
@@ -92,29 +92,29 @@ def colour(source: Source, recipe: "FeatureRecipe") -> list[Made]:
     return family(
         "colour",
         ("hue_contrast", "|H - Hext|", "degrees", (hue - hue_skin).abs()),
-        ("lightness_contrast", "|L - Lext|", "Lab", (lightness - lightness_skin).abs()),
-        ("colour_distance", "sqrt(deltaA^2 + deltaB^2 + deltaL^2)", "Lab", square.sqrt()),
-        ("colour_distance_mean", "sqrt((deltaA^2 + deltaB^2 + deltaL^2) / 3)", "Lab", (square / 3).sqrt()),
-        ("delta_mean", "(deltaA + deltaB + deltaL) / 3", "Lab", (delta_a + delta_b + delta_l) / 3),
+        ("lightness_contrast", "|L - Lext|", "CIELAB", (lightness - lightness_skin).abs()),
+        ("colour_distance", "sqrt(deltaA^2 + deltaB^2 + deltaL^2)", "CIELAB", square.sqrt()),
+        ("colour_distance_mean", "sqrt((deltaA^2 + deltaB^2 + deltaL^2) / 3)", "CIELAB", (square / 3).sqrt()),
+        ("delta_mean", "(deltaA + deltaB + deltaL) / 3", "CIELAB", (delta_a + delta_b + delta_l) / 3),
         (
             "delta_sum",
             "deltaA + deltaB + deltaL + deltaLBnorm",
-            "Lab",
+            "CIELAB",
             delta_a + delta_b + delta_l + delta_lb_norm,
         ),
-        ("delta_absolute", "|deltaL| + |deltaA| + |deltaB|", "Lab", absolute),
+        ("delta_absolute", "|deltaL| + |deltaA| + |deltaB|", "CIELAB", absolute),
         ("colour_sd_over_radial", "color_std_mean / radial_color_std_max", "1", ratio(colour_sd, radial_sd)),
         ("colour_sd_over_skin", "color_std_mean / stdLExt", "1", ratio(colour_sd, l_sd_skin)),
         ("lightness_sd_over_skin_lightness", "stdL / Lext", "1", ratio(l_sd, lightness_skin)),
         (
             "lightness_sd_with_skin_lightness",
             "stdL * Lext / (stdL + Lext)",
-            "Lab",
+            "CIELAB",
             ratio(l_sd * lightness_skin, l_sd + lightness_skin),
         ),
         ("hue_mean", "(H + Hext) / 2", "degrees", (hue + hue_skin) / 2),
-        ("hue_by_colour_sd", "H * color_std_mean", "degrees Lab", hue * colour_sd),
-        ("diameter_over_contrast", "diameter / deltaLBnorm", "mm/Lab", ratio(diameter, delta_lb_norm)),
+        ("hue_by_colour_sd", "H * color_std_mean", "degrees CIELAB", hue * colour_sd),
+        ("diameter_over_contrast", "diameter / deltaLBnorm", "mm/CIELAB", ratio(diameter, delta_lb_norm)),
         ("contrast_and_variation", "deltaLBnorm + norm_color", "1", delta_lb_norm + colour_score),
     )
 
@@ -163,8 +163,8 @@ def border(source: Source, recipe: "FeatureRecipe") -> list[Made]:
             "1",
             (colour_sd + area_perimeter + asymmetry) / 3,
         ),
-        ("radial_by_asymmetry", "radial_color_std_max * symm_2axis", "Lab", radial_sd * asymmetry),
-        ("eccentricity_by_colour_sd", "eccentricity * color_std_mean", "Lab", eccentricity * colour_sd),
+        ("radial_by_asymmetry", "radial_color_std_max * symm_2axis", "CIELAB", radial_sd * asymmetry),
+        ("eccentricity_by_colour_sd", "eccentricity * color_std_mean", "CIELAB", eccentricity * colour_sd),
         ("nevus_over_age", "nevi_confidence / age", "%/year", ratio(nevus, age)),
     )
 

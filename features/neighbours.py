@@ -1,8 +1,8 @@
 """Exact nearest neighbours and the local outlier factor of one patient's lesions at a time, on plain arrays.
 
-Distances come from blocks of one matrix product (|a|^2 + |b|^2 - 2ab), which only nominates candidates: rounding makes it
-useless between near-duplicates, so the candidates' distances are then taken from the differences themselves. A tree does
-not pay in seventeen dimensions, and scikit-learn's per-call cost is larger than the work for most patients.
+Distances come from blocks of one matrix product (|a|^2 + |b|^2 - 2ab), which only nominates candidates: rounding makes
+it useless between near-duplicates, so the candidates' distances are then taken from the differences themselves. A tree
+does not pay in seventeen dimensions, and scikit-learn's per-call cost is larger than the work for most patients.
 """
 
 import os
@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 from threadpoolctl import threadpool_limits
 
 Float32 = npt.NDArray[np.float32]
-BLOCK = 256
-"""Rows of the distance matrix held at once: 256 x 9,184 float32 is 9 MB, about the shared cache of one core."""
+BLOCK = 128
+"""Rows of the distance matrix held at once: for the usual patient of a few hundred lesions they stay in the cache."""
 SPARE = 4
 """Candidates beyond k, so that a rounded tie at the k-th distance is settled by the exact distances."""
 
@@ -45,8 +46,18 @@ def nearest_neighbours(points: Float32, k: int) -> tuple[npt.NDArray[np.intp], F
     return indices, distances
 
 
+def nearest_in_space(points: npt.NDArray[np.float64], k: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+    """What `nearest_neighbours` gives, by a tree: in three dimensions that is four times as fast."""
+    n = len(points)
+    distances, indices = map(np.asarray, cKDTree(points).query(points, k=k + 1))
+    itself = indices == np.arange(n)[:, None]
+    # Of more than k lesions at one point, the lesion itself may not be among those found: the last then gives way.
+    itself[~itself.any(axis=1), -1] = True
+    return indices[~itself].reshape(n, k), distances[~itself].reshape(n, k)
+
+
 def local_outlier_factor(indices: npt.NDArray[np.intp], distances: Float32) -> npt.NDArray[np.float64]:
-    """Mean reachability density of the neighbours over the point's own (Breunig et al. 2000): about 1 inside a crowd."""
+    """Mean reachability density of the neighbours over the point's own (Breunig et al. 2000): about 1 in a crowd."""
     reach = np.maximum(distances, distances[:, -1][indices]).astype(np.float64)
     density = 1.0 / (reach.mean(axis=1) + 1e-10)  # the constant scikit-learn adds for duplicated points
     result: npt.NDArray[np.float64] = density[indices].mean(axis=1) / density
@@ -56,10 +67,13 @@ def local_outlier_factor(indices: npt.NDArray[np.intp], distances: Float32) -> n
 def for_each_patient(sizes: Sequence[int], work: Callable[[slice], None]) -> None:
     """Run `work` on every patient's rows in parallel threads, the largest first so that none is left for the end.
 
-    numpy releases the interpreter lock in products, partitions and sorts; BLAS gets one thread, for there is one per patient.
+    numpy releases the interpreter lock in products, partitions and sorts; BLAS gets one thread, as patients fill the
+    processors already.
     """
     ends = np.cumsum(sizes)
-    patients = [slice(int(ends[i]) - sizes[i], int(ends[i])) for i in sorted(range(len(sizes)), key=lambda i: -sizes[i])]
+    patients = [
+        slice(int(ends[i]) - sizes[i], int(ends[i])) for i in sorted(range(len(sizes)), key=lambda i: -sizes[i])
+    ]
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(processors()) as pool:
         for _ in pool.map(work, patients):
             pass

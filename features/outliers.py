@@ -1,7 +1,7 @@
 """The odd one out among a patient's lesions: local outlier factor, and differences to the nearest lesions on the skin.
 
-Both place lesions in the space of `recipe.outlier_columns`, in standard deviations of the patient. A missing value takes
-the patient's median there, or 0 where the patient has none.
+Both place lesions in the space of `recipe.outlier_columns`, in standard deviations of the patient. A missing value
+takes the patient's median there, or 0 where the patient has none.
 """
 
 from typing import TYPE_CHECKING
@@ -11,7 +11,8 @@ import numpy.typing as npt
 import polars as pl
 
 from features.columns import X, Y, Z
-from features.neighbours import for_each_patient, nearest_neighbours
+from features.groups import z_scores
+from features.neighbours import for_each_patient, nearest_in_space, nearest_neighbours
 from features.neighbours import local_outlier_factor as outlier_factor
 from features.source import PATIENT, Feature, Made, Source
 
@@ -65,7 +66,7 @@ def skin_neighbours(source: Source, recipe: "FeatureRecipe") -> list[Made]:
     columns = space(source, recipe)
     if not columns or not source.has(X, Y, Z):
         return []
-    position = source.frame.select(pl.col(X, Y, Z).cast(pl.Float32)).to_numpy()
+    position = source.frame.select(X, Y, Z).to_numpy()
     points = standardised(source.frame, columns, recipe.epsilon)
     difference = np.zeros((len(columns), len(points)), np.float32)
     distance = np.full((2, len(points)), np.nan, np.float32)
@@ -74,7 +75,7 @@ def skin_neighbours(source: Source, recipe: "FeatureRecipe") -> list[Made]:
         placed = rows.start + np.flatnonzero(np.isfinite(position[rows]).all(axis=1))
         if len(placed) < 2:
             return
-        indices, distances = nearest_neighbours(position[placed], min(recipe.skin_neighbours, len(placed) - 1))
+        indices, distances = nearest_in_space(position[placed], min(recipe.skin_neighbours, len(placed) - 1))
         difference[:, placed] = (points[placed] - points[placed[indices]].mean(axis=1)).T
         distance[:, placed] = distances[:, 0], distances.mean(axis=1)
 
@@ -91,9 +92,7 @@ def skin_neighbours(source: Source, recipe: "FeatureRecipe") -> list[Made]:
     ]
     formula = "({0} - mean of the {1} nearest lesions on the skin) / (sd + {2:g}) by patient"
     for name, values in zip(columns, difference, strict=True):
-        feature = Feature(
-            f"{name}_skin_difference", "skin_neighbours", formula.format(name, k, recipe.epsilon), "sd"
-        )
+        feature = Feature(f"{name}_skin_difference", "skin_neighbours", formula.format(name, k, recipe.epsilon), "sd")
         series = pl.Series(feature.name, values)
         made.append(Made(feature, pl.when(pl.col(name).is_not_null()).then(pl.lit(series)).alias(feature.name)))
     return made
@@ -106,14 +105,13 @@ def space(source: Source, recipe: "FeatureRecipe") -> list[str]:
 
 def standardised(frame: pl.DataFrame, columns: list[str], epsilon: float) -> npt.NDArray[np.float32]:
     """(lesions, columns) in the patient's standard deviations, without gaps."""
-    filled = frame.select(PATIENT, *(pl.col(c).fill_null(pl.col(c).median().over(PATIENT)).fill_null(0.0) for c in columns))
-    scaled = filled.select(
-        ((pl.col(c) - pl.col(c).mean().over(PATIENT)) / (pl.col(c).std().over(PATIENT).fill_null(0.0) + epsilon)).cast(
-            pl.Float32
-        )
-        for c in columns
+    filled = frame.select(
+        PATIENT, *(pl.col(c).fill_null(pl.col(c).median().over(PATIENT)).fill_null(0.0) for c in columns)
     )
-    return np.ascontiguousarray(scaled.to_numpy())
+    points = np.empty((len(frame), len(columns)), np.float32)
+    for i, values in enumerate(z_scores(filled, columns, PATIENT, epsilon)):
+        points[:, i] = values
+    return points
 
 
 def patient_sizes(frame: pl.DataFrame) -> list[int]:

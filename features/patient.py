@@ -2,14 +2,16 @@
 
 All statistics are of one patient's rows alone and use no label. z = (x - mean) / (sd + epsilon), with the sample sd; a
 group of one lesion has no sd and gives 0. A missing number stays missing and does not enter its group's statistics.
-Rows are sorted by patient (`features.source`), where polars groups without hashing.
+Rows are sorted by patient (`features.source`): polars takes the patients as slices of the frame.
 """
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from features.columns import AREA, PATIENT_CONSTANT
+from features.groups import z_scores
 from features.source import PATIENT, PLACES, Feature, Made, Source
 
 if TYPE_CHECKING:
@@ -19,12 +21,6 @@ NORMAL_FROM_MEDIAN_DEVIATION = 1.4826
 """sd / median absolute deviation of a normal distribution."""
 NORMAL_FROM_MEAN_DEVIATION = 1.2533
 """sd / mean absolute deviation of a normal distribution (Iglewicz and Hoaglin 1993, for a median deviation of 0)."""
-
-
-def z_score(column: str, key: str, epsilon: float) -> pl.Expr:
-    """Deviation from the group's mean in its standard deviations; 0 where the group has one value."""
-    value = pl.col(column)
-    return (value - value.mean().over(key)) / (value.std().over(key).fill_null(0.0) + epsilon)
 
 
 def compared(source: Source, recipe: "FeatureRecipe") -> list[str]:
@@ -62,12 +58,10 @@ def z_family(
     """z-scores of several columns within one kind of group; none where the data lack the place."""
     if not source.has(key):
         return []
+    formula = "({0} - mean) / (sd + {1:g}) by {2}"
     return [
-        Made(
-            Feature(f"{name}_{family}", family, f"({name} - mean) / (sd + {recipe.epsilon:g}) by {among}", "sd"),
-            z_score(name, key, recipe.epsilon),
-        )
-        for name in columns
+        Made(Feature(f"{name}_{family}", family, formula.format(name, recipe.epsilon, among), "sd"), pl.Series(values))
+        for name, values in zip(columns, z_scores(source.frame, columns, key, recipe.epsilon), strict=True)
     ]
 
 
@@ -119,23 +113,28 @@ def outlying(source: Source, recipe: "FeatureRecipe") -> list[Made]:
     columns = compared(source, recipe)
     if not columns:
         return []
-    distances = source.frame.select(z_score(name, PATIENT, recipe.epsilon).abs() for name in columns)
-    names = pl.all()
-    frame = distances.select(
-        outlying_columns=pl.sum_horizontal(names > recipe.outlier_z).cast(pl.Float64),
-        outlying_share=pl.mean_horizontal((names > recipe.outlier_z).cast(pl.Float64)),
-        z_max=pl.max_horizontal(names),
-        z_mean=pl.mean_horizontal(names),
-        z_square=pl.mean_horizontal(names**2),
-    ).with_columns(z_spread=(pl.col("z_square") - pl.col("z_mean") ** 2).clip(0.0).sqrt())
+    lesions = source.frame.height
+    known, outside, total, square = (np.zeros(lesions) for _ in range(4))
+    largest = np.full(lesions, np.nan)
+    for z in z_scores(source.frame, columns, PATIENT, recipe.epsilon):
+        distance = np.abs(z.astype(np.float64))
+        known += ~np.isnan(distance)
+        largest = np.fmax(largest, distance)
+        distance = np.nan_to_num(distance, copy=False)
+        outside += distance > recipe.outlier_z
+        total += distance
+        square += distance**2
+    count = np.where(known > 0, known, np.nan)
+    mean = total / count
+    spread = np.sqrt(np.maximum(square / count - mean**2, 0.0))
     return [
-        Made(Feature(name, "outlying", f"{formula} over {len(columns)} columns by patient", unit), frame[name])
-        for name, formula, unit in (
-            ("outlying_columns", f"number of |z| > {recipe.outlier_z:g}", "columns"),
-            ("outlying_share", f"share of |z| > {recipe.outlier_z:g}", "share"),
-            ("z_max", "max |z|", "sd"),
-            ("z_mean", "mean |z|", "sd"),
-            ("z_spread", "standard deviation of |z|", "sd"),
+        Made(Feature(name, "outlying", f"{formula} over {len(columns)} columns by patient", unit), pl.Series(values))
+        for name, formula, unit, values in (
+            ("outlying_columns", f"number of |z| > {recipe.outlier_z:g}", "columns", outside),
+            ("outlying_share", f"share of |z| > {recipe.outlier_z:g}", "share", outside / count),
+            ("z_max", "max |z|", "sd", largest),
+            ("z_mean", "mean |z|", "sd", mean),
+            ("z_spread", "standard deviation of |z|", "sd", spread),
         )
     ]
 

@@ -43,7 +43,7 @@ class FeatureRecipe(BaseModel):
     impute: Literal["median", "none"] = "median"
     """Missing numbers become the median of the training rows, or stay missing."""
     categories: Literal["one_hot", "native", "ordinal", "none"] | None = None
-    """How categories enter the matrix; default: `none` in the simple set (target encoding stands for them), else `one_hot`."""
+    """How categories enter the matrix; default: `one_hot`; in the simple set `none`, target encoding stands in."""
     target_encoding: bool | None = None
     """Add the smoothed share of each class per category; default: only in the simple set."""
     target_smoothing: float = Field(default=500.0, gt=0)

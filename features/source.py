@@ -1,7 +1,7 @@
 """What every feature family works on: the lesions in a fixed order, with the keys that group them.
 
-The order (patient, then lesion) is the same whatever the order of the given table, so sums run over the same numbers in the
-same order and a patient's features come out bit for bit the same beside any other patients.
+The order (patient, then lesion) is the same whatever the order of the given table, so sums run over the same numbers in
+the same order and a patient's features come out bit for bit the same beside any other patients.
 """
 
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
 """Smoothed class shares per category, and their out-of-fold values for the rows they were counted on.
 
-share = (lesions of the class in the category + smoothing * prior) / (lesions in the category + smoothing). A category that was
-never counted has the prior.
+share = (lesions of the class in the category + smoothing * prior) / (lesions in the category + smoothing). A category
+that was never counted has the prior.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,8 @@ def positive_classes(target: Integers) -> int:
 def indicator(target: Integers, classes: int) -> Floats:
     """(lesions, classes): 1 where the lesion is of the class; of a binary target only the positive class."""
     wanted = np.array([1]) if classes == 1 else np.arange(classes)
-    return (target[:, None] == wanted).astype(np.float64)
+    hits: Floats = (target[:, None] == wanted).astype(np.float64)
+    return hits
 
 
 def counted(codes: Integers, hits: Floats, categories: int) -> tuple[Floats, Floats]:

@@ -55,7 +55,7 @@ def augment(
     """
     draws = torch.rand(len(images), DRAWS, generator=generator)
     pixels = shrunk(planar(images), math.ceil(MOST_SHRINK * size))
-    pixels = recolour(pixels, *colour_changes(draws[:, COLOUR], recipe), mean, std)
+    pixels = recolour(pixels, colour_changes(draws[:, COLOUR], recipe, mean, std))
     if recipe.blur:
         pixels = blurred(pixels, draws[:, BLUR], recipe.blur)
     pixels = sample(pixels, affine(draws, recipe), size) if moves(recipe) else resized(pixels, size)
@@ -73,8 +73,7 @@ def prepare(
     std: Triple = IMAGENET_STD,
 ) -> Tensor:
     """Normalise and, where needed, resize uint8 images (N, H, W, 3); return (N, 3, size, size), channels last."""
-    unchanged = torch.eye(3, dtype=torch.float64).expand(len(images), 3, 3), torch.zeros(len(images))
-    pixels = recolour(shrunk(planar(images), size), *unchanged, mean, std)
+    pixels = recolour(shrunk(planar(images), size), colour_map(torch.eye(3).double(), torch.zeros(1), mean, std))
     return resized(pixels, size).to(dtype=dtype, memory_format=torch.channels_last)
 
 
@@ -161,8 +160,8 @@ def sample(pixels: Tensor, matrices: Tensor, size: int) -> Tensor:
     return functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
-def colour_changes(draws: Tensor, recipe: AugmentRecipe) -> tuple[Tensor, Tensor]:
-    """Turn draws into matrices (N, 3, 3) for RGB, and the share (N,) of the image's mean grey to add.
+def colour_changes(draws: Tensor, recipe: AugmentRecipe, mean: Triple, std: Triple) -> Tensor:
+    """Turn draws into colour maps (N, 3, 7) of RGB, normalisation included.
 
     In order: brightness b (x -> b x), contrast c (towards the mean grey), saturation s (towards each pixel's grey)
     and hue (a rotation of the I-Q plane). The last two leave greys alone, so what contrast adds passes unchanged.
@@ -176,18 +175,27 @@ def colour_changes(draws: Tensor, recipe: AugmentRecipe) -> tuple[Tensor, Tensor
     cosine, sine = torch.cos(2 * math.pi * changes[:, 3]), torch.sin(2 * math.pi * changes[:, 3])
     turn = torch.eye(3, dtype=torch.float64).repeat(len(draws), 1, 1)
     turn[:, 1, 1], turn[:, 1, 2], turn[:, 2, 1], turn[:, 2, 2] = cosine, -sine, sine, cosine
-    return scale * (torch.linalg.inv(YIQ) @ turn @ YIQ @ saturate), (1 - contrast) * brightness
+    matrices = scale * (torch.linalg.inv(YIQ) @ turn @ YIQ @ saturate)
+    return colour_map(matrices, (1 - contrast) * brightness, mean, std)
 
 
-def recolour(pixels: Tensor, matrices: Tensor, grey_shares: Tensor, mean: Triple, std: Triple) -> Tensor:
-    """Apply colour changes to images (N, 3, H, W) of 0 to 255, and normalise, in one batched product."""
-    device = pixels.device
-    spread = 255 * torch.tensor(std, dtype=torch.float64)
-    middle = torch.tensor(mean, dtype=torch.float64) / torch.tensor(std, dtype=torch.float64)
-    product = (matrices / spread[:, None]).float().to(device)
-    grey = pixels.mean(dim=(2, 3)) @ LUMA.float().to(device) * grey_shares.float().to(device)
-    added = grey[:, None] / spread.float().to(device) - middle.float().to(device)
-    return torch.baddbmm(added[:, :, None], product, pixels.flatten(2)).view_as(pixels)
+def colour_map(matrices: Tensor, grey_shares: Tensor, mean: Triple, std: Triple) -> Tensor:
+    """Write x -> matrix x + share * grey of the mean colour m, then normalised, as A x + B m + c.
+
+    Returns A, B and c side by side: a GPU waits as long for every transfer of a few numbers.
+    """
+    spread = 255 * torch.tensor(std, dtype=torch.float64)[:, None]
+    of_pixel = matrices.expand(len(grey_shares), 3, 3) / spread
+    of_mean = grey_shares.double()[:, None, None] * LUMA / spread
+    constant = -torch.tensor(mean, dtype=torch.float64) / torch.tensor(std, dtype=torch.float64)
+    return torch.cat([of_pixel, of_mean, constant[:, None].expand(len(grey_shares), 3, 1)], dim=2).float()
+
+
+def recolour(pixels: Tensor, maps: Tensor) -> Tensor:
+    """Apply one colour map, or one per image, to images (N, 3, H, W) of 0 to 255, in one batched product."""
+    maps = maps.to(pixels.device).expand(len(pixels), 3, 7)
+    added = maps[:, :, 3:6] @ pixels.mean(dim=(2, 3))[:, :, None] + maps[:, :, 6:]
+    return torch.baddbmm(added, maps[:, :, :3], pixels.flatten(2)).view_as(pixels)
 
 
 def blurred(pixels: Tensor, draws: Tensor, probability: float) -> Tensor:

@@ -6,28 +6,26 @@ nothing else make up the state of a fit. Saving that state, and what happens bet
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from data.errors import TrainingError
 from data.multiclass import auc as macro_auc
 from data.ranking import pauc
-from image_models.augment import augment, mixup
+from image_models.inputs import StepInput, step_inputs
 from image_models.lesions import Lesions
-from image_models.loader import Batch, Ints, batches, resident_images
+from image_models.loader import Ints, Resident, overlapped, resident_images
 from image_models.losses import class_weights, summed_loss
 from image_models.optimise import AveragedModel, Optimiser
-from image_models.plan import STREAM_STEP, FitPlan, derived_seed
-from image_models.precision import DTYPES, Precision, autocast
-from image_models.predict import network_input, predict_on
+from image_models.plan import FitPlan
+from image_models.precision import Precision, autocast
+from image_models.predict import predict_on
 from image_models.recipe import ImageModelRecipe
 from image_models.schedule import learning_rate
 from image_models.state import taken_from, under
@@ -96,10 +94,11 @@ class Fit:
         self.average = AveragedModel(model, recipe.ema_decay) if recipe.ema_decay else None
         self.best: dict[str, Tensor] = {}
         self.tally = Tally()
-        self.loss = float("nan")
+        self.loss: float | None = None
         self.rate = 0.0
         self.class_weights = class_weights(recipe, plan.sampler.class_counts(plan.labels, lesions.classes))
         self._device_weights = torch.from_numpy(self.class_weights).to(device)
+        self._focal_gamma = recipe.focal_gamma if recipe.loss == "focal" else 0.0
         self._pending: deque[StepFigures] = deque()
         self._mark = time.perf_counter()
 
@@ -124,39 +123,43 @@ class Fit:
         resident = resident_images(self.recipe, self.lesions, shown, self.device)
         self._mark = time.perf_counter()
         while self.tally.epoch < self.plan.epochs:
-            steps = list(self.plan.sampler.steps(self.tally.epoch, self.tally.step))
-            parts = [rows for step in steps for rows in step]
-            with closing(batches(self.lesions, parts, self.device, resident)) as loaded:
-                self._train(steps, loaded, tell)
+            self._train(resident, tell)
             self._close_epoch(tell)
         self.model.load_state_dict(self.best if self.recipe.select == "best" else self.outcome.state_dict())
 
-    def _train(self, steps: list[list[Ints]], loaded: Iterator[Batch], tell: Callable[[], None]) -> None:
+    def _train(self, resident: Resident | None, tell: Callable[[], None]) -> None:
         """Take the remaining steps of an epoch."""
         self.model.train()
         in_flight = STEPS_IN_FLIGHT if self.device.type == "cuda" else 0
-        labels = torch.from_numpy(self.plan.labels[np.concatenate([np.concatenate(step) for step in steps])])
-        sizes = [len(rows) for step in steps for rows in step]
-        labels_by_batch = iter(torch.split(labels.to(self.device), sizes))
-        for step in steps:
-            self._pending.append(self._step(list(islice(loaded, len(step))), list(islice(labels_by_batch, len(step)))))
-            self.tally.step += 1
-            self.settle(in_flight)
-            tell()
+        inputs = step_inputs(
+            self.recipe,
+            self.lesions,
+            self.plan,
+            epoch=self.tally.epoch,
+            first=self.tally.step,
+            seed=self.seed,
+            device=self.device,
+            precision=self.precision,
+            resident=resident,
+        )
+        with closing(inputs):
+            for shown in overlapped(inputs, self.device):
+                self._pending.append(self._step(shown))
+                self.tally.step += 1
+                self.settle(in_flight)
+                tell()
 
-    def _step(self, parts: list[Batch], labels: list[Tensor]) -> StepFigures:
+    def _step(self, shown: StepInput) -> StepFigures:
         """One optimiser step on one or more batches."""
-        number = self.steps_done
-        rate = learning_rate(number, self.plan.total_steps, self.recipe)
-        stream = derived_seed(self.seed, STREAM_STEP, self.plan.number, number)
-        torch.manual_seed(stream)  # dropout and stochastic depth
-        generator = torch.Generator().manual_seed(stream)
-        rows = np.concatenate([part.rows for part in parts])
+        rate = learning_rate(shown.number, self.plan.total_steps, self.recipe)
+        torch.manual_seed(shown.seed)  # dropout and stochastic depth
         # Of the labels before mixup, which is the same up to the pairing and needs no word from the device.
-        weight = float(self.class_weights[self.plan.labels[rows]].sum()) or 1.0
+        weight = float(self.class_weights[self.plan.labels[shown.rows]].sum()) or 1.0
         total = torch.zeros((), device=self.device)
-        for part, label in zip(parts, labels, strict=True):
-            loss = self._loss(part, label, generator)
+        for part in shown.parts:
+            with autocast(self.precision, self.device):
+                logits = self.model(part.pixels) if part.metadata is None else self.model(part.pixels, part.metadata)
+            loss = summed_loss(logits, part.shares, self._device_weights, self._focal_gamma)
             self.optimiser.backward(loss / weight)
             total += loss.detach()
         norm = self.optimiser.step(rate)
@@ -167,19 +170,7 @@ class Fit:
         if self.device.type == "cuda":
             ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
             ready.record(torch.cuda.current_stream(self.device))
-        return StepFigures(number, rate, rows, weight, numbers, ready)
-
-    def _loss(self, part: Batch, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Summed loss of one batch, augmented."""
-        recipe, dtype = self.recipe, DTYPES[self.precision]
-        pixels = network_input(augment(part.images, recipe.augment, recipe.image_size, generator, dtype), recipe)
-        shares = functional.one_hot(labels, self.lesions.classes).float()
-        if recipe.augment.mixup:
-            pixels, partner, own = mixup(pixels, recipe.augment.mixup, generator)
-            shares = torch.lerp(shares[partner], shares, own[:, None])
-        with autocast(self.precision, self.device):
-            logits = self.model(pixels) if part.metadata is None else self.model(pixels, part.metadata)
-        return summed_loss(logits, shares, self._device_weights, recipe.focal_gamma if recipe.loss == "focal" else 0.0)
+        return StepFigures(shown.number, rate, shown.rows, weight, numbers, ready)
 
     def settle(self, in_flight: int = 0) -> None:
         """Account for finished steps until at most `in_flight` are open; stop at a loss that is not a number."""
@@ -229,17 +220,18 @@ class Fit:
         tally.epoch, tally.step = tally.epoch + 1, 0
         tally.loss_sum = tally.weight_sum = tally.seconds = 0.0
         tally.images = 0
+        self._mark = time.perf_counter()
 
     def figures(self) -> dict[str, float]:
         """What a listener may show after a step."""
-        figures: dict[str, float] = {
+        figures: dict[str, float | None] = {
             "epoch": self.tally.epoch + 1,
             "loss": self.loss,
             "learning_rate": self.rate,
             "images_per_second": self.images_per_second,
+            "inner_score": self.tally.curves[-1].inner_score if self.tally.curves else None,
         }
-        inner_score = self.tally.curves[-1].inner_score if self.tally.curves else None
-        return figures if inner_score is None else {**figures, "inner_score": inner_score}
+        return {name: value for name, value in figures.items() if value is not None}
 
     def _inner_score(self, tell: Callable[[], None]) -> float:
         """pAUC (many classes: mean AUC) of the inner rows, against `target` whatever the labels of the fit are."""

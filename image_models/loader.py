@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +36,14 @@ class Batch:
     rows: Ints
     images: Tensor
     """(N, side, side, 3) uint8 on the device."""
+    labels: Tensor
+    """(N,) int64 on the device."""
     metadata: Tensor | None
     """(N, m) float32 on the device."""
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor."""
+        return [tensor for tensor in (self.images, self.labels, self.metadata) if tensor is not None]
 
 
 @dataclass(frozen=True)
@@ -64,13 +71,14 @@ def resident_images(recipe: ImageModelRecipe, lesions: Lesions, rows: Ints, devi
 
 
 def batches(
-    lesions: Lesions, parts: Sequence[Ints], device: torch.device, resident: Resident | None = None
+    lesions: Lesions, labels: Ints, parts: Sequence[Ints], device: torch.device, resident: Resident | None = None
 ) -> Generator[Batch]:
-    """The batches named by `parts`, one after the other."""
+    """The batches named by `parts`, one after the other; `labels` is by row, as everything in `lesions`."""
     if not parts:
         return
     every_row = np.concatenate(parts)
-    # Metadata and positions of all batches move at once: many tiny copies would stall a GPU.
+    # Labels, metadata and positions of all batches move at once: many tiny copies would stall a GPU.
+    known = torch.from_numpy(labels[every_row]).to(device)
     metadata = None if lesions.metadata is None else torch.from_numpy(lesions.metadata[every_row]).to(device)
     if resident is None:
         images: Iterator[Tensor] = gathered(lesions.images, parts, device)
@@ -80,8 +88,45 @@ def batches(
     start = 0
     for rows, batch in zip(parts, images, strict=True):
         end = start + len(rows)
-        yield Batch(rows, batch, None if metadata is None else metadata[start:end])
+        yield Batch(rows, batch, known[start:end], None if metadata is None else metadata[start:end])
         start = end
+
+
+class OnDevice(Protocol):
+    """Something made of tensors on the device."""
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor."""
+
+
+Item = TypeVar("Item", bound=OnDevice)
+
+
+def overlapped(items: Iterator[Item], device: torch.device) -> Iterator[Item]:
+    """Make each item while the device works on the one before; on devices other than CUDA just pass them on.
+
+    Items are made on a CUDA stream of their own. Their small copies to the device make the processor wait for that
+    stream alone, not for the network's kernels queued on the main one.
+    """
+    if device.type != "cuda":
+        yield from items
+        return
+    network = torch.cuda.current_stream(device)
+    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    side.wait_stream(network)  # what the items are made from was put on the device there
+
+    def make() -> Item | None:
+        with torch.cuda.stream(side):
+            return next(items, None)
+
+    item = make()
+    while item is not None:
+        network.wait_stream(side)
+        for tensor in item.tensors():
+            # The memory may be used again only when the network is through with it.
+            tensor.record_stream(network)
+        yield item
+        item = make()
 
 
 def gathered(images: npt.NDArray[np.uint8], parts: Sequence[Ints], device: torch.device) -> Generator[Tensor]:

@@ -79,5 +79,6 @@ class AveragedModel:
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         averages, weights = zip(*self._pairs, strict=True)
         torch._foreach_lerp_(list(averages), list(weights), 1 - decay)
-        for average, buffer in self._buffers:
-            average.copy_(buffer)
+        if self._buffers:
+            averages, buffers = zip(*self._buffers, strict=True)
+            torch._foreach_copy_(list(averages), list(buffers))

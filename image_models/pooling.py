@@ -10,8 +10,8 @@ SMALLEST_FEATURE = 1e-6
 """Features are clamped here before the power, so that p may be any number and gradients stay finite."""
 
 P_RANGE = (1.0, 8.0)
-"""Below 1 the mean would favour the weakest features. Above 8 float32 powers reach from 1 down to values of 2e-5 of the
-map's largest and no further, while the mean is within a fifth of the maximum."""
+"""Below 1 the mean would favour the weakest features. Above 8 float32 powers no longer tell values below 5e-5 of the
+map's largest apart."""
 
 
 def windowed_gem(maps: Tensor, p: Tensor, kernel: int) -> Tensor:

@@ -4,6 +4,7 @@ A lesion without an image gets NaN, never a number. Which lesions may be predict
 caller's business.
 """
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,14 @@ from torch import Tensor, nn
 
 from data.errors import TrainingError
 from data.progress import Progress, silent
-from image_models.augment import prepare, symmetries
+from image_models.augment import symmetries
 from image_models.device import choose_device, explained_out_of_memory
+from image_models.inputs import PlainInput, plain_inputs
 from image_models.lesions import Lesions
-from image_models.loader import batches
+from image_models.loader import overlapped
 from image_models.losses import log_probabilities
 from image_models.model_file import load_model
-from image_models.precision import DTYPES, Precision, autocast, choose_precision
+from image_models.precision import Precision, autocast, choose_precision
 from image_models.recipe import ImageModelRecipe
 
 __all__ = ["load_model", "predict"]
@@ -70,16 +72,16 @@ def predict_on(
     probabilities = np.full((len(rows), lesions.columns), np.nan)
     places = np.flatnonzero(lesions.present[rows])
     shown = rows[places]
-    step = recipe.predict_batch_size
-    parts = [shown[i : i + step] for i in range(0, len(shown), step)]
     found: list[Tensor] = []
     done = 0
     model.eval()
-    remedy = f"lower predict_batch_size (now {step}) of image model {recipe.name}"
-    with torch.inference_mode(), explained_out_of_memory(remedy, device):
-        for batch in batches(lesions, parts, device):
-            found.append(_logits(model, recipe, batch.images, batch.metadata, device, precision))
-            done += len(batch.rows)
+    remedy = f"lower predict_batch_size (now {recipe.predict_batch_size}) of image model {recipe.name}"
+    inputs = plain_inputs(recipe, lesions, shown, device=device, precision=precision)
+    with torch.inference_mode(), explained_out_of_memory(remedy, device), closing(inputs):
+        for batch in overlapped(inputs, device):
+            with autocast(precision, device):
+                found.append(_logits(model, recipe, batch))
+            done += batch.count
             progress(done, len(shown))
         if found:
             # In float64 on the CPU: in float32 confident probabilities would tie.
@@ -94,23 +96,8 @@ def predict_on(
     return probabilities
 
 
-def _logits(
-    model: nn.Module,
-    recipe: ImageModelRecipe,
-    images: Tensor,
-    metadata: Tensor | None,
-    device: torch.device,
-    precision: Precision,
-) -> Tensor:
+def _logits(model: nn.Module, recipe: ImageModelRecipe, batch: PlainInput) -> Tensor:
     """Logits of every symmetric view, (views, N, outputs)."""
-    pixels = network_input(prepare(images, recipe.image_size, DTYPES[precision]), recipe)
-    views = []
-    for view in symmetries(pixels, recipe.test_time):
-        with autocast(precision, device):
-            views.append((model(view) if metadata is None else model(view, metadata)).float())
-    return torch.stack(views)
-
-
-def network_input(pixels: Tensor, recipe: ImageModelRecipe) -> Tensor:
-    """Pixels in the memory layout of the recipe."""
-    return pixels.contiguous(memory_format=torch.channels_last if recipe.channels_last else torch.contiguous_format)
+    views = symmetries(batch.pixels, recipe.test_time)
+    more = () if batch.metadata is None else (batch.metadata,)
+    return torch.stack([model(view, *more).float() for view in views])

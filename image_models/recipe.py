@@ -34,7 +34,7 @@ class AugmentRecipe:
     brightness: float = 0.15
     contrast: float = 0.15
     saturation: float = 0.15
-    hue: float = 0.03
+    hue: float = 0.02
     """Hue rotation as a share of the colour circle."""
     blur: float = 0.0
     """Probability of a slight Gaussian blur."""

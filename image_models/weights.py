@@ -6,13 +6,14 @@ handled here.
 """
 
 import inspect
+import math
 import sys
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models import PretrainedCfg, get_pretrained_cfg, is_model, load_state_dict_from_hf, split_model_name_tag
 from torch import Tensor, nn
 
@@ -21,6 +22,9 @@ from data.files import atomic
 from image_models.recipe import ImageModelRecipe
 
 State = dict[str, Tensor]
+
+HUB_FILE = "model.safetensors"
+"""Named outright, so that timm does not go on to look for a pickle."""
 
 SHOWN = 4
 """Names listed per kind of misfit before the message stops counting them out."""
@@ -49,7 +53,7 @@ def fetch(recipe: ImageModelRecipe, weights_dir: Path) -> Path | None:
     source = hub_source(recipe)
     path = local_path(recipe, weights_dir)
     if not path.is_file():
-        state = {name: tensor.contiguous() for name, tensor in download(recipe, source, path).items()}
+        state = {name: tensor.contiguous().clone() for name, tensor in download(recipe, source, path).items()}
         with atomic(path) as temporary:
             save_file(state, temporary)
     return path
@@ -61,34 +65,27 @@ def local_path(recipe: ImageModelRecipe, weights_dir: Path | None) -> Path:
 
 
 def hub_source(recipe: ImageModelRecipe) -> PretrainedCfg:
-    """Where timm gets its weights; refuses a backbone that timm has no weights for, or none that are plain tensors."""
+    """Where timm gets its weights; refuses a backbone that has none on the model hub, or not as plain tensors."""
     known = is_model(split_model_name_tag(recipe.backbone)[0])
     source = get_pretrained_cfg(recipe.backbone) if known else None
-    if source is None or not (source.hf_hub_id or source.url) or source.custom_load:
+    if source is None or not source.hf_hub_id or source.custom_load:
         raise RecipeError(
-            f'model {recipe.name!r}: pretrained = "timm", but timm has no weights for backbone {recipe.backbone!r}; '
-            'set pretrained = "none", or the path of a safetensors file'
+            f'model {recipe.name!r}: pretrained = "timm", but there are no weights for backbone {recipe.backbone!r} on '
+            'the model hub; set pretrained = "none", or the path of a safetensors file'
         )
     return source
 
 
 def hub_name(source: PretrainedCfg) -> str:
-    """Name the file the weights come from: in a repository of the model hub, or an address."""
-    if source.hf_hub_id:
-        return f"{source.hf_hub_filename or 'model.safetensors'} of hub repository {source.hf_hub_id}"
-    return str(source.url)
+    """Name the file the weights come from."""
+    return f"{source.hf_hub_filename or HUB_FILE} of hub repository {source.hf_hub_id}"
 
 
 def download(recipe: ImageModelRecipe, source: PretrainedCfg, path: Path) -> State:
     """Get the weights from the model hub; without a network say which file to get and where to put it."""
     try:
-        state: State
-        if source.hf_hub_id:
-            named = (source.hf_hub_filename,) if source.hf_hub_filename else ()
-            state = load_state_dict_from_hf(source.hf_hub_id, *named, weights_only=True)
-        else:
-            address = str(source.url)
-            state = torch.hub.load_state_dict_from_url(address, map_location="cpu", progress=False, weights_only=True)
+        filename = source.hf_hub_filename or HUB_FILE
+        state: State = load_state_dict_from_hf(str(source.hf_hub_id), filename, weights_only=True)
     except Exception as error:  # Every hub client has errors of its own; to the user they all say one thing.
         raise TrainingError(
             f"model {recipe.name!r}: the pretrained weights of {recipe.backbone!r} are not at {path} and cannot be "
@@ -141,17 +138,36 @@ def translated(state: State, backbone: nn.Module) -> State:
 
     timm keeps one function beside each architecture that renames old keys and resizes position embeddings.
     """
-    own = {name.removeprefix("backbone."): tensor for name, tensor in state.items() if name.startswith("backbone.")}
-    if own:
-        state = own
+    if any(name.startswith("backbone.") for name in state):
+        state = from_our_own(state, backbone)
     module = sys.modules[type(backbone).__module__]
     for name in ("checkpoint_filter_fn", "_filter_fn", "_filter_torchvision_pretrained"):
         translate = getattr(module, name, None)
         if translate is not None:
             both = len(inspect.signature(translate).parameters) > 1
-            result: State = translate(state, backbone) if both else translate(state)
-            return result
-    return state
+            state = translate(state, backbone) if both else translate(state)
+            break
+    return with_resized_positions(state, backbone)
+
+
+def from_our_own(state: State, backbone: nn.Module) -> State:
+    """Take the backbone's tensors, and the norm that the head took over from it, out of a trained model of ours."""
+    own = {name.removeprefix("backbone."): tensor for name, tensor in state.items() if name.startswith("backbone.")}
+    for owner in ("head.norm", "fc_norm"):
+        if f"{owner}.weight" in backbone.state_dict():
+            own |= {f"{owner}.{part}": state[f"norm.{part}"] for part in ("weight", "bias") if f"norm.{part}" in state}
+    return own
+
+
+def with_resized_positions(state: State, backbone: Any) -> State:
+    """Resize a position embedding (1, tokens, channels) of another grid, where timm's translation did not."""
+    embedding, wanted = state.get("pos_embed"), backbone.state_dict().get("pos_embed")
+    if embedding is None or wanted is None or embedding.ndim != 3 or embedding.shape[::2] != wanted.shape[::2]:
+        return state
+    prefix = wanted.shape[1] - math.isqrt(wanted.shape[1]) ** 2
+    side = math.isqrt(wanted.shape[1] - prefix)
+    resized = resample_abs_pos_embed(embedding, [side, side], num_prefix_tokens=prefix)
+    return {**state, "pos_embed": resized}
 
 
 def without_classifier(state: State, backbone: Any) -> State:

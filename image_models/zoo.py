@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 import timm
 import torch
+from timm.layers.patch_embed import PatchEmbed
 from timm.models import get_arch_pretrained_cfgs, get_pretrained_cfg, is_model, split_model_name_tag
+from timm.models.convnext import ConvNeXt
 from torch import Tensor, nn
 
 from data.errors import RecipeError
@@ -82,7 +84,7 @@ def build(recipe: ImageModelRecipe, classes: int, *, weights_dir: Path | None = 
     load_pretrained(backbone, recipe, weights_dir)
     shape = feature_shape(backbone, recipe)
     layout = layout_of(backbone, shape, recipe)
-    head = recipe.head if recipe.head != "auto" else suited_head(recipe.backbone, backbone, layout)
+    head = recipe.head if recipe.head != "auto" else suited_head(backbone, layout)
     check_head(head, backbone, layout, shape, recipe)
     return ImageModel(backbone, layout, head, recipe, classes)
 
@@ -91,6 +93,10 @@ def build_backbone(recipe: ImageModelRecipe) -> Any:
     """Build the recipe's backbone with random weights, for its image size."""
     name = recipe.backbone
     if name in NETWORKS:
+        if recipe.drop_path:
+            raise RecipeError(
+                f"model {recipe.name!r}: drop_path = {recipe.drop_path}: {name!r} has no paths to drop; take 0"
+            )
         return NETWORKS[name]()
     check_name(name)
     # Where the number of tokens is fixed, position embeddings and windows are made for the size asked for.
@@ -124,9 +130,9 @@ def check_name(name: str) -> None:
 
 def check_patches(backbone: Any, recipe: ImageModelRecipe) -> None:
     """Refuse an image size that does not divide into the backbone's patches."""
-    patch = getattr(getattr(backbone, "patch_embed", None), "patch_size", None)
-    side = patch[0] if isinstance(patch, tuple) else patch
-    if isinstance(side, int) and recipe.image_size % side:
+    embed = getattr(backbone, "patch_embed", None)
+    side = embed.patch_size[0] if isinstance(embed, PatchEmbed) and embed.patch_size else 1
+    if recipe.image_size % side:
         below = recipe.image_size // side * side
         remedy = " or ".join(str(size) for size in (below, below + side) if size)
         raise RecipeError(
@@ -166,13 +172,13 @@ def layout_of(backbone: Any, shape: tuple[int, ...], recipe: ImageModelRecipe) -
     )
 
 
-def suited_head(name: str, backbone: Any, layout: Layout) -> str:
+def suited_head(backbone: Any, layout: Layout) -> str:
     """Choose the head of `head = "auto"`.
 
     ConvNeXt pools with multi-scale GeM, transformers average their tokens (Swin's lie in a map). MobileNetV3 and its
     like keep pretrained layers behind their pooling, and so use timm's own.
     """
-    if name.startswith("convnext"):
+    if isinstance(backbone, ConvNeXt):
         return "multi_scale_gem"
     if layout != "maps":
         return "token_average"

@@ -30,10 +30,20 @@ app = typer.Typer(
     epilog="Start with: [bold]fusionnetx submission[/bold] (a synthetic cohort) or [bold]fusionnetx submission --recipe fusionnetx --data isic-2024/[/bold]",
 )
 
-RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="A shipped recipe (see `fusionnetx recipes`) or a .toml file.")]
-DataOption = Annotated[Path | None, typer.Option("--data", "-d", help="Folder with the Kaggle files; without it a synthetic cohort is made.")]
-RunOption = Annotated[str | None, typer.Option("--run", help="Name of the run folder under runs/, or a path. Default: the recipe's name.")]
-SetOption = Annotated[list[str] | None, typer.Option("--set", "-s", help="Change one recipe key, e.g. --set image_models[0].epochs=3. Repeatable.")]
+RecipeOption = Annotated[
+    str, typer.Option("--recipe", "-r", help="A shipped recipe (see `fusionnetx recipes`) or a .toml file.")
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", "-d", help="Folder with the Kaggle files; without it a synthetic cohort is made."),
+]
+RunOption = Annotated[
+    str | None, typer.Option("--run", help="Name of the run folder under runs/, or a path. Default: the recipe's name.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", help="Change one recipe key, e.g. --set image_models[0].epochs=3. Repeatable."),
+]
 
 
 def example(*lines: str) -> str:
@@ -48,7 +58,9 @@ def run_path(recipe_name: str, run: str | None) -> Path:
 
 
 @contextmanager
-def open_workspace(recipe_name: str, data: Path | None, run: str | None, changes: list[str] | None) -> Iterator[Workspace]:
+def open_workspace(
+    recipe_name: str, data: Path | None, run: str | None, changes: list[str] | None
+) -> Iterator[Workspace]:
     """Read the recipe, hold the run folder, listen for a request to stop."""
     recipe = load_recipe(recipe_name, changes or ())
     space = workspace(recipe, run_path(recipe_name, run), data)
@@ -85,7 +97,9 @@ def recipes() -> None:
 
 
 @app.command(epilog=example("check --data isic-2024/", "check --data isic-2024/ --recipe fusionnetx"))
-def check(data: DataOption = None, recipe: RecipeOption = "demo", run: RunOption = None, set_: SetOption = None) -> None:
+def check(
+    data: DataOption = None, recipe: RecipeOption = "demo", run: RunOption = None, set_: SetOption = None
+) -> None:
     """Validate a data folder and print what it holds, before any long work; writes nothing but the cohort it makes without --data."""
     from pipeline.stages.check import run_check
 
@@ -112,7 +126,9 @@ def oof(
     data: DataOption = None,
     run: RunOption = None,
     set_: SetOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the jobs, sizes and exact schedules; train nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the jobs, sizes and exact schedules; train nothing.")
+    ] = False,
 ) -> None:
     """Stage one: train every image model by fold and write out-of-fold probabilities."""
     from pipeline.stages.oof import run_oof
@@ -123,7 +139,9 @@ def oof(
 
 
 @app.command(epilog=example("tabular", "tabular --set tabular.blend.method=rank_mean"))
-def tabular(recipe: RecipeOption = "demo", data: DataOption = None, run: RunOption = None, set_: SetOption = None) -> None:
+def tabular(
+    recipe: RecipeOption = "demo", data: DataOption = None, run: RunOption = None, set_: SetOption = None
+) -> None:
     """Stage two: engineer features, train the boosters by fold, blend them out of fold."""
     from pipeline.stages.oof import run_oof
     from pipeline.stages.tabular import run_tabular
@@ -134,7 +152,9 @@ def tabular(recipe: RecipeOption = "demo", data: DataOption = None, run: RunOpti
 
 
 @app.command(epilog=example("submission", "submission --recipe fusionnetx --data isic-2024/ --run first_try"))
-def submission(recipe: RecipeOption = "demo", data: DataOption = None, run: RunOption = None, set_: SetOption = None) -> None:
+def submission(
+    recipe: RecipeOption = "demo", data: DataOption = None, run: RunOption = None, set_: SetOption = None
+) -> None:
     """Run whatever is missing, write submission.csv and say what it scored."""
     from pipeline.stages.oof import run_oof
     from pipeline.stages.submission import run_submission
@@ -147,7 +167,9 @@ def submission(recipe: RecipeOption = "demo", data: DataOption = None, run: RunO
 
 
 @app.command(epilog=example("report", "report --run first_try"))
-def report(recipe: RecipeOption = "demo", data: DataOption = None, run: RunOption = None, set_: SetOption = None) -> None:
+def report(
+    recipe: RecipeOption = "demo", data: DataOption = None, run: RunOption = None, set_: SetOption = None
+) -> None:
     """Write report.html of a finished run: one self-contained file."""
     from pipeline.report.build import run_report
 
@@ -156,7 +178,9 @@ def report(recipe: RecipeOption = "demo", data: DataOption = None, run: RunOptio
 
 
 @app.command(epilog=example("weights --recipe fusionnetx"))
-def weights(recipe: RecipeOption = "demo", data: DataOption = None, run: RunOption = None, set_: SetOption = None) -> None:
+def weights(
+    recipe: RecipeOption = "demo", data: DataOption = None, run: RunOption = None, set_: SetOption = None
+) -> None:
     """Fetch the pretrained weights a recipe needs into weights/, for machines without internet later."""
     from pipeline.stages.weights import run_weights
 
@@ -167,7 +191,9 @@ def weights(recipe: RecipeOption = "demo", data: DataOption = None, run: RunOpti
 
 @app.command(epilog=example("features --describe", "features --describe --recipe fusionnetx --data isic-2024/"))
 def features(
-    describe: Annotated[bool, typer.Option("--describe", help="Print each feature: family, formula, unit, missing share.")] = True,
+    describe: Annotated[
+        bool, typer.Option("--describe", help="Print each feature: family, formula, unit, missing share.")
+    ] = True,
     recipe: RecipeOption = "demo",
     data: DataOption = None,
     run: RunOption = None,
@@ -181,7 +207,9 @@ def features(
         print_features(space)
 
 
-@app.command("show-augmentations", epilog=example("show-augmentations --out sheet.png", "show-augmentations --model vit_tiny"))
+@app.command(
+    "show-augmentations", epilog=example("show-augmentations --out sheet.png", "show-augmentations --model vit_tiny")
+)
 def show_augmentations(
     out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("augmentations.png"),
     model: Annotated[str | None, typer.Option(help="Image model of the recipe; default: the first.")] = None,

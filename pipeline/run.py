@@ -110,6 +110,11 @@ class Step:
         write_json(self.report_path, report)
         return report
 
+    def artefacts(self) -> tuple[str, ...]:
+        """Files that the finished step wrote, relative to its folder."""
+        report = self.report()
+        return tuple(report["artefacts"]) if report else ()
+
     def checksum(self, name: str) -> str:
         """Checksum of an artefact as the report recorded it; the input of later steps."""
         report = self.report()
@@ -185,7 +190,9 @@ def hold(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = (folder / ".lock").open("a+", encoding="utf-8")
     except OSError as error:
-        raise DataError(f"run folder {folder} cannot be written: {error.strerror}; choose another with --run") from error
+        raise DataError(
+            f"run folder {folder} cannot be written: {error.strerror}; choose another with --run"
+        ) from error
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

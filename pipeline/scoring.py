@@ -42,6 +42,8 @@ def score_one(
     replicates: int = 1000,
 ) -> Figures:
     """Every score of one column; lesions without a probability are left out and counted."""
+    if probability.ndim == 2 and probability.shape[1] == 1:
+        probability = probability[:, 0]
     known = np.isfinite(probability) if probability.ndim == 1 else np.isfinite(probability).all(axis=1)
     target, probability, groups = target[known], probability[known], groups[known]
     figures: Figures = {name: {"estimate": value} for name, value in all_scores(target, probability).items()}

@@ -3,18 +3,21 @@
 Everything here is made when first asked for, so a stage that is already done never reads an image.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from data.cohort import DataFolder
 from data.errors import DataError
 from data.files import fingerprint, write_text
 from data.folds import Folds, make_folds
 from data.images import ImageSource
-from data.pack import ImagePack, build_pack, pack_fingerprint
+from data.pack import ImagePack, build_pack, pack_fingerprint, usable_cores
 from data.recipe import READERS
-from data.synthetic import write_cohort
+from data.synthetic import GENERATION, write_cohort
 from pipeline.display import Display
 from pipeline.recipe import Recipe, recipe_text
 from pipeline.run import Step
@@ -31,11 +34,25 @@ class Workspace:
     display: Display
     data_dir: Path | None = None
     """The user's folder of Kaggle files; None uses the recipe's synthetic cohort."""
+    storage: str | None = None
+    """Optuna storage URL; None keeps each study in the run folder."""
+    _noted: set[str] = field(default_factory=set)
 
     @property
     def synthetic(self) -> bool:
         """True when no data folder was given, so that every figure is about invented lesions."""
         return self.data_dir is None
+
+    @property
+    def threads(self) -> int:
+        """Threads that one booster may use."""
+        return usable_cores()
+
+    def note_once(self, text: str) -> None:
+        """Print a remark that many jobs make, once."""
+        if text not in self._noted:
+            self._noted.add(text)
+            self.display.say(f"note: {text}")
 
     def record_recipe(self) -> None:
         """Keep the whole recipe, defaults included, in the run folder."""
@@ -46,7 +63,9 @@ class Workspace:
         """The folder of published files: the user's, or the synthetic cohort written on first use."""
         if self.data_dir is not None:
             if not self.data_dir.is_dir():
-                raise DataError(f"data folder {self.data_dir} does not exist; give the folder of the Kaggle files (DATA=...)")
+                raise DataError(
+                    f"data folder {self.data_dir} does not exist; give the folder of the Kaggle files (DATA=...)"
+                )
             return self.data_dir
         synthetic = self.recipe.data.synthetic
         if synthetic is None:
@@ -54,7 +73,8 @@ class Workspace:
                 "this recipe has no [data.synthetic] table and no data folder was given; "
                 "give the folder of the Kaggle files with --data (make: DATA=...)"
             )
-        folder = self.cache_dir / f"synthetic-{fingerprint(synthetic.model_dump(mode='json'))[:16]}"
+        key = fingerprint({"recipe": synthetic.model_dump(mode="json"), "generation": GENERATION})
+        folder = self.cache_dir / f"synthetic-{key[:16]}"
         with self.display.task("synthetic cohort") as progress:
             write_cohort(folder, synthetic, progress=progress, workers=self.recipe.data.workers)
         return folder
@@ -99,20 +119,20 @@ class Workspace:
     @cached_property
     def train_pack(self) -> ImagePack:
         """The training images, decoded once, aligned to the training table."""
-        return self.pack(self.data.train_images, list(self.data.train.ids), "training images")
+        return self.pack(self.data.train_images, self.data.train.ids, "training images")
 
     @cached_property
     def test_pack(self) -> ImagePack:
         """The test images, decoded once, aligned to the test table."""
         if self.data.test is None or self.data.test_images is None:
             raise DataError(f"{self.source_dir} has no test table with images")
-        return self.pack(self.data.test_images, list(self.data.test.ids), "test images")
+        return self.pack(self.data.test_images, self.data.test.ids, "test images")
 
-    def pack_fingerprint(self, source: ImageSource, ids: list[str]) -> str:
+    def pack_fingerprint(self, source: ImageSource, ids: npt.NDArray[np.str_]) -> str:
         """Checksum of what a pack of these images would hold."""
         return pack_fingerprint(source, ids, self.recipe.data.image_size)
 
-    def pack(self, source: ImageSource, ids: list[str], label: str) -> ImagePack:
+    def pack(self, source: ImageSource, ids: npt.NDArray[np.str_], label: str) -> ImagePack:
         """Open the cached pack of these images, or build it."""
         folder = self.cache_dir / self.pack_fingerprint(source, ids)
         if folder.is_dir():

@@ -1,7 +1,7 @@
 """Which parameters a recipe may give each booster, and the values of Table 2 of the FusionNetX paper.
 
 Kept as plain tables so that reading a recipe loads no booster library; a test compares them with the installed ones.
-What the adapters decide themselves (objective, seed, threads, device, iterations) is refused with the key to use instead.
+What the adapters decide themselves (objective, seed, threads, device, iterations) is refused with the key to use.
 """
 
 import difflib
@@ -26,7 +26,7 @@ class Defaults:
 
 TABLE_TWO: Mapping[BoosterName, Defaults] = MappingProxyType(
     {
-        # The paper's LightGBM also asks for 103 leaves, but a tree of depth 4 has at most 16 and LightGBM caps it there.
+        # 103 leaves have no effect: a tree of depth 4 has at most 16, and LightGBM caps num_leaves there.
         "lightgbm": Defaults(
             iterations=200,
             device="cpu",
@@ -55,8 +55,9 @@ TABLE_TWO: Mapping[BoosterName, Defaults] = MappingProxyType(
                 }
             ),
         ),
-        # The paper trains on a GPU; `auto` uses one where there is one. CatBoost accepts min_data_in_leaf for its symmetric
-        # trees and ignores it (measured: the same model for 1, 24 and 500), and `subsample` needs a bootstrap that samples.
+        # The paper trains on a GPU; `auto` uses one where there is one. CatBoost accepts min_data_in_leaf for its
+        # symmetric trees and ignores it (the same model for 1, 24 and 500); `subsample` needs a bootstrap that samples,
+        # which the default on a GPU (Bayesian) does not.
         "catboost": Defaults(
             iterations=250,
             device="auto",
@@ -78,15 +79,17 @@ LIGHTGBM = """
 bagging_fraction bagging_freq bin_construct_sample_cnt boost_from_average boosting cat_l2 cat_smooth
 cegb_penalty_split cegb_tradeoff data_sample_strategy drop_rate enable_bundle extra_trees feature_fraction
 feature_fraction_bynode lambda_l1 lambda_l2 learning_rate linear_lambda linear_tree max_bin max_cat_threshold
-max_cat_to_onehot max_delta_step max_depth max_drop min_data_in_bin min_data_in_leaf min_data_per_group min_gain_to_split
-min_sum_hessian_in_leaf neg_bagging_fraction num_grad_quant_bins num_leaves other_rate path_smooth pos_bagging_fraction
+max_cat_to_onehot max_delta_step max_depth max_drop min_data_in_bin min_data_in_leaf min_data_per_group
+min_gain_to_split min_sum_hessian_in_leaf neg_bagging_fraction
+num_grad_quant_bins num_leaves other_rate path_smooth pos_bagging_fraction
 quant_train_renew_leaf scale_pos_weight skip_drop stochastic_rounding top_rate uniform_drop use_missing
 use_quantized_grad xgboost_dart_mode zero_as_missing
 """
 XGBOOST = """
 base_score booster colsample_bylevel colsample_bynode colsample_bytree gamma grow_policy learning_rate max_bin
-max_cat_threshold max_cat_to_onehot max_delta_step max_depth max_leaves min_child_weight normalize_type num_parallel_tree
-one_drop rate_drop reg_alpha reg_lambda sample_type sampling_method scale_pos_weight skip_drop subsample
+max_cat_threshold max_cat_to_onehot max_delta_step max_depth max_leaves min_child_weight normalize_type
+num_parallel_tree one_drop rate_drop reg_alpha reg_lambda sample_type sampling_method scale_pos_weight
+skip_drop subsample
 """
 CATBOOST = """
 bagging_temperature boost_from_average boosting_type bootstrap_type border_count depth diffusion_temperature
@@ -168,3 +171,19 @@ def canonical_parameters(booster: BoosterName, given: Mapping[str, Value]) -> di
             raise ValueError(f"{name} and {spelling} are two spellings of one {booster} parameter; keep one")
         result[spelling] = value
     return result
+
+
+def without_effect(booster: BoosterName, parameters: Mapping[str, Value]) -> list[str]:
+    """Parameters that the installed library takes and then ignores, each in one sentence for the report."""
+    notes = []
+    depth, leaves = parameters.get("max_depth", -1), parameters.get("num_leaves", 31)
+    if booster == "lightgbm" and isinstance(depth, int) and isinstance(leaves, int) and depth > 0 and leaves > 2**depth:
+        notes.append(f"num_leaves = {leaves} is capped at {2**depth} by max_depth = {depth}")
+    if booster == "lightgbm" and parameters.get("bagging_fraction", 1) != 1 and not parameters.get("bagging_freq"):
+        notes.append("bagging_fraction has no effect while bagging_freq is 0")
+    symmetric = parameters.get("grow_policy", "SymmetricTree") == "SymmetricTree"
+    if booster == "catboost" and "min_data_in_leaf" in parameters and symmetric:
+        notes.append(
+            "min_data_in_leaf has no effect on CatBoost's symmetric trees; set grow_policy = 'Depthwise' to use it"
+        )
+    return notes

@@ -1,7 +1,7 @@
 """The boosters' part of a recipe: members, resampling, blending, tuning.
 
-Frozen strict pydantic models; the defaults are the four members and Table 2 of the FusionNetX paper. A member's parameters
-are completed from Table 2 on reading, so that a saved recipe says everything. Loads no booster library.
+Frozen strict pydantic models; the defaults are the four members and Table 2 of the FusionNetX paper. What a member
+leaves out is completed from Table 2 on reading, so that a saved recipe says everything. Loads no booster library.
 """
 
 from collections.abc import Mapping
@@ -97,8 +97,8 @@ class ResampleRecipe(BaseModel):
     def _ratios_in_order(self) -> "ResampleRecipe":
         if self.method == "over_then_under" and self.over_ratio > self.under_ratio:
             raise ValueError(
-                f"over_ratio = {self.over_ratio} is above under_ratio = {self.under_ratio}: oversampling would already pass "
-                "the ratio that undersampling aims at; lower over_ratio or raise under_ratio"
+                f"over_ratio = {self.over_ratio} is above under_ratio = {self.under_ratio}: oversampling would "
+                "already pass the ratio that undersampling aims at; lower over_ratio or raise under_ratio"
             )
         return self
 
@@ -110,73 +110,68 @@ class BlendRecipe(BaseModel):
 
     method: Literal["mean", "rank_mean", "weighted", "stacker"] = "mean"
     """`mean` is the soft vote; whatever is learned for a fold's rows is learned on the other folds."""
-    rounds: int = Field(default=30, ge=1)
-    """Steps of the greedy search for weights (`weighted`); weights are multiples of one over the steps taken."""
+    rounds: int = Field(default=20, ge=1)
+    """Votes given out in the search for weights (`weighted`)."""
     inverse_regularisation: float = Field(default=1.0, gt=0.0)
     """C of the logistic regression (`stacker`)."""
 
 
-class RangeSpace(BaseModel):
-    """A parameter between two values; whole numbers when both bounds are."""
+class Space(BaseModel):
+    """Values tuning may give a parameter: `{low, high, log}` (whole numbers when both bounds are) or `{choices}`."""
 
     model_config = STRICT
 
-    low: int | float
-    high: int | float
+    low: int | float | None = None
+    high: int | float | None = None
     log: bool = False
-
-    @model_validator(mode="after")
-    def _bounds_in_order(self) -> "RangeSpace":
-        if not self.low < self.high:
-            raise ValueError(f"low = {self.low} must be below high = {self.high}")
-        if self.log and self.low <= 0:
-            raise ValueError(f"low = {self.low} must be above 0 when log = true")
-        return self
+    choices: tuple[Value, ...] = ()
 
     @property
     def whole(self) -> bool:
-        """Whether the parameter takes whole numbers only."""
+        """Whether only whole numbers are drawn."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
-
-class ChoiceSpace(BaseModel):
-    """A parameter that takes one of a few values."""
-
-    model_config = STRICT
-
-    choices: tuple[Value, ...] = Field(min_length=2)
-
-
-Space = RangeSpace | ChoiceSpace
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Space":
+        if self.choices:
+            if self.low is not None or self.high is not None or self.log:
+                raise ValueError("choices and low/high exclude each other; keep one")
+        elif self.low is None or self.high is None:
+            raise ValueError("give low and high, or choices")
+        elif self.low >= self.high:
+            raise ValueError(f"low = {self.low} must be below high = {self.high}")
+        elif self.log and self.low <= 0:
+            raise ValueError(f"low = {self.low} must be above 0 when log = true")
+        return self
 
 
 def _default_spaces() -> dict[str, dict[str, Space]]:
-    common: dict[str, Space] = {
-        "learning_rate": RangeSpace(low=0.01, high=0.2, log=True),
-        "scale_pos_weight": RangeSpace(low=1.0, high=10.0, log=True),
+    common = {
+        "learning_rate": Space(low=0.01, high=0.2, log=True),
+        "scale_pos_weight": Space(low=1.0, high=10.0, log=True),
     }
     return {
         "lightgbm": {
             **common,
-            "iterations": RangeSpace(low=100, high=600, log=True),
-            "max_depth": RangeSpace(low=3, high=9),
-            "num_leaves": RangeSpace(low=8, high=256, log=True),
-            "feature_fraction": RangeSpace(low=0.3, high=1.0),
-            "min_data_in_leaf": RangeSpace(low=5, high=300, log=True),
+            "iterations": Space(low=100, high=600, log=True),
+            "max_depth": Space(low=3, high=9),
+            "num_leaves": Space(low=8, high=256, log=True),
+            "feature_fraction": Space(low=0.3, high=1.0),
+            "min_data_in_leaf": Space(low=5, high=300, log=True),
         },
         "xgboost": {
             **common,
-            "iterations": RangeSpace(low=50, high=400, log=True),
-            "max_depth": RangeSpace(low=3, high=9),
-            "subsample": RangeSpace(low=0.4, high=1.0),
-            "colsample_bytree": RangeSpace(low=0.3, high=1.0),
-            "min_child_weight": RangeSpace(low=1, high=150, log=True),
+            "iterations": Space(low=50, high=400, log=True),
+            "max_depth": Space(low=3, high=9),
+            "subsample": Space(low=0.4, high=1.0),
+            "colsample_bytree": Space(low=0.3, high=1.0),
+            "min_child_weight": Space(low=1, high=150, log=True),
         },
         "catboost": {
             **common,
-            "iterations": RangeSpace(low=100, high=500, log=True),
-            "depth": RangeSpace(low=4, high=9),
-            "subsample": RangeSpace(low=0.4, high=1.0),
+            "iterations": Space(low=100, high=500, log=True),
+            "depth": Space(low=4, high=9),
+            "subsample": Space(low=0.4, high=1.0),
         },
     }
 
@@ -225,14 +220,14 @@ class TabularRecipe(BaseModel):
 
     model_config = STRICT
 
-    members: tuple[MemberRecipe, ...] = Field(default_factory=_paper_members, min_length=1)
+    members: tuple[MemberRecipe, ...] = Field(default_factory=_paper_members)
     resample: ResampleRecipe = ResampleRecipe()
     blend: BlendRecipe = BlendRecipe()
     tune: TuneRecipe = TuneRecipe()
     image_noise: float = Field(default=0.0, ge=0.0)
-    """Noise added to image columns of training rows, in standard deviations of each column, against over-trust in them."""
+    """Noise on image columns of training rows, in standard deviations of each column, against over-trust in them."""
     nested: bool = False
-    """Train on image columns made without the validation fold's labels (inner out-of-fold columns), and report the difference."""
+    """Train also on image columns made without the validation fold's labels (inner out-of-fold ones), and compare."""
 
     @model_validator(mode="after")
     def _names_fit_together(self) -> "TabularRecipe":

@@ -8,7 +8,7 @@ from PIL import Image
 from data.errors import RecipeError
 from data.files import atomic
 from pipeline.recipe import nearest
-from pipeline.stages.oof import training_lesions
+from pipeline.stages.fold_models import training_lesions
 from pipeline.workspace import Workspace
 
 

@@ -3,7 +3,8 @@
 from rich.table import Table
 
 from features.describe import describe
-from pipeline.stages.tabular import features_of, image_scores
+from pipeline.stages.features import features_of
+from pipeline.stages.oof import image_scores
 from pipeline.workspace import Workspace
 
 
@@ -15,7 +16,7 @@ def print_features(space: Workspace) -> None:
     elif space.recipe.image_models:
         space.display.warn("stage one has not run, so features of image scores are left out (make oof)")
     table = features_of(space, space.data.train, scores, f"{len(space.data.train.ids):,} lesions")
-    shown = Table(title=f"{len(table.specs)} features")
+    shown = Table(title=f"{len(table.features)} features")
     rows = describe(table)
     for name in rows.columns:
         shown.add_column(name.replace("_", " "), overflow="fold")

@@ -15,8 +15,8 @@ from data.isic2024 import read_test
 from data.pack import build_pack
 from data.predictions import Predictions, mean_of
 from pipeline.predicting import fold_count, predict_members
-from pipeline.stages.oof import fold_dir, named_columns, unlabelled
-from pipeline.stages.tabular import features_of
+from pipeline.stages.features import features_of
+from pipeline.stages.fold_models import FoldModel, named_columns, unlabelled_lesions
 from pipeline.workspace import Workspace
 
 
@@ -53,16 +53,18 @@ def image_columns(space: Workspace, cohort: Cohort, source: ImageSource, folds: 
         if not pack.present.all():
             without = cohort.ids[~pack.present]
             space.display.warn(f"{len(without)} lesions have no usable image ({examples(without)}): metadata alone")
-        lesions = unlabelled(cohort.ids, pack.images, pack.present, len(cohort.task.classes))
+        lesions = unlabelled_lesions(cohort.ids, pack.images, pack.present, len(cohort.task.classes))
         everyone = np.arange(len(cohort.ids))
         for model in space.recipe.image_models:
             parts = []
             for fold in range(folds):
-                path = fold_dir(space, model, fold) / "model.safetensors"
-                network = load_model(path, model, lesions.classes)
+                job = FoldModel(space, model, (fold,))
+                network = load_model(job.weights_path, model, lesions.classes)
                 with space.display.task(f"{model.name}, fold {fold}") as progress:
                     probability = predict(network, model, lesions, everyone, progress=progress)
-                parts.append(Predictions(cohort.ids, np.full(len(everyone), -1), probability, cohort.task.probability_columns))
+                parts.append(
+                    Predictions(cohort.ids, np.full(len(everyone), -1), probability, cohort.task.probability_columns)
+                )
             columns |= named_columns(model.name, mean_of(parts))
     frame = pl.DataFrame({"lesion_id": cohort.ids.tolist(), **columns})
     return frame.with_columns(pl.col(list(columns)).fill_nan(None))

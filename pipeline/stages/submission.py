@@ -10,14 +10,17 @@ import numpy.typing as npt
 import polars as pl
 
 from data.errors import DataError
-from data.files import read_json, write_json, write_text
-from data.synthetic import ANSWERS_FILE
+from data.files import read_json, sha256_of, write_json, write_text
 from pipeline.predicting import predict_members
 from pipeline.run import Step
 from pipeline.scoring import score_one, shown
-from pipeline.stages.oof import write_table
-from pipeline.stages.tabular import features_of, image_scores, member_step
+from pipeline.stages.features import encoder_path, features_of
+from pipeline.stages.oof import image_scores, write_table
+from pipeline.stages.tabular import flat, member_jobs
 from pipeline.workspace import Workspace
+
+ANSWERS_FILE = "test-answers.csv"
+"""The synthetic cohort's answer key; only printing the score opens it."""
 
 
 def run_submission(space: Workspace) -> None:
@@ -34,7 +37,12 @@ def run_submission(space: Workspace) -> None:
             space.display.say(f"submission: {reason}; written again")
         step.begin()
         columns = predict_test(space)
-        write_table(space.run_dir / "tabular" / "test.parquet", space.data.test.ids, None, columns)
+        write_table(
+            space.run_dir / "tabular" / "test.parquet",
+            space.data.test.ids,
+            None,
+            flat(columns, space.data.test.task.probability_columns),
+        )
         write_submission(space, path, columns["blend"])
         write_json(space.run_dir / "metrics.json", metrics(space, columns))
         step.finish(["submission.csv", "metrics.json", "tabular/test.parquet"])
@@ -48,11 +56,11 @@ def submission_step(space: Workspace) -> Step:
     inputs = {"test table": data.test.fingerprint, "blend": sha_of_blend(space)}
     if recipe.image_models and data.test_images is not None:
         inputs["test image scores"] = Step("oof", space.run_dir / "oof", {}).checksum("test.parquet")
-    for member in recipe.tabular.members:
-        for fold in range(space.folds.count):
-            for seed in member.seeds:
-                step = member_step(space, member, fold, seed)
-                inputs[step.name] = step.checksum("predictions.parquet")
+    for job in member_jobs(space):
+        for name in job.step.artefacts():
+            inputs[f"{job.step.name}, {name}"] = job.step.checksum(name)
+    for fold in range(space.folds.count):
+        inputs[f"encoder of fold {fold}"] = sha256_of(encoder_path(space.run_dir, fold))
     return Step("submission", space.run_dir, {"synthetic": space.synthetic}, inputs, report_name="submission.json")
 
 
@@ -166,5 +174,7 @@ def print_scores(space: Workspace, figures: dict[str, Any]) -> None:
         for part in ("public", "private"):
             space.display.say(f"demo leaderboard, {part}: {score} {shown(figures['test'][part]['blend'], score)}")
     if figures["synthetic"]:
-        space.display.say("these lesions are synthetic: the figures say that the pipeline works, not how well it would do")
+        space.display.say(
+            "these lesions are synthetic: the figures say that the pipeline works, not how well it would do"
+        )
     space.display.say(f"wrote {space.run_dir / 'submission.csv'}")

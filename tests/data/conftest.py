@@ -33,7 +33,7 @@ def _cell(column: Column, i: int) -> str:
     if column.kind == "integer":
         return str(5 * (i % 36))
     if column.kind == "number":
-        return f"{0.5 + i / 100}"
+        return f"{0.5 + i % 50 / 100}"
     if column.known:
         return column.known[i % len(column.known)]
     return "" if column.train_only else f"{column.name} {i % 2}"

@@ -1,0 +1,117 @@
+"""How fast images are packed: HDF5 of JPEG as Kaggle publishes it -> 224 px uint8, checksummed and on the disk.
+
+Compared with the loop one writes first: h5py, Pillow, one image after the other, into an array saved at the end.
+
+    python -m benchmarks.pack [--images 8000] [--size 224] [--workers 2] [--json PATH]
+"""
+
+import argparse
+import io
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+from PIL import Image
+
+from data.files import write_json
+from data.images import Hdf5Images
+from data.pack import ImagePack, build_pack, usable_cores
+
+GOAL_IMAGES_PER_SECOND = 4000
+
+
+def write_tiles(path: Path, count: int) -> None:
+    """Write `count` JPEG tiles of the published sizes: 61 to 269 px, median 131, 2 to 4 KB."""
+    rng = np.random.default_rng(0)
+    sides = np.clip(rng.lognormal(np.log(131), 0.2, 256), 61, 269).astype(int)
+    tiles = []
+    for side in sides:
+        skin = np.asarray(Image.fromarray(rng.integers(90, 220, (6, 6, 3), np.uint8)).resize((side, side)), np.float64)
+        noisy = np.clip(skin + rng.normal(0, 3, skin.shape), 0, 255).astype(np.uint8)
+        out = io.BytesIO()
+        Image.fromarray(noisy).save(out, "JPEG", quality=80)
+        tiles.append(out.getvalue())
+    with h5py.File(path, "w") as file:
+        for i in range(count):
+            file.create_dataset(f"ISIC_{i:07d}", data=np.bytes_(tiles[i % len(tiles)]))
+    kilobytes = np.mean([len(tile) for tile in tiles]) / 1000
+    print(f"{count:,} tiles, median {np.median(sides):.0f} px, mean {kilobytes:.1f} KB")
+
+
+def straightforward(path: Path, ids: list[str], size: int, target: Path) -> None:
+    """The loop one writes first."""
+    images = np.empty((len(ids), size, size, 3), np.uint8)
+    with h5py.File(path, "r") as file:
+        for i, name in enumerate(ids):
+            image = Image.open(io.BytesIO(file[name][()])).convert("RGB")
+            images[i] = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+    np.save(target, images)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=8000)
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--workers", type=int, default=usable_cores())
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_tiles(folder / "train-image.hdf5", options.images)
+        source = Hdf5Images(folder / "train-image.hdf5")
+        ids = source.ids
+        # The loop takes as long per image however many there are; a quarter of them is enough.
+        few = ids[: max(options.images // 4, 1)].tolist()
+        loop = len(few) / seconds(lambda: straightforward(source.path, few, options.size, folder / "loop.npy"))
+        (folder / "loop.npy").unlink()
+        fresh = Hdf5Images(source.path)
+        pack = folder / "pack"
+        ours = options.images / seconds(
+            lambda: build_pack(fresh, ids, pack, size=options.size, workers=options.workers)
+        )
+        opened = seconds(lambda: ImagePack.open(pack))
+        gigabytes = (pack / "images.npy").stat().st_size / 1e9
+        whole = seconds(lambda: ImagePack.open(pack, verify="full"))
+    rows = [
+        {
+            "name": f"pack images at {options.size} px, {options.workers} threads",
+            "ours": round(ours),
+            "straightforward": round(loop),
+            "ratio": round(ours / loop, 2),
+            "unit": "images/s",
+            "goal": f">= {GOAL_IMAGES_PER_SECOND} on 2 cores",
+        },
+        {
+            "name": f"open a pack of {gigabytes:.2f} GB: sample, or every byte",
+            "ours": round(opened, 3),
+            "straightforward": round(whole, 3),
+            "ratio": round(whole / opened, 2),
+            "unit": "s",
+            "goal": "< 1",
+        },
+    ]
+    for row in rows:
+        print(
+            f"{row['name']:<55} {row['ours']:>10} {row['straightforward']:>10} {row['unit']:<9}"
+            f" x{row['ratio']:<6} goal {row['goal']}"
+        )
+    if options.json:
+        machine = {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()}
+        write_json(options.json, {"machine": machine, "results": rows})
+
+
+if __name__ == "__main__":
+    main()

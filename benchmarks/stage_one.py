@@ -1,0 +1,297 @@
+"""Images per second of stage one, against the straightforward way of feeding a network.
+
+    python -m benchmarks.stage_one [--model convnextv2_nano] [--size 224] [--batch 32] [--seconds 5] [--json PATH]
+
+(a) straightforward: a torch Dataset that opens the HDF5 file, decodes and augments image by image with Pillow and
+    torchvision, in a DataLoader with one worker per core;
+(b) our loader alone: rows gathered from the memory-mapped pack, augmented in batches on the device;
+(c) training steps alone, on one batch that stays on the device;
+(d) end to end: (c) fed by (b), and for comparison by (a).
+
+Per-core figures are per second of processor time, ours with one torch thread, the straightforward way in one process
+without the cost of passing batches between processes. The pack is made beforehand; `benchmarks/pack.py` measures that.
+Needs h5py, Pillow and torchvision beside what `image_models` needs.
+"""
+
+import argparse
+import io
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from image_models.augment import IMAGENET_MEAN, IMAGENET_STD
+from image_models.device import choose_device, device_name
+from image_models.groups import describe
+from image_models.inputs import step_inputs
+from image_models.lesions import Lesions
+from image_models.loader import gathered, overlapped, resident_images
+from image_models.losses import summed_loss
+from image_models.optimise import Optimiser
+from image_models.plan import FitPlan, plan_training
+from image_models.precision import autocast, choose_precision
+from image_models.predict import placed
+from image_models.recipe import AugmentRecipe, ImageModelRecipe
+from image_models.zoo import build
+
+Batch = tuple[Tensor, Tensor]
+"""Pixels, and labels as shares of the two classes, on the device."""
+Work = Callable[[], Iterator[int]]
+"""Makes an endless piece of work that yields how many images each turn was for."""
+
+
+def write_tiles(path: Path, images: int) -> list[str]:
+    """Write an HDF5 file of JPEG tiles, 131 pixels in the median and 2 to 4 KB as SLICE-3D's; return their names."""
+    rng = np.random.default_rng(0)
+    sides = np.clip(rng.lognormal(np.log(131), 0.2, images), 61, 269).astype(int)
+    names = [f"ISIC_{number:07}" for number in range(images)]
+    with h5py.File(path, "w") as file:
+        for name, side in zip(names, sides, strict=True):
+            skin = Image.fromarray(rng.integers(90, 220, (6, 6, 3), np.uint8)).resize((side, side))
+            noisy = np.clip(np.asarray(skin, np.float64) + rng.normal(0, 3, (side, side, 1)), 0, 255).astype(np.uint8)
+            jpeg = io.BytesIO()
+            Image.fromarray(noisy).save(jpeg, "JPEG", quality=80)
+            file.create_dataset(name, data=np.bytes_(jpeg.getvalue()))
+    return names
+
+
+def packed(path: Path, names: list[str], side: int, folder: Path) -> Lesions:
+    """Decode the tiles into a memory-mapped pack with labels made up."""
+    images = np.memmap(folder / "pack", np.uint8, "w+", shape=(len(names), side, side, 3))
+    with h5py.File(path, "r") as file:
+        for row, name in enumerate(names):
+            images[row] = np.asarray(Image.open(io.BytesIO(file[name][()])).convert("RGB").resize((side, side)))
+    rows = np.arange(len(names))
+    return Lesions(images, np.ones(len(rows), np.bool_), rows % 2, rows % 2, rows, 2, np.array(names))
+
+
+class Tiles(Dataset[tuple[Tensor, int]]):
+    """The straightforward way: one file opened, one image decoded, one image augmented at a time."""
+
+    def __init__(self, path: Path, names: list[str], recipe: ImageModelRecipe) -> None:
+        self.path, self.names = path, names
+        wanted = recipe.augment
+        self.transform = transforms.Compose(
+            [
+                transforms.RandomResizedCrop(recipe.image_size, wanted.crop_scale, wanted.crop_ratio),
+                transforms.RandomRotation(wanted.rotation_degrees),
+                transforms.RandomHorizontalFlip(),
+                transforms.RandomVerticalFlip(),
+                transforms.ColorJitter(wanted.brightness, wanted.contrast, wanted.saturation, wanted.hue),
+                transforms.ToTensor(),
+                transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD),
+            ]
+        )
+
+    def __len__(self) -> int:
+        """Return how many images there are."""
+        return len(self.names)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, int]:
+        """Return one augmented image and its made-up label."""
+        with h5py.File(self.path, "r") as file:
+            image = Image.open(io.BytesIO(file[self.names[row]][()])).convert("RGB")
+        return self.transform(image), row % 2
+
+
+class Stage:
+    """One network, its training set both ways, and the pieces of work that are timed."""
+
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self.device = choose_device(options.device)
+        self.recipe = ImageModelRecipe(
+            name="benchmark",
+            backbone=options.model,
+            pretrained="none",
+            image_size=options.size,
+            batch_size=options.batch,
+            negatives_per_positive=0,
+            resident=options.resident,
+            augment=AugmentRecipe(),
+        )
+        names = write_tiles(folder / "tiles.hdf5", options.images)
+        self.lesions = packed(folder / "tiles.hdf5", names, options.pack, folder)
+        self.rows = np.arange(len(names))
+        self.plan: FitPlan = plan_training(self.recipe, self.lesions, self.rows, seed=0).fits[0]
+        self.model: nn.Module = placed(build(self.recipe, 2), self.recipe, self.device)
+        self.cost = describe(self.model, options.size)
+        self.precision = choose_precision(self.recipe, self.device, self.model)
+        self.optimiser = Optimiser(self.model, self.recipe, self.precision, self.device)
+        self.tiles = Tiles(folder / "tiles.hdf5", names, self.recipe)
+        self.workers = options.workers
+        self.resident = resident_images(self.recipe, self.lesions, self.rows, self.device)
+        self.model.train()
+
+    def straightforward(self, workers: int) -> Iterator[Batch]:
+        """Yield batches of the DataLoader, on the device, for ever."""
+        loader = DataLoader(
+            self.tiles, self.recipe.batch_size, shuffle=True, num_workers=workers, pin_memory=self.device.type == "cuda"
+        )
+        while True:
+            for pixels, labels in loader:
+                moved = pixels.to(self.device, non_blocking=True, memory_format=torch.channels_last)
+                yield moved, nn.functional.one_hot(labels.to(self.device, non_blocking=True), 2).float()
+
+    def ours(self, device: torch.device) -> Iterator[Batch]:
+        """Yield batches of our loader, on the device, for ever."""
+        for epoch in count():
+            inputs = step_inputs(
+                self.recipe, self.lesions, self.plan,
+                epoch=epoch, first=0, seed=0, device=device, precision=self.precision,
+                resident=self.resident if device == self.device else None,
+            )  # fmt: skip
+            for step in overlapped(inputs, device):
+                for part in step.parts:
+                    yield part.pixels, part.shares
+
+    def gathering(self) -> Iterator[int]:
+        """Do the processor's share of our loader when a GPU augments: gather rows of the memory map."""
+        while True:
+            order = np.random.default_rng(0).permutation(self.rows)
+            parts = np.array_split(order, max(len(order) // self.recipe.batch_size, 1))
+            for block in gathered(self.lesions.images, parts, torch.device("cpu")):
+                yield len(block)
+
+    def train(self, batches: Iterator[Batch]) -> Iterator[int]:
+        """Take a training step on every batch."""
+        even = torch.ones(2, device=self.device)
+        for step in count():
+            pixels, shares = next(batches)
+            with autocast(self.precision, self.device):
+                logits = self.model(pixels)
+            self.optimiser.backward(summed_loss(logits, shares, even, 0.0) / len(pixels))
+            self.optimiser.step(1e-4)
+            if self.device.type == "cuda" and step % 8 == 7:
+                torch.cuda.current_stream().synchronize()  # training too looks at its loss a few steps behind
+            yield len(pixels)
+
+
+def only_loading(batches: Iterator[Batch]) -> Iterator[int]:
+    """Count what a loader yields."""
+    for pixels, _ in batches:
+        yield len(pixels)
+
+
+def images_per_second(work: Work, seconds: float, device: torch.device, clock: Callable[[], float]) -> float:
+    """Let work run for a while, after two turns of warm-up, and time it."""
+    turns = work()
+    for _ in range(2):
+        next(turns)
+    settle(device)
+    began, started, images = time.perf_counter(), clock(), 0
+    while time.perf_counter() - began < seconds:
+        images += next(turns)
+    settle(device)
+    return images / (clock() - started)
+
+
+def settle(device: torch.device) -> None:
+    """Wait until the device has done what was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def measure(stage: Stage, seconds: float, repeats: int) -> dict[str, float]:
+    """Medians over interleaved repeats, so that a change in the machine's mood falls on all alike."""
+    here, cpu = stage.device, torch.device("cpu")
+    one_batch = next(stage.ours(here))
+    cores, wall, used = torch.get_num_threads(), time.perf_counter, time.process_time
+
+    def same() -> Iterator[Batch]:
+        while True:
+            yield one_batch
+
+    works: dict[str, tuple[Work, int, Callable[[], float], torch.device]] = {
+        "straightforward loader, one core": (lambda: only_loading(stage.straightforward(0)), 1, used, here),
+        "gathering, one core": (stage.gathering, 1, used, cpu),
+        "loader and augmentation, one core": (lambda: only_loading(stage.ours(cpu)), 1, used, cpu),
+        "(a) straightforward loader": (lambda: only_loading(stage.straightforward(stage.workers)), cores, wall, here),
+        "(b) our loader": (lambda: only_loading(stage.ours(here)), cores, wall, here),
+        "(c) model alone": (lambda: stage.train(same()), cores, wall, here),
+        "(d) end to end": (lambda: stage.train(stage.ours(here)), cores, wall, here),
+        "model fed by (a)": (lambda: stage.train(stage.straightforward(stage.workers)), cores, wall, here),
+    }
+    found: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(repeats):
+        for name, (work, threads, clock, device) in works.items():
+            torch.set_num_threads(threads)
+            found[name].append(images_per_second(work, seconds, device, clock))
+    torch.set_num_threads(cores)
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+def results(speed: dict[str, float], on_gpu: bool) -> list[dict[str, Any]]:
+    """Pair our figures with what they are to be compared with."""
+    slow_core = "straightforward loader, one core"
+    pairs = [
+        ("loader per CPU core, a GPU augmenting", "gathering, one core", slow_core, 20.0),
+        ("loader per CPU core, augmenting too", "loader and augmentation, one core", slow_core, 2.0),
+        ("loader, whole machine", "(b) our loader", "(a) straightforward loader", None),
+        ("end to end, against the model alone", "(d) end to end", "(c) model alone", 0.9 if on_gpu else None),
+        ("end to end, against a DataLoader", "(d) end to end", "model fed by (a)", None),
+    ]
+    return [
+        {
+            "name": name,
+            "ours": round(speed[ours], 1),
+            "straightforward": round(speed[other], 1),
+            "ratio": round(speed[ours] / speed[other], 3),
+            "unit": "images/s",
+            "goal": goal,
+        }
+        for name, ours, other, goal in pairs
+    ]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=4000)
+    parser.add_argument("--pack", type=int, default=224, help="side of the packed images")
+    parser.add_argument("--size", type=int, default=224, help="side of the network's input")
+    parser.add_argument("--model", default="convnextv2_nano")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--resident", choices=["auto", "device", "host"], default="host", help="where the pack lives")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of every measurement")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        stage = Stage(options, Path(name))
+        machine = (
+            f"{platform.machine()}, {os.cpu_count()} cores, {device_name(stage.device)}, torch {torch.__version__}"
+        )
+        print(
+            f"{machine}\n{options.model} at {options.size} px, batches of {options.batch}, {stage.precision}: "
+            f"{stage.cost.parameters / 1e6:.1f} M parameters, {stage.cost.gflops:.2f} GFLOP per image"
+        )
+        speed = measure(stage, options.seconds, options.repeats)
+    for name, value in speed.items():
+        print(f"{name:40} {value:12,.1f} images/s")
+    rows = results(speed, stage.device.type == "cuda")
+    print(f"\n{'':40} {'ours':>10} {'other':>10} {'ratio':>8} {'goal':>6}")
+    for row in rows:
+        goal = "" if row["goal"] is None else f"{row['goal']:g}"
+        print(f"{row['name']:40} {row['ours']:10,.1f} {row['straightforward']:10,.1f} {row['ratio']:8.2f} {goal:>6}")
+    if options.json:
+        options.json.write_text(json.dumps({"machine": machine, "results": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

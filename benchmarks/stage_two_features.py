@@ -1,0 +1,313 @@
+"""How fast the advanced feature set is made of a table as large as ISIC 2024's, reading the CSV file included.
+
+Compared with the notebook way, in the same run and checked for equal results: pandas' groupby-transform column by
+column, and scikit-learn's LocalOutlierFactor and NearestNeighbors patient by patient.
+
+    python -m benchmarks.stage_two_features [--lesions 401059] [--json PATH]
+"""
+
+import argparse
+import os
+import platform
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
+
+from data.files import write_json
+from data.isic2024 import read_test
+from data.synthetic import SyntheticRecipe, write_cohort
+from features.columns import KNOWN, PATIENT_CONSTANT, STRONG
+from features.recipe import FeatureRecipe
+from features.table import build
+
+GOAL_SECONDS, GOAL_GIGABYTES, GOAL_OUTLIER_SECONDS, GOAL_RATIO = 8.0, 3.0, 6.0, 3.0
+CHECKED = (
+    "colour_distance",
+    "tbp_lv_H_patient_z",
+    "hue_contrast_patient_z",
+    "tbp_lv_areaMM2_location_z",
+    "tbp_lv_H_patient_rank",
+    "tbp_lv_deltaB_patient_robust_z",
+    "outlying_columns",
+    "local_outlier_factor",
+    "tbp_lv_H_skin_difference",
+    "site_area_share",
+)
+PLACES = {"location": "tbp_lv_location", "simple_location": "tbp_lv_location_simple", "site": "anatom_site_general"}
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What one way took."""
+
+    read: float
+    build: float
+    outliers: float
+    """Of `build`, the local outlier factor."""
+    gigabytes: float
+    features: int
+    checked: dict[str, np.ndarray]
+
+
+def ours(folder: Path) -> Taken:
+    """The feature stage."""
+    stamps = [("start", time.perf_counter())]
+    cohort, _ = read_test(folder / "train-metadata.csv", folder)
+    stamps.append(("read", time.perf_counter()))
+    recipe = FeatureRecipe()
+    table = build(cohort, recipe, progress=lambda *_, **__: stamps.append(("family", time.perf_counter())))
+    steps = [after - before for (_, before), (_, after) in pairwise(stamps)]
+    seconds = dict(zip(("read", *recipe.chosen), steps, strict=True))
+    for name, took in sorted(seconds.items(), key=lambda item: -item[1])[:8]:
+        print(f"    {name:24} {took:6.2f} s")
+    return Taken(
+        read=seconds["read"],
+        build=time.perf_counter() - stamps[1][1],
+        outliers=seconds["local_outlier_factor"],
+        gigabytes=peak_gigabytes(),
+        features=len(table.features),
+        checked={name: table.frame[name].to_numpy() for name in CHECKED},
+    )
+
+
+def straightforward(folder: Path) -> Taken:
+    """The same features as one writes them in a notebook, the outputs in one wide frame."""
+    began = time.perf_counter()
+    frame = pd.read_csv(folder / "train-metadata.csv", low_memory=False)
+    read = time.perf_counter() - began
+    began = time.perf_counter()
+    numbers = [name for name, column in KNOWN.items() if column.kind == "number" and name in frame]
+    compared = [name for name in numbers if name not in PATIENT_CONSTANT]
+    derived = lesion_features(frame)
+    made = dict(derived)
+    wide = pd.concat([frame, pd.DataFrame(derived)], axis=1)
+    patient = wide["patient_id"]
+    for name in [*compared, *derived]:
+        made[f"{name}_patient_z"] = z_score(wide[name], [patient])
+    for place, column in PLACES.items():
+        keys = [patient, wide[column].fillna("")]
+        for name in compared:
+            made[f"{name}_{place}_z"] = z_score(wide[name], keys)
+        made |= counts(wide, place, keys)
+    made |= counts(wide, "patient", [patient])
+    for name in compared:
+        groups = wide[name].groupby(patient)
+        made[f"{name}_patient_rank"] = (groups.rank() - 0.5) / groups.transform("count")
+        deviation = wide[name] - groups.transform("median")
+        spread = deviation.abs().groupby(patient).transform("median")
+        mean = deviation.abs().groupby(patient).transform("mean")
+        made[f"{name}_patient_robust_z"] = deviation / ((1.4826 * spread).where(spread > 0, 1.2533 * mean) + 1e-5)
+    z = pd.DataFrame({name: made[f"{name}_patient_z"] for name in compared}).abs()
+    made |= {
+        "outlying_columns": (z > 3).sum(axis=1),
+        "outlying_share": (z > 3).mean(axis=1),
+        "z_max": z.max(axis=1),
+        "z_mean": z.mean(axis=1),
+        "z_spread": z.std(axis=1, ddof=0),
+    }
+    points = pd.DataFrame({name: made[f"{name}_patient_z"] for name in STRONG})
+    before = time.perf_counter()
+    made |= outliers(points, patient)
+    took = time.perf_counter() - before
+    made |= skin(points, wide, patient)
+    table = pd.DataFrame(made).astype(np.float32)
+    return Taken(
+        read,
+        time.perf_counter() - began,
+        took,
+        peak_gigabytes(),
+        table.shape[1] + len(numbers) + 6,
+        {name: table[name].to_numpy() for name in CHECKED},
+    )
+
+
+def z_score(values: pd.Series, keys: list[pd.Series]) -> pd.Series:
+    """Deviation from the group's mean in its standard deviations."""
+    groups = values.groupby(keys)
+    return (values - groups.transform("mean")) / (groups.transform("std").fillna(0) + 1e-5)
+
+
+def counts(wide: pd.DataFrame, place: str, keys: list[pd.Series]) -> dict[str, pd.Series]:
+    """Lesions and area by place."""
+    lesions = wide.groupby(keys)["isic_id"].transform("count")
+    area = wide["tbp_lv_areaMM2"].groupby(keys).transform("sum")
+    everywhere = wide.groupby("patient_id")["isic_id"].transform("count")
+    return {
+        f"{place}_lesions": lesions,
+        f"{place}_lesion_share": lesions / everywhere,
+        f"{place}_area": area,
+        f"{place}_area_share": wide["tbp_lv_areaMM2"] / area,
+    }
+
+
+def outliers(points: pd.DataFrame, patient: pd.Series) -> dict[str, pd.Series]:
+    """scikit-learn's local outlier factor of every patient."""
+    names = ("local_outlier_factor", "nearest_distance", "neighbour_distance", "neighbour_distance_gap")
+    made = {name: np.zeros(len(points)) for name in names}
+    made["local_outlier_factor"][:] = 1
+    for rows in patient.groupby(patient).indices.values():
+        if len(rows) > 1:
+            model = LocalOutlierFactor(n_neighbors=min(20, len(rows) - 1)).fit(points.to_numpy()[rows])
+            distances, _ = model.kneighbors()
+            values = (distances[:, 0], distances.mean(axis=1), distances[:, -1] - distances[:, 0])
+            for name, value in zip(names, (-model.negative_outlier_factor_, *values), strict=True):
+                made[name][rows] = value
+    return {name: pd.Series(values) for name, values in made.items()}
+
+
+def skin(points: pd.DataFrame, wide: pd.DataFrame, patient: pd.Series) -> dict[str, pd.Series]:
+    """Differences to the five lesions nearest on the skin, by scikit-learn patient by patient."""
+    position = wide[["tbp_lv_x", "tbp_lv_y", "tbp_lv_z"]].to_numpy()
+    values, distance = points.to_numpy(), np.full((len(points), 2), np.nan)
+    difference = np.zeros_like(values)
+    for rows in patient.groupby(patient).indices.values():
+        if len(rows) > 1:
+            found = NearestNeighbors(n_neighbors=min(5, len(rows) - 1)).fit(position[rows]).kneighbors()
+            difference[rows] = values[rows] - values[rows][found[1]].mean(axis=1)
+            distance[rows] = np.column_stack([found[0][:, 0], found[0].mean(axis=1)])
+    made = {f"{name}_skin_difference": pd.Series(difference[:, i]) for i, name in enumerate(points)}
+    names = ("skin_nearest_distance", "skin_neighbour_distance")
+    return made | {name: pd.Series(distance[:, i]) for i, name in enumerate(names)}
+
+
+def lesion_features(f: pd.DataFrame) -> dict[str, pd.Series]:
+    """The features of one lesion alone, column arithmetic in pandas."""
+    t = {name.removeprefix("tbp_lv_"): f[name] for name in KNOWN if name in f}
+    age, d, area, p, symm = (
+        t["age_approx"],
+        t["clin_size_long_diam_mm"],
+        t["areaMM2"],
+        t["perimeterMM"],
+        t["symm_2axis"],
+    )
+    border, colour, ecc, csd = t["norm_border"], t["norm_color"], t["eccentricity"], t["color_std_mean"]
+    square = t["deltaA"] ** 2 + t["deltaB"] ** 2 + t["deltaL"] ** 2
+    distance = np.sqrt(t["x"] ** 2 + t["y"] ** 2 + t["z"] ** 2)
+    made = {
+        "minor_over_diameter": t["minorAxisMM"] / d,
+        "shape_index": area / p**2,
+        "perimeter_over_area": p / area,
+        "area_over_perimeter": area / p,
+        "log_area": np.log(area + 1),
+        "diameter_over_age": d / age,
+        "diameter_by_age": d * age,
+        "diameter_with_age": np.sqrt(d**2 + age**2),
+        "perimeter_over_disc": p / (2 * np.pi * np.sqrt(area / np.pi)),
+        "asymmetry_by_perimeter": symm * p,
+        "age_diameter_asymmetry": age * d * symm,
+        "age_area_asymmetry": age * area * symm,
+        "hue_contrast": (t["H"] - t["Hext"]).abs(),
+        "lightness_contrast": (t["L"] - t["Lext"]).abs(),
+        "colour_distance": np.sqrt(square),
+        "colour_distance_mean": np.sqrt(square / 3),
+        "delta_mean": (t["deltaA"] + t["deltaB"] + t["deltaL"]) / 3,
+        "delta_sum": t["deltaA"] + t["deltaB"] + t["deltaL"] + t["deltaLBnorm"],
+        "delta_absolute": t["deltaL"].abs() + t["deltaA"].abs() + t["deltaB"].abs(),
+        "colour_sd_over_radial": csd / t["radial_color_std_max"],
+        "colour_sd_over_skin": csd / t["stdLExt"],
+        "lightness_sd_over_skin_lightness": t["stdL"] / t["Lext"],
+        "lightness_sd_with_skin_lightness": t["stdL"] * t["Lext"] / (t["stdL"] + t["Lext"]),
+        "hue_mean": (t["H"] + t["Hext"]) / 2,
+        "hue_by_colour_sd": t["H"] * csd,
+        "diameter_over_contrast": d / t["deltaLBnorm"],
+        "contrast_and_variation": t["deltaLBnorm"] + colour,
+        "border_and_asymmetry": border + symm,
+        "border_asymmetry_shape": border + symm + area / p**2,
+        "border_by_asymmetry": border * symm,
+        "border_asymmetry_harmonic": 2 * border * symm / (border + symm),
+        "border_by_colour": border * colour,
+        "border_colour_harmonic": 2 * border * colour / (border + colour),
+        "border_colour_eccentricity_mean": (border + colour + ecc) / 3,
+        "outline_mean": (t["area_perim_ratio"] + ecc + colour + symm) / 4,
+        "variegation_outline_mean": (csd + t["area_perim_ratio"] + symm) / 3,
+        "radial_by_asymmetry": t["radial_color_std_max"] * symm,
+        "eccentricity_by_colour_sd": ecc * csd,
+        "nevus_over_age": t["nevi_confidence"] / age,
+        "origin_distance": distance,
+        "position_angle": np.arctan2(t["y"], t["x"]),
+        "area_by_distance": area * distance,
+    }
+    return {name: values.replace([np.inf, -np.inf], np.nan) for name, values in made.items()}
+
+
+def peak_gigabytes() -> float:
+    """The most memory this process has held (the kernel counts in kilobytes on Linux, in bytes on macOS)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e9 if platform.system() == "Darwin" else 1e6)
+
+
+def alone(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Run in a process of its own, so that its memory is its own."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
+
+
+def check(one: Taken, other: Taken) -> None:
+    """Refuse to compare times of different results; a few ties among neighbours may fall differently."""
+    for name in CHECKED:
+        same = np.isclose(one.checked[name], other.checked[name], rtol=1e-3, atol=1e-3, equal_nan=True).mean()
+        print(f"    {name:34} equal in {same:.3%} of lesions")
+        if same < 0.999:
+            raise SystemExit(f"{name} differs from the straightforward way")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lesions", type=int, default=401_059)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "cohort"
+        alone(write_cohort, folder, SyntheticRecipe(lesions=options.lesions, test_lesions=50, images=False))
+        a, b = alone(ours, folder), alone(straightforward, folder)
+    check(a, b)
+    whole, whole_other = a.read + a.build, b.read + b.build
+    goal = f"<= {GOAL_SECONDS:g} s and <= {GOAL_GIGABYTES:g} GB; >= {GOAL_RATIO:g} x"
+    results = [
+        row(f"{a.features} features of {options.lesions} lesions, CSV included", whole, whole_other, goal),
+        row(
+            "the same without local outlier factor",
+            whole - a.outliers,
+            whole_other - b.outliers,
+            f">= {GOAL_RATIO:g} x",
+        ),
+        row("local outlier factor, 17 columns, k = 20", a.outliers, b.outliers, f"<= {GOAL_OUTLIER_SECONDS:g} s"),
+        row("peak memory", a.gigabytes, b.gigabytes, f"<= {GOAL_GIGABYTES:g}", "GB"),
+    ]
+    print(f"\n{'':58}{'ours':>9}{'straightforward':>17}{'ratio':>8}   goal")
+    for result in results:
+        print(
+            f"{result['name']:58}{result['ours']:>6} {result['unit']:2}{result['straightforward']:>14} "
+            f"{result['unit']:2}{result['ratio']:>8}   {result['goal']}"
+        )
+    if options.json:
+        machine = {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()}
+        write_json(options.json, {"machine": machine, "results": results})
+
+
+def row(name: str, ours: float, straightforward: float, goal: str, unit: str = "s") -> dict[str, str | float]:
+    """One line of the table."""
+    return {
+        "name": name,
+        "ours": round(ours, 2),
+        "straightforward": round(straightforward, 2),
+        "ratio": round(straightforward / ours, 1),
+        "unit": unit,
+        "goal": goal,
+    }
+
+
+if __name__ == "__main__":
+    main()

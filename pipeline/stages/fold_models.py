@@ -1,0 +1,225 @@
+"""One job of stage one: an image model trained without some folds, its weights, and its predictions of what it did not see.
+
+Leaving out one fold gives the out-of-fold columns; leaving out two gives the columns that stage two trains on when
+`tabular.nested` asks that no label of the scored fold reaches them. A second, smaller job predicts the test lesions, so
+that another test table never trains anything again.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data.errors import TrainingError
+from data.predictions import TEST_FOLD, Predictions
+from data.relabel import relabelled
+from image_models.recipe import ImageModelRecipe
+from pipeline.run import Step
+from pipeline.scoring import score_columns
+from pipeline.seeds import derive
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from image_models.lesions import Lesions
+
+NOT_IN_FINGERPRINT = ("checkpoint_seconds", "resident")
+"""Keys that change speed or safety, never the result."""
+
+
+@dataclass(frozen=True)
+class FoldModel:
+    """One image model trained on all folds but `left_out`."""
+
+    space: Workspace
+    model: ImageModelRecipe
+    left_out: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """`fold_3`, or `folds_1_3` when two are left out."""
+        return ("fold_" if len(self.left_out) == 1 else "folds_") + "_".join(map(str, self.left_out))
+
+    @property
+    def title(self) -> str:
+        """How messages name it."""
+        return f"{self.model.name}, {self.name.replace('_', ' ')}"
+
+    @property
+    def folder(self) -> Path:
+        """Where it lives."""
+        return self.space.run_dir / "oof" / self.model.name / self.name
+
+    @property
+    def weights_path(self) -> Path:
+        """Its trained weights."""
+        return self.folder / "model.safetensors"
+
+    @cached_property
+    def held_out(self) -> npt.NDArray[np.int64]:
+        """Rows it must not see."""
+        return np.flatnonzero(np.isin(self.space.folds.fold, self.left_out)).astype(np.int64)
+
+    @cached_property
+    def train_rows(self) -> npt.NDArray[np.int64]:
+        """Rows it learns from."""
+        return np.flatnonzero(~np.isin(self.space.folds.fold, self.left_out)).astype(np.int64)
+
+    @property
+    def seed(self) -> int:
+        """Its own seed, whatever the order of jobs."""
+        return derive(self.space.recipe.seed, self.model.name, self.name)
+
+    @cached_property
+    def step(self) -> Step:
+        """The training job and everything its result depends on."""
+        space = self.space
+        settings = {k: v for k, v in dataclasses.asdict(self.model).items() if k not in NOT_IN_FINGERPRINT}
+        return Step(
+            name=f"image model {self.title}",
+            folder=self.folder,
+            settings={**settings, "run_seed": space.recipe.seed, "pack_size": space.recipe.data.image_size},
+            inputs={
+                "train table": space.data.train.fingerprint,
+                "train images": space.pack_fingerprint(space.data.train_images, space.data.train.ids),
+                "folds": space.folds_checksum,
+            },
+        )
+
+    @cached_property
+    def test_step(self) -> Step:
+        """The job that predicts the test lesions."""
+        data = self.space.data
+        assert data.test is not None
+        assert data.test_images is not None
+        return Step(
+            name=f"image model {self.title}, test lesions",
+            folder=self.folder / "test",
+            settings={"test_time": self.model.test_time, "precision": self.model.precision},
+            inputs={
+                "test images": self.space.pack_fingerprint(data.test_images, data.test.ids),
+                "model": self.step.checksum("model.safetensors"),
+            },
+        )
+
+    def train(self, lesions: "Lesions", label: str) -> None:
+        """Train (going on from the last saved state if there is one), predict the held-out lesions, report."""
+        from image_models.predict import load_model, predict
+        from image_models.train import train_fold
+
+        space, task = self.space, self.space.data.train.task
+        self.step.begin()
+        try:
+            with space.display.task(f"{label}: training") as progress:
+                training = train_fold(
+                    self.model,
+                    lesions,
+                    self.train_rows,
+                    folder=self.folder,
+                    seed=self.seed,
+                    fingerprint=self.step.fingerprint,
+                    weights_dir=space.weights_dir,
+                    cache_dir=space.cache_dir,
+                    progress=progress,
+                )
+            network = load_model(self.weights_path, self.model, lesions.classes)
+            with space.display.task(f"{label}: predicting {len(self.held_out):,} lesions") as progress:
+                probability = predict(
+                    network, self.model, lesions, self.held_out, cache_dir=space.cache_dir, progress=progress
+                )
+        except TrainingError as error:
+            raise TrainingError(f"{self.step.name}: {error}") from error
+        Predictions(
+            lesion_id=lesions.ids[self.held_out],
+            fold=space.folds.fold[self.held_out],
+            probabilities=probability,
+            columns=task.probability_columns,
+        ).write(self.folder / "predictions.parquet")
+        scores = score_columns(space, {"held out": probability}, rows=self.held_out, replicates=0)["held out"]
+        self.step.finish(
+            ["model.safetensors", "predictions.parquet"],
+            training=training.as_dict(),
+            seconds=training.seconds,
+            scores=scores,
+        )
+        score = f"{task.score} {scores[task.score]['estimate']:.4f}, " if task.score in scores else ""
+        space.display.say(f"{label}: {score}{training.seconds:.1f} s, {training.images_per_second:,.0f} images/s")
+
+    def predict_test(self, lesions: "Lesions") -> None:
+        """Predict every test lesion."""
+        from image_models.predict import load_model, predict
+
+        space = self.space
+        self.test_step.begin()
+        network = load_model(self.weights_path, self.model, lesions.classes)
+        with space.display.task(f"{self.title}: predicting {len(lesions):,} test lesions") as progress:
+            probability = predict(
+                network, self.model, lesions, np.arange(len(lesions)), cache_dir=space.cache_dir, progress=progress
+            )
+        Predictions(
+            lesion_id=lesions.ids,
+            fold=np.full(len(lesions), TEST_FOLD, dtype=np.int64),
+            probabilities=probability,
+            columns=space.data.train.task.probability_columns,
+        ).write(self.test_step.folder / "predictions.parquet")
+        self.test_step.finish(["predictions.parquet"])
+
+    def predictions(self) -> Predictions:
+        """What it said of the held-out lesions."""
+        return Predictions.read(self.folder / "predictions.parquet", self.space.data.train.task.probability_columns)
+
+    def test_predictions(self) -> Predictions:
+        """What it said of the test lesions."""
+        return Predictions.read(
+            self.test_step.folder / "predictions.parquet", self.space.data.train.task.probability_columns
+        )
+
+
+def training_lesions(space: Workspace, *, images: bool = True) -> "Lesions":
+    """The training cohort as the arrays that networks take; without images (for a plan) every lesion counts as there."""
+    from image_models.lesions import Lesions
+
+    train = space.data.train
+    count = len(train.ids)
+    pixels = space.train_pack.images if images else np.broadcast_to(np.uint8(0), (count, 1, 1, 3))
+    present = space.train_pack.present if images else np.ones(count, dtype=np.bool_)
+    needs_relabelling = any(model.labels != "target" for model in space.recipe.image_models)
+    _, group = np.unique(train.groups, return_inverse=True)
+    return Lesions(
+        images=pixels,
+        present=present,
+        target=train.target,
+        training_label=relabelled(train) if needs_relabelling else train.target,
+        group=group.astype(np.int64),
+        classes=len(train.task.classes),
+        ids=train.ids,
+    )
+
+
+def unlabelled_lesions(
+    ids: npt.NDArray[np.str_], images: npt.NDArray[np.uint8], present: npt.NDArray[np.bool_], classes: int
+) -> "Lesions":
+    """Lesions whose answer is not known, as the arrays that networks take."""
+    from image_models.lesions import Lesions
+
+    unknown = np.full(len(ids), -1, dtype=np.int64)
+    return Lesions(
+        images=images, present=present, target=unknown, training_label=unknown, group=unknown, classes=classes, ids=ids
+    )
+
+
+def named_columns(model: str, predictions: Predictions) -> dict[str, npt.NDArray[np.float64]]:
+    """One column called after the model when binary, else one per class called `model:class`."""
+    if len(predictions.columns) == 1:
+        return {model: predictions.probabilities[:, 0]}
+    return {f"{model}:{name}": predictions.probabilities[:, i] for i, name in enumerate(predictions.columns)}
+
+
+def stacked(columns: dict[str, Any], model: str) -> Any:
+    """The probabilities of one model: 1-D when binary, else lesions x classes."""
+    if model in columns:
+        return columns[model]
+    return np.column_stack([column for name, column in columns.items() if name.startswith(f"{model}:")])

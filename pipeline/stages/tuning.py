@@ -1,0 +1,137 @@
+"""Search the members' parameters when the recipe asks for it; what was found replaces the recipe's parameters.
+
+The search sees the run's folds. Its winner is scored again on folds made with other seeds, beside the member as the
+recipe has it, because the best of many trials is optimistic.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+
+from data.errors import DataError
+from data.files import read_json
+from data.folds import Folds, make_folds
+from features.table import FeatureTable
+from pipeline.run import Step
+from pipeline.seeds import derive
+from pipeline.stages.features import encoded, image_inputs, training_features
+from pipeline.workspace import Workspace
+from tabular.binned_folds import FoldData
+from tabular.recipe import MemberRecipe
+from tabular.tune import TuneResult, tune
+
+
+def wanted_members(space: Workspace) -> list[MemberRecipe]:
+    """Members that the recipe wants tuned."""
+    plan = space.recipe.tabular.tune
+    if not plan.trials:
+        return []
+    return [member for member in space.recipe.tabular.members if not plan.members or member.name in plan.members]
+
+
+def tuning_step(space: Workspace, member: MemberRecipe) -> Step:
+    """The search of one member and everything its result depends on."""
+    recipe = space.recipe
+    return Step(
+        name=f"tuning of {member.name}",
+        folder=space.run_dir / "tabular" / member.name / "tuning",
+        settings={
+            "member": member.model_dump(mode="json"),
+            "tune": recipe.tabular.tune.model_dump(mode="json", exclude={"jobs", "members"}),
+            "features": recipe.features.model_dump(mode="json"),
+            "resample": recipe.tabular.resample.model_dump(mode="json"),
+            "image_noise": recipe.tabular.image_noise,
+            "run_seed": recipe.seed,
+        },
+        inputs={
+            "train table": space.data.train.fingerprint,
+            "folds": space.folds_checksum,
+            **(image_inputs(space) if member.image_columns else {}),
+        },
+    )
+
+
+def run_tuning(space: Workspace) -> None:
+    """Search what has not been searched; an interrupted search goes on with its remaining trials."""
+    todo = [(member, step) for member in wanted_members(space) if (step := tuning_step(space, member)).why()]
+    if not todo:
+        return
+    table = training_features(space)
+    for member, step in todo:
+        step.begin()
+        with space.display.task(f"tuning {member.name}") as progress:
+            result = tune(
+                member,
+                space.recipe.tabular,
+                fold_data(space, table, space.folds),
+                storage=space.storage or step.folder / "study.db",
+                study_name=f"{space.run_dir.name}-{member.name}",
+                seed=derive(space.recipe.seed, "tuning", member.name),
+                other_folds=other_fold_data(space, table),
+                threads=space.threads,
+                progress=progress,
+            )
+        step.finish(list(result.write(step.folder)), reestimate=honest(result))
+        tell(space, member, result)
+
+
+def tuned_members(space: Workspace) -> tuple[MemberRecipe, ...]:
+    """The members as they will be fitted: with the parameters that were found, where a search was made."""
+    searched = {member.name for member in wanted_members(space)}
+    return tuple(
+        MemberRecipe.model_validate_json(found_member(tuning_step(space, member).folder))
+        if member.name in searched
+        else member
+        for member in space.recipe.tabular.members
+    )
+
+
+def found_member(folder: Path) -> str:
+    """The winning member of a search, as JSON."""
+    import json
+
+    path = folder / "tuning.json"
+    try:
+        return json.dumps(read_json(path)["member"])
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path} is missing or damaged; `fusionnetx tabular` searches again") from error
+
+
+def fold_data(space: Workspace, table: FeatureTable, folds: Folds) -> Iterator[FoldData]:
+    """Encoded folds, one at a time."""
+    train = space.data.train
+    _, groups = np.unique(train.groups, return_inverse=True)
+    for fold in range(folds.count):
+        rows, held_out = folds.train_rows(fold), folds.validation_rows(fold)
+        _, train_matrix, held_out_matrix = encoded(space, table, folds, fold)
+        yield FoldData(train_matrix, train.target[rows], groups[rows], held_out_matrix, train.target[held_out])
+
+
+def other_fold_data(space: Workspace, table: FeatureTable) -> Iterator[FoldData]:
+    """Encoded folds of other fold seeds, which the search did not see."""
+    for seed in space.recipe.tabular.tune.reestimate_seeds:
+        recipe = space.recipe.folds.model_copy(update={"seed": seed, "file": None, "count": space.folds.count})
+        yield from fold_data(space, table, make_folds(space.data.train, recipe))
+
+
+def honest(result: TuneResult) -> dict[str, float] | None:
+    """Mean scores on folds that the search did not see."""
+    if result.reestimate is None:
+        return None
+    return {"tuned": fmean(result.reestimate.tuned), "as_in_recipe": fmean(result.reestimate.as_in_recipe)}
+
+
+def tell(space: Workspace, member: MemberRecipe, result: TuneResult) -> None:
+    """Print both figures: the optimistic one and the honest one."""
+    for note in result.notes:
+        space.note_once(f"{member.name}: {note}")
+    first = "" if result.first_value is None else f" (the recipe's parameters {result.first_value:.4f})"
+    space.display.say(f"tuning {member.name}: best of {result.table.height} trials {result.best_value:.4f}{first}")
+    again = honest(result)
+    if again is not None:
+        space.display.say(
+            f"tuning {member.name}: on folds the search did not see, tuned {again['tuned']:.4f}, "
+            f"as in the recipe {again['as_in_recipe']:.4f}"
+        )

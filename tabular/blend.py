@@ -1,0 +1,222 @@
+"""Members' probabilities to one probability per lesion: mean, rank mean, weighted mean, logistic stacker.
+
+Whatever is learned for the rows of a fold is learned on the other folds, so the blended out-of-fold column is as
+honest as its members; the state for new lesions is learned on all rows. Every value depends on its own row alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+
+from data.errors import DataError, RecipeError, TrainingError
+from data.score import UndefinedScoreError, pauc
+from tabular.recipe import BlendRecipe
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Method = Literal["mean", "rank_mean", "weighted", "stacker"]
+
+SMALLEST_PROBABILITY = 1e-7
+"""The logit of a probability is cut here; float32 boosters reach about 6e-8."""
+
+# Even steps, and ever finer ones towards both ends: the ranking of a rare class is decided among the last thousandths.
+_TAIL = np.geomspace(1e-6, 0.1, 121)
+RANK_LEVELS: Floats = np.unique(np.concatenate([np.linspace(0.0, 1.0, 401), _TAIL, 1.0 - _TAIL]))
+
+
+@dataclass(frozen=True)
+class BlendState:
+    """A learned blend; plain numbers, kept as JSON."""
+
+    method: Method
+    members: tuple[str, ...]
+    weights: tuple[float, ...] = ()
+    """`weighted`: not negative, summing to one. `stacker`: coefficients of the members' logits."""
+    intercept: float = 0.0
+    """`stacker`."""
+    ranks: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = ()
+    """`rank_mean`: per member, probabilities in rising order and the share of training rows below each."""
+
+    def apply(self, columns: Mapping[str, npt.ArrayLike]) -> Floats:
+        """Blend lesions, each by itself; a member missing for a lesion leaves it to the others."""
+        return self.apply_to(_stacked(columns, self.members))
+
+    def apply_to(self, values: Floats) -> Floats:
+        """The same on an array (rows, members), or (rows, members, classes) for the mean."""
+        equal = np.ones(len(self.members))
+        if self.method == "mean":
+            return _mean_of_present(values, equal)
+        if self.method == "rank_mean":
+            ranked = [np.interp(values[:, i], *self.ranks[i]) for i in range(len(self.members))]
+            return _mean_of_present(np.column_stack(ranked), equal)
+        if self.method == "weighted":
+            blended = _mean_of_present(values, np.asarray(self.weights))
+            # A lesion that only members of weight zero know is theirs to judge.
+            return np.where(np.isnan(blended), _mean_of_present(values, equal), blended)
+        logit = _filled_logits(values) @ np.asarray(self.weights) + self.intercept
+        return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logit)), dtype=np.float64)
+
+    def to_json(self) -> dict[str, Any]:
+        """For `data.files.write_json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "BlendState":
+        """Back from JSON."""
+        try:
+            return cls(
+                method=value["method"],
+                members=tuple(value["members"]),
+                weights=tuple(value["weights"]),
+                intercept=value["intercept"],
+                ranks=tuple((tuple(points), tuple(levels)) for points, levels in value["ranks"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"the blend's state cannot be read ({error!r}); blend the members again") from error
+
+
+@dataclass(frozen=True)
+class Blended:
+    """An out-of-fold blend and what new lesions need."""
+
+    out_of_fold: Floats
+    """One per lesion (several classes: one column per class); NaN where no member has a value."""
+    state: BlendState
+    """Learned on all lesions, for others."""
+    by_fold: Mapping[int, BlendState]
+    """What each fold's lesions were blended with, learned on the other folds."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The state (`BlendState.from_json` reads it back), and beside it the weights of each fold."""
+        by_fold = {str(k): {"weights": s.weights, "intercept": s.intercept} for k, s in self.by_fold.items()}
+        return {**self.state.to_json(), "by_fold": by_fold}
+
+
+def blend(
+    columns: Mapping[str, npt.ArrayLike],
+    recipe: BlendRecipe,
+    *,
+    target: npt.ArrayLike,
+    folds: npt.ArrayLike,
+    groups: npt.ArrayLike | None = None,
+) -> Blended:
+    """Blend the members' out-of-fold columns: one value per lesion, or (for the mean) one row of classes per lesion."""
+    members = tuple(columns)
+    values = _stacked(columns, members)
+    label, fold_of = np.asarray(target), np.asarray(folds)
+    if values.ndim == 3 and recipe.method != "mean":
+        raise RecipeError(
+            f"tabular.blend.method = {recipe.method!r} is for two classes, the task has {values.shape[2]}; use 'mean'"
+        )
+    if groups is not None:
+        _refuse_shared_groups(np.asarray(groups), fold_of)
+    out_of_fold = np.full((len(values), *values.shape[2:]), np.nan)
+    by_fold: dict[int, BlendState] = {}
+    for fold in np.unique(fold_of).tolist():
+        inside = fold_of == fold
+        by_fold[fold] = _learn(values[~inside], members, recipe, label[~inside])
+        out_of_fold[inside] = by_fold[fold].apply_to(values[inside])
+    return Blended(out_of_fold, _learn(values, members, recipe, label), by_fold)
+
+
+def _stacked(columns: Mapping[str, npt.ArrayLike], members: tuple[str, ...]) -> Floats:
+    missing = [name for name in members if name not in columns]
+    if missing or not members:
+        raise DataError(f"members to blend are missing: {', '.join(missing) or 'all'}; train them first")
+    return np.stack([np.asarray(columns[name], dtype=np.float64) for name in members], axis=1)
+
+
+def _refuse_shared_groups(groups: npt.NDArray[Any], folds: npt.NDArray[Any]) -> None:
+    names, code = np.unique(groups, return_inverse=True)
+    pairs = np.unique(np.column_stack([code, folds]), axis=0)
+    shared = names[np.flatnonzero(np.bincount(pairs[:, 0]) > 1)]
+    if len(shared):
+        raise DataError(
+            f"{len(shared)} patients are in more than one fold (first: {shared[0]}), so no blend is honest; "
+            "make the folds again"
+        )
+
+
+def _learn(values: Floats, members: tuple[str, ...], recipe: BlendRecipe, target: npt.NDArray[Any]) -> BlendState:
+    if recipe.method == "mean":
+        return BlendState("mean", members)
+    if recipe.method == "rank_mean":
+        return BlendState("rank_mean", members, ranks=tuple(_rank_map(column) for column in values.T))
+    known = ~np.isnan(values).all(axis=1)
+    values, label = values[known], target[known]
+    if len(np.unique(label)) < 2:
+        raise TrainingError(
+            f"tabular.blend.method = {recipe.method!r} learns on the folds that it does not score, and they hold a "
+            "single class; use 'mean', or folds with positives in at least two of them"
+        )
+    if recipe.method == "weighted":
+        return BlendState("weighted", members, weights=_greedy_weights(values, label, recipe.rounds))
+    stacker = LogisticRegression(C=recipe.inverse_regularisation, max_iter=1000).fit(_filled_logits(values), label)
+    return BlendState(
+        "stacker", members, weights=tuple(stacker.coef_[0].tolist()), intercept=float(stacker.intercept_[0])
+    )
+
+
+def _greedy_weights(values: Floats, target: npt.NDArray[Any], rounds: int) -> tuple[float, ...]:
+    """Add one vote at a time to the member that helps pAUC most, votes repeatable; keep the best mixture on the way.
+
+    Caruana et al., Ensemble selection from libraries of models (ICML 2004). pAUC has no useful gradient, and counting
+    votes keeps the weights non-negative and coarse, which is what a few hundred positives can support.
+    """
+    equal = _mean_of_present(values, np.ones(values.shape[1]))
+    filled = np.where(np.isnan(values), equal[:, None], values)
+    votes = np.zeros(values.shape[1])
+    total = np.zeros(len(values))
+    best_score, best_votes = -1.0, votes
+    for _ in range(rounds):
+        scores = [_score(target, total + filled[:, i]) for i in range(values.shape[1])]
+        chosen = int(np.argmax(scores))
+        votes[chosen] += 1
+        total += filled[:, chosen]
+        if scores[chosen] > best_score:
+            best_score, best_votes = scores[chosen], votes.copy()
+    return tuple((best_votes / best_votes.sum()).tolist())
+
+
+def _score(target: npt.NDArray[Any], score: Floats) -> float:
+    try:
+        return pauc(target, score)
+    except UndefinedScoreError as error:
+        raise TrainingError(f"weights cannot be chosen by pAUC: {error}; use tabular.blend.method = 'mean'") from error
+
+
+def _mean_of_present(values: Floats, weights: Floats) -> Floats:
+    """Weighted mean over axis 1 of what is not NaN; NaN where nothing with weight is there."""
+    present = ~np.isnan(values)
+    shaped = weights[:, None] if values.ndim == 3 else weights
+    weight = (present * shaped).sum(axis=1)
+    total = (np.where(present, values, 0.0) * shaped).sum(axis=1)
+    mean: Floats = np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
+    return mean
+
+
+def _filled_logits(values: Floats) -> Floats:
+    """Logits; a missing one is the mean of the row's others."""
+    clipped = np.clip(values, SMALLEST_PROBABILITY, 1.0 - SMALLEST_PROBABILITY)
+    logits = np.log(clipped) - np.log1p(-clipped)
+    return np.where(np.isnan(logits), _mean_of_present(logits, np.ones(values.shape[1]))[:, None], logits)
+
+
+def _rank_map(column: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The distribution function of a column at some hundred points, rising strictly over the whole of [0, 1]."""
+    known = column[~np.isnan(column)]
+    if not len(known):
+        return (0.0, 1.0), (0.0, 1.0)
+    # Levels stay off 0 and 1 by half a row, which leaves room for probabilities beyond all those seen.
+    levels = (0.5 + RANK_LEVELS * (len(known) - 1)) / len(known)
+    points, place = np.unique(np.quantile(known, RANK_LEVELS), return_inverse=True)
+    levels = np.bincount(place, levels) / np.bincount(place)
+    if points[0] > 0.0:
+        points, levels = np.insert(points, 0, 0.0), np.insert(levels, 0, 0.0)
+    if points[-1] < 1.0:
+        points, levels = np.append(points, 1.0), np.append(levels, 1.0)
+    return tuple(points.tolist()), tuple(levels.tolist())

@@ -1,0 +1,188 @@
+"""One member on one fold: train on the training rows, keep the models, predict other rows.
+
+The caller walks over members and folds, in any order, and hands over a matrix whose encoders were fitted on that fold's
+training part. Which rows and columns a model sees is decided in `training_data`.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data.errors import DataError
+from data.files import read_json, sha256_of, write_json
+from data.matrix import Matrix
+from tabular.boosters import Booster, Floats, Settings, adapter, usable_device
+from tabular.parameters import BoosterName
+from tabular.recipe import MemberRecipe, TabularRecipe
+from tabular.training_data import (
+    Ints,
+    Part,
+    View,
+    derived,
+    effective_parameters,
+    gather,
+    take,
+    training_parts,
+    view_of,
+)
+
+MANIFEST = "models.json"
+
+
+@dataclass(frozen=True)
+class MemberFit:
+    """What became of a fit; the models themselves are in its folder."""
+
+    member: str
+    booster: str
+    device: str
+    models: tuple[Mapping[str, Any], ...]
+    """File, checksum, trees, rows and positives of each bag's model; their mean predicts."""
+    importance: Mapping[str, float]
+    """Share of each feature, averaged over the models, largest first."""
+    notes: tuple[str, ...]
+    """What could not be done as asked, in sentences."""
+    seconds: float
+
+    @property
+    def artefacts(self) -> tuple[str, ...]:
+        """Every file of the fit, relative to its folder."""
+        return (*(str(model["file"]) for model in self.models), MANIFEST)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+
+def fit_member(
+    member: MemberRecipe,
+    recipe: TabularRecipe,
+    matrix: Matrix,
+    target: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    train_rows: npt.ArrayLike,
+    *,
+    seed: int,
+    folder: Path,
+    threads: int = 1,
+    classes: int | None = None,
+) -> MemberFit:
+    """Train one job (member, seed, fold) on `train_rows`; write its models, then a manifest, into `folder`.
+
+    `matrix`, `target` and `groups` are aligned; rows other than `train_rows` are not read. `seed` decides everything
+    random: resampling, noise, inner split and the booster's own draws. With `under_bags` there is a model per bag.
+    `classes` is found from the training targets unless given.
+    """
+    started = time.perf_counter()
+    labels, rows = np.asarray(target, dtype=np.int64), np.asarray(train_rows, dtype=np.int64)
+    count = max(2, int(labels[rows].max(initial=0)) + 1) if classes is None else classes
+    view = view_of(member, matrix)
+    device, device_note = usable_device(member.booster, member.device or "cpu")
+    parameters, notes = effective_parameters(member, recipe, count)
+    parts, part_notes = training_parts(member, recipe, labels, groups, rows, derived(seed, 0))
+    notes += [*([device_note] if device_note else []), *part_notes]
+    models: list[dict[str, Any]] = []
+    importance = np.zeros(len(view.columns))
+    for part in parts:
+        settings = Settings(parameters, member.iterations, count, device, threads, derived(seed, 1, part.bag))
+        model = _fit_part(member, recipe, matrix, labels, view, part, settings, derived(seed, 2, part.bag))
+        path = folder / f"{'model' if len(parts) == 1 else f'bag_{part.bag}'}{model.suffix}"
+        model.save(path)
+        importance += model.importance() / len(parts)
+        if not model.importance().any():
+            notes.append(_no_split(path, part))
+        models.append(_entry(path, model, part, labels))
+    contents = {"booster": member.booster, "classes": count, "features": view.names, "models": models}
+    write_json(folder / MANIFEST, contents)
+    return MemberFit(
+        member=member.name,
+        booster=member.booster,
+        device=device,
+        models=tuple(models),
+        importance={view.names[i]: float(importance[i]) for i in np.argsort(-importance, kind="stable")},
+        notes=tuple(dict.fromkeys(notes)),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _fit_part(
+    member: MemberRecipe,
+    recipe: TabularRecipe,
+    matrix: Matrix,
+    labels: Ints,
+    view: View,
+    part: Part,
+    settings: Settings,
+    noise_seed: int,
+) -> Booster:
+    booster = adapter(member.booster)
+    rows = gather(view, matrix, labels, part.rows, recipe, classes=settings.classes, noise_seed=noise_seed)
+    training = booster.bin(rows, settings)
+    del rows
+    if part.watched is None:
+        return booster.fit(training, settings)
+    natural = gather(view, matrix, labels, part.watched, recipe, classes=settings.classes)
+    return booster.fit(training, settings, booster.bin_watched(natural, settings, training), member.early_stopping)
+
+
+def _entry(path: Path, model: Booster, part: Part, labels: Ints) -> dict[str, Any]:
+    return {
+        "file": path.name,
+        "sha256": sha256_of(path),
+        "trees": model.trees,
+        "rows": len(part.rows),
+        "positives": int(np.count_nonzero(labels[part.rows] == 1)),
+    }
+
+
+def _no_split(path: Path, part: Part) -> str:
+    return (
+        f"{path.name} made no split and predicts one value: {len(part.rows)} training rows are too few for the least "
+        "rows or weight per leaf that its parameters ask for; lower them"
+    )
+
+
+def predict_member(
+    member: MemberRecipe, folder: Path, matrix: Matrix, rows: npt.ArrayLike, *, threads: int = 1
+) -> Floats:
+    """Probability that the models in `folder` give some rows: one column, or one per class."""
+    manifest = _manifest(folder)
+    if manifest["booster"] != member.booster:
+        raise DataError(
+            f"{folder} holds {manifest['booster']} models, but member {member.name} is {member.booster}; train it again"
+        )
+    place = {name: i for i, name in enumerate(matrix.names)}
+    missing = [name for name in manifest["features"] if name not in place]
+    if missing:
+        raise DataError(
+            f"the models in {folder} need {len(missing)} features that the table lacks ({', '.join(missing[:5])}); "
+            "make the features with the recipe and encoders of that run"
+        )
+    columns = np.array([place[name] for name in manifest["features"]], dtype=np.int64)
+    values = take(matrix.values, np.asarray(rows, dtype=np.int64), columns)
+    parts = [_load(folder, member.booster, entry).predict(values, threads) for entry in manifest["models"]]
+    return np.asarray(np.mean(parts, axis=0), dtype=np.float64)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    try:
+        manifest = read_json(folder / MANIFEST)
+    except FileNotFoundError as error:
+        raise DataError(f"{folder} holds no fitted member ({MANIFEST} is missing); train it first") from error
+    except ValueError as error:
+        raise DataError(f"{folder / MANIFEST} is damaged; train the member again") from error
+    if not isinstance(manifest, dict) or not manifest.get("models") or not {"booster", "features"} <= manifest.keys():
+        raise DataError(f"{folder / MANIFEST} is not a member's manifest; train the member again")
+    return manifest
+
+
+def _load(folder: Path, booster: BoosterName, entry: Mapping[str, Any]) -> Booster:
+    path = folder / entry["file"]
+    if path.is_file() and sha256_of(path) != entry["sha256"]:
+        raise DataError(f"model {path} is damaged (its checksum differs); train the member again")
+    return adapter(booster).load(path)

@@ -1,0 +1,140 @@
+"""What a member trains on: its columns, its rows, its parameters. Shared by cross-fitting and tuning.
+
+Everything here reads `train_rows` alone; that the fold to be predicted stays unseen follows from that. Training
+itself is for the adapters.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from data.errors import TrainingError
+from data.inner_split import inner_split
+from data.matrix import Matrix
+from tabular.boosters import Rows, Values
+from tabular.parameters import Value, without_effect
+from tabular.recipe import MemberRecipe, TabularRecipe
+from tabular.resample import class_weights, resample
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class View:
+    """The part of a matrix that one member sees."""
+
+    columns: Ints
+    """Indices into the matrix."""
+    names: tuple[str, ...]
+    categorical: tuple[int, ...]
+    """Positions among `columns` that the member takes as categories."""
+    noisy: Ints
+    """Positions among `columns` that come from images and are numbers: these take the recipe's noise."""
+
+
+def view_of(member: MemberRecipe, matrix: Matrix) -> View:
+    """Select a member's columns."""
+    image = np.asarray(matrix.image, dtype=np.int64)
+    columns = (
+        np.arange(len(matrix.names)) if member.image_columns else np.setdiff1d(np.arange(len(matrix.names)), image)
+    )
+    if not len(columns):
+        raise TrainingError(f"member {member.name} has no column to learn from; give it features or image columns")
+    is_category = np.isin(columns, np.asarray(matrix.categorical, dtype=np.int64))
+    return View(
+        columns=columns,
+        names=tuple(matrix.names[i] for i in columns),
+        categorical=tuple(np.flatnonzero(is_category).tolist()) if member.native_categories else (),
+        noisy=np.flatnonzero(np.isin(columns, image) & ~is_category),
+    )
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows of one model."""
+
+    rows: Ints
+    """Resampled training rows."""
+    watched: Ints | None
+    """With early stopping: rows of other training patients, as they are in nature."""
+    bag: int
+
+
+def training_parts(
+    member: MemberRecipe,
+    recipe: TabularRecipe,
+    target: Ints,
+    groups: npt.ArrayLike,
+    train_rows: npt.ArrayLike,
+    seed: int,
+) -> tuple[list[Part], list[str]]:
+    """Set patients aside to watch (with early stopping), resample the others; a part per bag, and notes."""
+    rows, watched = np.asarray(train_rows, dtype=np.int64), None
+    if member.early_stopping:
+        kept, inner = inner_split(np.asarray(groups)[rows], target[rows], member.inner_share, derived(seed, 0))
+        watched, rows = rows[inner], rows[kept]
+        if len(np.unique(target[watched])) < 2:
+            raise TrainingError(
+                f"member {member.name} cannot stop early: that takes positives of at least two training patients; "
+                "set early_stopping = 0"
+            )
+    drawn = resample(target, rows, recipe.resample, derived(seed, 1))
+    return [Part(bag, watched, number) for number, bag in enumerate(drawn.bags)], list(drawn.notes)
+
+
+def gather(
+    view: View,
+    matrix: Matrix,
+    target: Ints,
+    rows: Ints,
+    recipe: TabularRecipe,
+    *,
+    classes: int = 2,
+    noise_seed: int | None = None,
+) -> Rows:
+    """Copy rows out of the matrix, with noise on image columns when a seed for it is given (training rows only)."""
+    values, label = take(matrix.values, rows, view.columns), target[rows]
+    if recipe.image_noise and noise_seed is not None:
+        for position, stream in zip(view.noisy, np.random.SeedSequence(noise_seed).spawn(len(view.noisy)), strict=True):
+            column = values[:, position]
+            known = column[~np.isnan(column)]
+            spread = float(known.std()) if len(known) else 0.0
+            column += np.random.default_rng(stream).normal(0.0, recipe.image_noise * spread, len(rows))
+    return Rows(
+        values=values,
+        target=label,
+        names=view.names,
+        categorical=view.categorical,
+        weight=class_weights(label, classes) if recipe.resample.method == "class_weights" else None,
+    )
+
+
+def take(values: Values, rows: Ints, columns: Ints) -> Values:
+    """Some rows and columns as a new C-ordered array, in one copy."""
+    if np.array_equal(columns, np.arange(values.shape[1])):
+        return values[rows]
+    return np.ascontiguousarray(values[np.ix_(rows, columns)])
+
+
+def effective_parameters(
+    member: MemberRecipe, recipe: TabularRecipe, classes: int
+) -> tuple[dict[str, Value], list[str]]:
+    """The member's parameters where they make sense, and a sentence on each that does not."""
+    parameters = dict(member.parameters)
+    notes = without_effect(member.booster, parameters)
+    if "scale_pos_weight" in parameters and classes > 2:
+        del parameters["scale_pos_weight"]
+        notes.append(f"scale_pos_weight is for two classes and was left out with {classes}")
+    elif "scale_pos_weight" in parameters and recipe.resample.method == "class_weights":
+        del parameters["scale_pos_weight"]
+        notes.append("scale_pos_weight was left out because class weights already balance the classes")
+    return parameters, notes
+
+
+def derived(seed: int, *keys: int) -> int:
+    """A 31-bit seed for a part of a job.
+
+    The keys go in as a spawn key, because as entropy a trailing 0 would be the same as no key.
+    """
+    return int(np.random.SeedSequence(seed, spawn_key=keys).generate_state(1)[0] >> 1)

@@ -1,0 +1,66 @@
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from image_models.state import load_state, read_header, read_tensors, save_state, taken_from, under, write_tensors
+
+KEY = {"fingerprint": "abc", "seed": 2**63 + 1}
+
+
+def test_tensors_of_every_kind_come_back_to_the_bit(tmp_path):
+    maps = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last)
+    tensors = {
+        "maps": maps,
+        "tied": maps,
+        "part": torch.arange(10)[::2],
+        "scalar": torch.tensor(7, dtype=torch.int64),
+        "small": torch.randn(5).to(torch.bfloat16),
+        "empty": torch.zeros(0),
+    }
+    position = {"loss": 0.1 + 0.2, "tiny": 5e-324, "none": None, "text": "läsion"}
+    save_state(tmp_path / "s", KEY, tensors, position)
+    found, where = load_state(tmp_path / "s", KEY) or pytest.fail("not found")
+    assert where == position
+    assert found.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert found[name].dtype == tensor.dtype
+        assert torch.equal(found[name], tensor)
+
+
+def test_only_the_state_of_this_fit_is_loaded(tmp_path):
+    assert load_state(tmp_path / "s", KEY) is None
+    save_state(tmp_path / "s", KEY, {"a": torch.ones(1)}, {})
+    assert load_state(tmp_path / "s", KEY) is not None
+    assert load_state(tmp_path / "s", {**KEY, "seed": 3}) is None
+    write_tensors(tmp_path / "s", {"a": torch.ones(1)}, {})
+    assert load_state(tmp_path / "s", KEY) is None
+
+
+def test_damaged_files_are_not_loaded(tmp_path):
+    path = tmp_path / "s"
+    save_state(path, KEY, {"a": torch.ones(100)}, {})
+    whole = path.read_bytes()
+    for damaged in (b"", b"hello", whole[:20], whole[:-1]):
+        path.write_bytes(damaged)
+        assert load_state(path, KEY) is None
+
+
+def test_replacing_a_state_leaves_nothing_else_behind(tmp_path):
+    for value in range(3):
+        save_state(tmp_path / "s", KEY, {"a": torch.full((4,), float(value))}, {"step": value})
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+    assert read_tensors(tmp_path / "s")["a"].tolist() == [2.0] * 4
+
+
+def test_header_is_json_in_the_file_itself(tmp_path):
+    write_tensors(tmp_path / "s", {"a": torch.ones(1)}, {"classes": 2})
+    with safe_open(tmp_path / "s", framework="np") as file:
+        assert json.loads(file.metadata()["fusionnetx"]) == {"classes": 2}
+    assert read_header(tmp_path / "s") == {"classes": 2}
+
+
+def test_prefixes():
+    tensors = {**under("model", {"a/b": torch.ones(1)}), **under("models", {"c": torch.zeros(1)})}
+    assert list(taken_from("model", tensors)) == ["a/b"]

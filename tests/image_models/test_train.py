@@ -1,0 +1,430 @@
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+import image_models.fit
+import image_models.train
+from data.errors import Interrupted, TrainingError
+from data.ranking import auc
+from image_models.plan import derived_seed
+from image_models.predict import load_model, predict
+from image_models.recipe import AugmentRecipe
+from image_models.train import train_fold
+
+pytestmark = pytest.mark.usefixtures("single_threaded")
+
+ROWS = np.arange(48)
+HELD_OUT = np.arange(48, 60)
+
+
+def fit(folder: Path, recipe: Any, lesions: Any, rows: Any = ROWS, **options: Any) -> Any:
+    return train_fold(
+        recipe, lesions, rows, folder=folder, **{"seed": 7, "fingerprint": "toy", "device": "cpu", **options}
+    )
+
+
+def weights(folder: Path) -> dict[str, Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+class StopAt:
+    """A listener that asks to stop at a step, once."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def __call__(self, done: int, total: int, **figures: float) -> None:
+        if done == self.step:
+            self.step = -1
+            raise Interrupted(130)
+
+
+def test_learns_the_toy_task_and_its_loss_falls(tmp_path, toy_lesions, toy_recipe):
+    lesions, recipe = toy_lesions(), toy_recipe(epochs=6)
+    report = fit(tmp_path, recipe, lesions)
+    losses = [epoch.loss for epoch in report.epochs]
+    assert losses[-1] < 0.5 * losses[0]
+    probability = predict(
+        load_model(tmp_path / "model.safetensors", recipe, 2), recipe, lesions, HELD_OUT, device="cpu"
+    )
+    assert auc(lesions.target[HELD_OUT], probability[:, 0]) > 0.9
+
+
+def test_learns_three_classes(tmp_path, toy_lesions, toy_recipe):
+    lesions = toy_lesions(classes=3)
+    recipe = toy_recipe(epochs=8, class_weights="balanced", augment=AugmentRecipe(hue=0.0, mixup=0.2))
+    fit(tmp_path, recipe, lesions)
+    probability = predict(
+        load_model(tmp_path / "model.safetensors", recipe, 3), recipe, lesions, HELD_OUT, device="cpu"
+    )
+    assert probability.shape == (12, 3)
+    np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-12)
+    assert (probability.argmax(axis=1) == lesions.target[HELD_OUT]).mean() > 0.8
+
+
+def test_two_runs_agree_to_the_bit_and_another_seed_does_not(tmp_path, toy_lesions, toy_recipe):
+    for position, (name, seed) in enumerate((("a", 7), ("b", 7), ("c", 8))):
+        torch.manual_seed(position)  # the caller's random state must not matter
+        fit(tmp_path / name, toy_recipe(epochs=2), toy_lesions(), seed=seed)
+    assert (tmp_path / "a" / "model.safetensors").read_bytes() == (tmp_path / "b" / "model.safetensors").read_bytes()
+    assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
+
+
+RESUMED = {
+    "averaged": {},
+    "frozen order of everything once": {"negatives_per_positive": 0.0, "ema_decay": 0.0, "accumulate": 2},
+    "second fit": {"labels": "relabelled_then_target", "second_fit_epochs": 1, "epochs": 2},
+    "best epoch": {"select": "best", "inner_share": 0.3},
+    "mixup and focal loss": {"augment": AugmentRecipe(mixup=0.4, blur=0.5, cutout=0.5), "loss": "focal"},
+    "bf16": {"precision": "bf16", "epochs": 2},
+    "transformer": {"backbone": "test_vit", "image_size": 160, "drop_path": 0.2, "epochs": 1, "layer_decay": 0.7},
+}
+
+
+@pytest.mark.parametrize("changes", RESUMED.values(), ids=RESUMED)
+def test_interrupted_and_resumed_equals_uninterrupted_to_the_bit(tmp_path, toy_lesions, toy_recipe, changes):
+    lesions, recipe = toy_lesions(), toy_recipe(**changes)
+    relabelled = lesions.target.copy()
+    relabelled[::7] = 1
+    lesions = toy_lesions(training_label=relabelled)
+    whole = fit(tmp_path / "whole", recipe, lesions)
+    stops = sorted({1, whole.steps // 3, whole.steps // 2 + 1, whole.steps - 1, whole.steps})
+    for stop in stops:
+        with pytest.raises(Interrupted):
+            fit(tmp_path / "parts", recipe, lesions, progress=StopAt(stop))
+        assert (tmp_path / "parts" / "last.safetensors").exists()
+        assert not (tmp_path / "parts" / "model.safetensors").exists()
+        torch.rand(3)  # a new process would have another random state
+    resumed = fit(tmp_path / "parts", recipe, lesions)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    assert not (tmp_path / "parts" / "last.safetensors").exists()
+    assert resumed.resumed_at_step == whole.steps
+    for one, other in zip(whole.epochs, resumed.epochs, strict=True):
+        assert (one.fit, one.epoch, one.loss, one.learning_rate, one.inner_score) == (
+            other.fit,
+            other.epoch,
+            other.loss,
+            other.learning_rate,
+            other.inner_score,
+        )
+
+
+def test_interrupted_while_the_inner_split_is_scored(tmp_path, toy_lesions, toy_recipe):
+    class StopTwice:
+        """Stops at the second call of the same step, which is the first batch of the inner split."""
+
+        before = 0
+
+        def __call__(self, done: int, total: int, **figures: float) -> None:
+            if done == self.before:
+                raise Interrupted(143)
+            self.before = done
+
+    lesions, recipe = toy_lesions(), toy_recipe(select="best", inner_share=0.3)
+    whole = fit(tmp_path / "whole", recipe, lesions)
+    with pytest.raises(Interrupted):
+        fit(tmp_path / "parts", recipe, lesions, progress=StopTwice())
+    resumed = fit(tmp_path / "parts", recipe, lesions)
+    assert resumed.resumed_at_step == whole.steps // 3
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+def test_fp16_with_its_loss_scale_resumes_to_the_bit(tmp_path, toy_lesions, toy_recipe):
+    lesions, recipe, rows = toy_lesions(), toy_recipe(precision="fp16", epochs=1), ROWS[:16]
+    whole = fit(tmp_path / "whole", recipe, lesions, rows)
+    with pytest.raises(Interrupted):
+        fit(tmp_path / "parts", recipe, lesions, rows, progress=StopAt(1))
+    assert fit(tmp_path / "parts", recipe, lesions, rows).resumed_at_step == 1
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    assert whole.precision == "fp16"
+
+
+def test_state_saved_by_the_clock_survives_a_kill(tmp_path, toy_lesions, toy_recipe):
+    class Killed(BaseException):
+        pass
+
+    def kill(done: int, total: int, **figures: float) -> None:
+        if done == 7:
+            raise Killed
+
+    lesions, recipe = toy_lesions(), toy_recipe(epochs=2, checkpoint_seconds=1e-9)
+    fit(tmp_path / "whole", recipe, lesions)
+    with pytest.raises(Killed):
+        fit(tmp_path / "parts", recipe, lesions, progress=kill)
+    report = fit(tmp_path / "parts", recipe, lesions)
+    assert report.resumed_at_step == 6
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+@pytest.mark.parametrize("changed", [{"seed": 8}, {"fingerprint": "another recipe"}])
+def test_state_of_another_fit_is_not_taken_up(tmp_path, toy_lesions, toy_recipe, changed):
+    lesions, recipe = toy_lesions(), toy_recipe(epochs=1)
+    with pytest.raises(Interrupted):
+        fit(tmp_path / "a", recipe, lesions, progress=StopAt(2), **changed)
+    report = fit(tmp_path / "a", recipe, lesions)
+    fit(tmp_path / "b", recipe, lesions)
+    assert report.resumed_at_step is None
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+
+
+def test_damaged_state_is_said_and_not_taken_up(tmp_path, toy_lesions, toy_recipe, caplog):
+    lesions, recipe = toy_lesions(), toy_recipe(epochs=1)
+    with pytest.raises(Interrupted):
+        fit(tmp_path, recipe, lesions, progress=StopAt(2))
+    state = tmp_path / "last.safetensors"
+    state.write_bytes(state.read_bytes()[:-100])
+    with caplog.at_level(logging.WARNING):
+        assert fit(tmp_path, recipe, lesions).resumed_at_step is None
+    assert "last.safetensors cannot be read" in caplog.text
+
+
+def test_finished_fold_is_not_trained_again_unless_something_changed(tmp_path, toy_lesions, toy_recipe):
+    lesions, recipe = toy_lesions(), toy_recipe(epochs=1)
+    calls: list[int] = []
+
+    def listen(done: int, total: int, **figures: float) -> None:
+        calls.append(done)
+
+    first = fit(tmp_path, recipe, lesions, progress=listen)
+    assert calls == list(range(1, first.steps + 1))
+    calls.clear()
+    assert fit(tmp_path, recipe, lesions, progress=listen) == first
+    assert calls == []
+    fit(tmp_path, recipe, lesions, progress=listen, fingerprint="another")
+    assert calls == list(range(1, first.steps + 1))
+
+
+@pytest.mark.parametrize("labels", ["target", "relabelled", "relabelled_then_target"])
+@pytest.mark.parametrize("select", ["last", "best"])
+def test_nothing_of_rows_outside_the_training_rows_matters(tmp_path, toy_lesions, toy_recipe, labels, select):
+    clean = toy_lesions()
+    rng = np.random.default_rng(5)
+    damaged = {}
+    for name in ("target", "training_label"):
+        damaged[name] = getattr(clean, name).copy()
+        damaged[name][HELD_OUT] = rng.permutation(1 - damaged[name][HELD_OUT])
+    images, group = clean.images.copy(), clean.group.copy()
+    images[HELD_OUT] = rng.integers(0, 255, images[HELD_OUT].shape)
+    group[HELD_OUT] = 0
+    recipe = toy_recipe(labels=labels, epochs=2, second_fit_epochs=1, select=select, inner_share=0.3)
+    fit(tmp_path / "clean", recipe, clean)
+    fit(tmp_path / "damaged", recipe, toy_lesions(**damaged, images=images, group=group))
+    assert same(weights(tmp_path / "clean"), weights(tmp_path / "damaged"))
+
+
+def test_each_kind_of_labels_is_learned_from(tmp_path, toy_lesions, toy_recipe):
+    flipped = 1 - toy_lesions().target
+    lesions = toy_lesions(training_label=flipped)
+    probability = {}
+    for labels in ("target", "relabelled", "relabelled_then_target"):
+        recipe = toy_recipe(labels=labels, epochs=6, second_fit_epochs=8)
+        fit(tmp_path / labels, recipe, lesions)
+        model = load_model(tmp_path / labels / "model.safetensors", recipe, 2)
+        probability[labels] = predict(model, recipe, lesions, HELD_OUT, device="cpu")[:, 0]
+    truth = lesions.target[HELD_OUT]
+    assert auc(truth, probability["target"]) > 0.9
+    assert auc(truth, probability["relabelled"]) < 0.1
+    assert auc(truth, probability["relabelled_then_target"]) > 0.9
+
+
+def test_best_epoch_is_the_one_the_inner_split_prefers(tmp_path, toy_lesions, toy_recipe, monkeypatch):
+    scores = iter([0.1, 0.19, 0.15])
+    monkeypatch.setattr(image_models.fit, "pauc", lambda target, probability: next(scores))
+    kept: list[dict[str, Tensor]] = []
+    original = image_models.fit.Fit._inner_score
+
+    def spy(self: Any, tell: Any) -> float:
+        kept.append({name: tensor.clone() for name, tensor in self.outcome.state_dict().items()})
+        return original(self, tell)
+
+    monkeypatch.setattr(image_models.fit.Fit, "_inner_score", spy)
+    report = fit(tmp_path, toy_recipe(select="best", inner_share=0.3), toy_lesions())
+    assert report.selected_epoch == 2
+    assert [epoch.inner_score for epoch in report.epochs] == [0.1, 0.19, 0.15]
+    assert same(weights(tmp_path), kept[1])
+    assert not same(weights(tmp_path), kept[2])
+
+
+def test_accumulated_batches_give_the_step_of_one_large_batch(tmp_path, toy_lesions, toy_recipe, monkeypatch):
+    norms: list[float] = []
+    original = image_models.fit.Optimiser.step
+
+    def spy(self: Any, rate: float) -> Tensor:
+        norms.append(float(norm := original(self, rate)))
+        return norm
+
+    monkeypatch.setattr(image_models.fit.Optimiser, "step", spy)
+    # Without batch norm, dropout and random changes the two must agree but for rounding.
+    still = AugmentRecipe(
+        crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), rotation_degrees=0, flip=False, brightness=0, contrast=0,
+        saturation=0, hue=0,
+    )  # fmt: skip
+    settings = {"backbone": "test_vit", "image_size": 160, "epochs": 1, "dropout": 0.0, "augment": still}
+    settings |= {"class_weights": (1.0, 5.0), "learning_rate": 1e-4, "negatives_per_positive": 0.0}
+    # 30 images: two full steps, and one of six, accumulated from four and two.
+    large = fit(tmp_path / "large", toy_recipe(**settings, batch_size=12), toy_lesions(), ROWS[:30])
+    small = fit(tmp_path / "small", toy_recipe(**settings, batch_size=4, accumulate=3), toy_lesions(), ROWS[:30])
+    assert large.steps == small.steps == 3
+    assert norms[3:] == pytest.approx(norms[:3], rel=1e-3)
+    assert small.epochs[0].loss == pytest.approx(large.epochs[0].loss, rel=1e-5)
+    for name, tensor in weights(tmp_path / "large").items():
+        torch.testing.assert_close(weights(tmp_path / "small")[name], tensor, rtol=1e-3, atol=2e-5)
+
+
+def test_loss_that_is_not_a_number_names_step_rate_and_lesions(tmp_path, toy_lesions, toy_recipe, monkeypatch):
+    original = image_models.fit.summed_loss
+    calls = iter(range(100))
+
+    def spoiled(*arguments: Any) -> Tensor:
+        loss = original(*arguments)
+        return loss * float("nan") if next(calls) == 4 else loss
+
+    monkeypatch.setattr(image_models.fit, "summed_loss", spoiled)
+    lesions, recipe = toy_lesions(), toy_recipe()
+    with pytest.raises(TrainingError, match=r"loss nan.*at step 5 of fit 1.*learning rate 0\.00") as caught:
+        fit(tmp_path, recipe, lesions)
+    named = set(str(caught.value).rsplit(": ", 1)[1].split(", "))
+    assert len(named) == 8
+    assert named <= set(lesions.ids[ROWS])
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_gradient_that_is_not_a_number_stops_the_fit_too(tmp_path, toy_lesions, toy_recipe, monkeypatch):
+    monkeypatch.setattr(nn.utils, "clip_grad_norm_", lambda *arguments: torch.tensor(float("inf")))
+    with pytest.raises(TrainingError, match=r"gradient norm inf at step 1"):
+        fit(tmp_path, toy_recipe(), toy_lesions())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_full_memory_names_the_keys_to_change(tmp_path, toy_lesions, toy_recipe, monkeypatch, error):
+    def fail(*arguments: Any) -> Tensor:
+        raise error
+
+    monkeypatch.setattr(image_models.fit, "summed_loss", fail)
+    with pytest.raises(TrainingError, match=r"out of memory.*batch_size \(now 8.*accumulate.*image_size.*precision"):
+        fit(tmp_path, toy_recipe(), toy_lesions())
+
+
+def test_other_runtime_errors_pass_unchanged(tmp_path, toy_lesions, toy_recipe, monkeypatch):
+    def fail(*arguments: Any) -> Tensor:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(image_models.fit, "summed_loss", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        fit(tmp_path, toy_recipe(), toy_lesions())
+
+
+def test_nothing_to_learn_from_is_said(tmp_path, toy_lesions, toy_recipe):
+    lesions = toy_lesions()
+    with pytest.raises(TrainingError, match="only class 0 among 5 training lesions"):
+        fit(tmp_path, toy_recipe(), lesions, np.flatnonzero(lesions.target == 0)[:5])
+    with pytest.raises(TrainingError, match=r"no lesion with an image.*48 training lesions \(0 with an image\)"):
+        fit(tmp_path, toy_recipe(), toy_lesions(present=np.zeros(60, dtype=np.bool_)))
+
+
+def test_lesions_without_an_image_are_never_shown(tmp_path, toy_lesions, toy_recipe):
+    clean = toy_lesions()
+    present = np.arange(60) % 5 != 0
+    images = clean.images.copy()
+    images[~present] = 0
+    fit(tmp_path / "a", toy_recipe(epochs=2), toy_lesions(present=present))
+    fit(tmp_path / "b", toy_recipe(epochs=2), toy_lesions(present=present, images=images))
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+
+
+def test_report_can_be_written_as_json_and_adds_up(tmp_path, toy_lesions, toy_recipe):
+    report = fit(tmp_path, toy_recipe(), toy_lesions())
+    values = json.loads(json.dumps(report.as_dict(), allow_nan=False))
+    assert type(report).from_dict(values) == report
+    assert len(report.epochs) == 3
+    assert report.selected_epoch == 3
+    model = load_model(tmp_path / "model.safetensors", toy_recipe(), 2)
+    assert report.parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert report.images == 3 * 2 * int(toy_lesions().target[ROWS].sum())
+    assert report.peak_memory_bytes > 10**7
+    assert report.images_per_second > 0
+    assert (report.device, report.precision) == ("cpu", "fp32")
+
+
+def test_listener_hears_of_every_step_with_its_figures(tmp_path, toy_lesions, toy_recipe):
+    heard: list[dict[str, float]] = []
+    report = fit(
+        tmp_path,
+        toy_recipe(epochs=2, select="best", inner_share=0.3),
+        toy_lesions(),
+        progress=lambda done, total, **figures: heard.append({"done": done, "total": total, **figures}),
+    )
+    assert {entry["total"] for entry in heard} == {report.steps}
+    assert {entry["done"] for entry in heard} == set(range(1, report.steps + 1))
+    assert all({"loss", "learning_rate", "images_per_second", "epoch"} <= entry.keys() for entry in heard)
+    assert all(np.isfinite(value) for entry in heard for value in entry.values())
+    assert heard[-1]["inner_score"] == report.epochs[0].inner_score
+
+
+def test_callers_random_state_and_switches_are_put_back(tmp_path, toy_lesions, toy_recipe):
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    fit(tmp_path, toy_recipe(epochs=1), toy_lesions())
+    assert torch.equal(torch.rand(4), expected)
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.utils.deterministic.fill_uninitialized_memory
+
+
+def test_compiled_network_trains_and_loads(tmp_path, toy_lesions, toy_recipe, monkeypatch):
+    # The compiler itself is PyTorch's; here only that weights keep their names and the fit goes through it.
+    compiled: list[nn.Module] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self, **options: compiled.append(self))
+    recipe = toy_recipe(epochs=1, compile=True)
+    fit(tmp_path, recipe, toy_lesions())
+    assert len(compiled) == 1
+    load_model(tmp_path / "model.safetensors", recipe, 2)
+
+
+def test_tensorboard_that_is_not_installed_is_named(tmp_path, toy_lesions, toy_recipe, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
+    with pytest.raises(TrainingError, match=r"fusionnetx\[tracking\]"):
+        fit(tmp_path, toy_recipe(epochs=1), toy_lesions(), log_dir=tmp_path / "scalars")
+
+
+def test_tensorboard_scalars_are_written(tmp_path, toy_lesions, toy_recipe):
+    pytest.importorskip("tensorboard")
+    fit(tmp_path, toy_recipe(epochs=1), toy_lesions(), log_dir=tmp_path / "scalars")
+    assert list((tmp_path / "scalars").iterdir())
+
+
+def test_derived_seeds_differ_by_name():
+    seeds = {derived_seed(seed, stream, number) for seed in range(5) for stream in range(4) for number in range(20)}
+    assert len(seeds) == 400
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("resident", ["device", "host"])
+def test_learns_on_a_gpu(tmp_path, toy_lesions, toy_recipe, resident):
+    lesions, recipe = toy_lesions(), toy_recipe(epochs=6, resident=resident)
+    with pytest.raises(Interrupted):
+        fit(tmp_path, recipe, lesions, device="cuda", progress=StopAt(9))
+    report = fit(tmp_path, recipe, lesions, device="cuda")
+    assert report.resumed_at_step == 9
+    probability = predict(
+        load_model(tmp_path / "model.safetensors", recipe, 2), recipe, lesions, HELD_OUT, device="cuda"
+    )
+    assert auc(lesions.target[HELD_OUT], probability[:, 0]) > 0.9

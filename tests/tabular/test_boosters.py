@@ -1,0 +1,262 @@
+"""What every adapter promises, and each library's own traps."""
+
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from data.errors import DataError, TrainingError
+from data.score import auc
+from tabular import boosters
+from tabular.boosters import Rows, Settings, adapter, plain_names, shares, usable_device
+from tabular.parameters import TABLE_TWO, BoosterName
+
+BOOSTERS = get_args(BoosterName)
+every_booster = pytest.mark.parametrize("booster", BOOSTERS)
+QUICK = {
+    "lightgbm": {"learning_rate": 0.2, "min_data_in_leaf": 10},
+    "xgboost": {"learning_rate": 0.2, "min_child_weight": 1, "subsample": 0.8},
+    "catboost": {"learning_rate": 0.2, "depth": 4, "bootstrap_type": "Bernoulli", "subsample": 0.8},
+}
+
+
+def settings_of(booster: BoosterName, **changed) -> Settings:
+    return replace(Settings(QUICK[booster], iterations=25), **changed)
+
+
+def rows_of(table, rows=slice(None), **changed) -> Rows:
+    whole = Rows(table.matrix.values[rows], table.target[rows], table.matrix.names, table.matrix.categorical)
+    return replace(whole, **changed)
+
+
+def fit(booster: BoosterName, rows: Rows, **changed):
+    library, settings = adapter(booster), settings_of(booster, **changed)
+    return library.fit(library.bin(rows, settings), settings)
+
+
+@every_booster
+def test_it_learns(booster, table):
+    model = fit(booster, rows_of(table, table.train_rows))
+    probability = model.predict(table.matrix.values[table.held_out_rows])
+    assert probability.dtype == np.float64
+    assert probability.shape == table.held_out_rows.shape
+    assert 0 <= probability.min() <= probability.max() <= 1
+    assert auc(table.target[table.held_out_rows], probability) > 0.85
+    assert model.trees == 25
+
+
+@every_booster
+def test_a_saved_model_predicts_the_same(booster, table, tmp_path):
+    model = fit(booster, rows_of(table))
+    path = tmp_path / f"model{model.suffix}"
+    model.save(path)
+    loaded = adapter(booster).load(path)
+    np.testing.assert_array_equal(loaded.predict(table.matrix.values), model.predict(table.matrix.values))
+    np.testing.assert_allclose(loaded.importance(), model.importance(), rtol=1e-6)
+    assert loaded.trees == model.trees
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@every_booster
+def test_the_same_training_writes_the_same_bytes(booster, table, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        changed = {"parameters": {**QUICK[booster], "feature_fraction": 0.5}} if booster == "lightgbm" else {}
+        fit(booster, rows_of(table), seed=seed, **changed).save(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert (tmp_path / "a").read_bytes() != (tmp_path / "c").read_bytes()
+
+
+@every_booster
+def test_binned_data_serves_many_trainings(booster, table):
+    library = adapter(booster)
+    binned = library.bin(rows_of(table), settings_of(booster))
+    other = {"learning_rate": 0.05, **({"min_data_in_leaf": 40} if booster == "lightgbm" else {})}
+    changed = settings_of(booster, parameters={**QUICK[booster], **other}, iterations=10, seed=9)
+    library.fit(binned, settings_of(booster))
+    reused = library.fit(binned, changed).predict(table.matrix.values)
+    fresh = library.fit(library.bin(rows_of(table), changed), changed).predict(table.matrix.values)
+    np.testing.assert_array_equal(reused, fresh)
+
+
+@every_booster
+def test_every_binning_parameter_is_one_the_recipe_may_set(booster):
+    from tabular.parameters import KNOWN
+
+    assert adapter(booster).binning <= KNOWN[booster]
+
+
+@every_booster
+def test_importance_finds_the_columns_that_decide(booster, table):
+    importance = fit(booster, rows_of(table)).importance()
+    assert importance.shape == (7,)
+    assert importance.sum() == pytest.approx(1.0)
+    assert set(np.argsort(-importance)[:3]) == {0, 2, 5}
+
+
+@every_booster
+def test_categories_are_not_numbers(booster):
+    """Codes 0 and 2 against 1 and 3: one split of a category, three of a number."""
+    code = np.tile(np.arange(4, dtype=np.float32), 100)
+    values, target = np.column_stack([code, np.zeros_like(code)]), (code % 2).astype(np.int64)
+    stump = {
+        "lightgbm": {
+            "max_depth": 1,
+            "min_data_in_leaf": 1,
+            "min_data_per_group": 1,
+            "cat_smooth": 1,
+            "max_cat_to_onehot": 1,
+        },
+        "xgboost": {"max_depth": 1, "max_cat_to_onehot": 1},
+        "catboost": {"depth": 1, "one_hot_max_size": 2},
+    }
+    for categorical, separable in (((0,), True), ((), False)):
+        rows = Rows(values, target, ("site", "nothing"), categorical)
+        model = fit(booster, rows, parameters={**stump[booster], "learning_rate": 1.0}, iterations=1)
+        probability = model.predict(values)
+        assert (auc(target, probability) > 0.99) == separable, (categorical, probability[:4])
+
+
+@every_booster
+def test_unseen_and_missing_categories_get_a_probability(booster, table):
+    model = fit(booster, rows_of(table))
+    strange = table.matrix.values[:5].copy()
+    strange[:, 2] = [np.nan, 4, 17, 0, 1]
+    assert np.isfinite(model.predict(strange)).all()
+
+
+@every_booster
+def test_weights_count_as_repeats(booster):
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 5, (200, 2)).astype(np.float32)
+    target = (values[:, 0] + rng.normal(size=200) > 3).astype(np.int64)
+    weight = np.where(target == 1, 3.0, 1.0)
+    repeats = np.repeat(np.arange(200), weight.astype(int))
+    # CatBoost scales its L2 penalty by the mean weight, so that would differ.
+    no_penalty = {"bootstrap_type": "No", "random_strength": 0, "boost_from_average": False, "l2_leaf_reg": 1e-9}
+    plain = {
+        "lightgbm": {"min_data_in_leaf": 1, "min_sum_hessian_in_leaf": 1.0},
+        "xgboost": {"base_score": 0.5},
+        "catboost": {"depth": 2, **no_penalty},
+    }[booster]
+    by_weight = fit(booster, Rows(values, target, ("a", "b"), (), weight), parameters=plain, iterations=3)
+    by_repeat = fit(booster, Rows(values[repeats], target[repeats], ("a", "b")), parameters=plain, iterations=3)
+    np.testing.assert_allclose(by_weight.predict(values), by_repeat.predict(values), rtol=1e-4)
+
+
+@every_booster
+def test_early_stopping_keeps_the_best_rounds(booster, table):
+    library = adapter(booster)
+    settings = settings_of(booster, iterations=150, parameters={**QUICK[booster], "learning_rate": 0.4})
+    training = library.bin(rows_of(table, table.train_rows), settings)
+    natural = rows_of(table, table.held_out_rows)
+    watched = library.bin_watched(natural, settings, training)
+    model = library.fit(training, settings, watched, patience=5)
+    assert model.trees < 150
+    shorter = library.fit(training, replace(settings, iterations=model.trees))
+    np.testing.assert_allclose(model.predict(natural.values), shorter.predict(natural.values), rtol=1e-6)
+    score = auc(natural.target, model.predict(natural.values))
+    after = library.fit(training, replace(settings, iterations=model.trees + 5))
+    assert score >= auc(natural.target, after.predict(natural.values))
+
+
+@every_booster
+def test_three_classes(booster, table):
+    target = table.target + (table.matrix.values[:, 0] > 0.5)
+    rows = rows_of(table, target=target)
+    probability = fit(booster, rows, classes=3).predict(table.matrix.values)
+    assert probability.shape == (len(target), 3)
+    np.testing.assert_allclose(probability.sum(axis=1), 1.0, rtol=1e-5)
+    assert np.mean(probability.argmax(axis=1) == target) > 0.85
+
+
+@every_booster
+def test_a_class_without_training_rows_keeps_its_column(booster, table):
+    probability = fit(booster, rows_of(table), classes=3).predict(table.matrix.values[:10])
+    assert probability.shape == (10, 3)
+    assert np.all(probability.argmax(axis=1) < 2)
+
+
+@every_booster
+@pytest.mark.parametrize("damage", ["half", "tail", "foreign", "empty", "absent"])
+def test_a_damaged_model_is_refused(booster, damage, table, tmp_path):
+    model = fit(booster, rows_of(table), iterations=5)
+    path = tmp_path / f"model{model.suffix}"
+    model.save(path)
+    whole = path.read_bytes()
+    kept = {
+        "half": whole[: len(whole) // 2],
+        "tail": whole[: -len(whole) // 50],
+        "foreign": b"hello\n" * 99,
+        "empty": b"",
+    }
+    if damage == "absent":
+        path.unlink()
+    else:
+        path.write_bytes(kept[damage])
+    with pytest.raises(DataError, match="model"):
+        adapter(booster).load(path)
+
+
+@every_booster
+def test_a_librarys_complaint_is_one_message(booster, table):
+    impossible = {"lightgbm": {"num_leaves": -1}, "xgboost": {"max_depth": -3}, "catboost": {"depth": 40}}[booster]
+    with pytest.raises(TrainingError, match=r"(?i)refused to train: .+; check the member's parameters") as caught:
+        fit(booster, rows_of(table), parameters=impossible)
+    assert "\n" not in str(caught.value)
+
+
+def test_catboost_puts_columns_back_in_their_places(table):
+    """CatBoost sees numbers first, then categories; swapping columns must swap nothing but their places."""
+    order = [4, 2, 6, 0, 1, 5, 3]
+    moved = Rows(
+        np.ascontiguousarray(table.matrix.values[:, order]),
+        table.target,
+        tuple(table.matrix.names[i] for i in order),
+        (order.index(2),),
+    )
+    straight, shuffled = fit("catboost", rows_of(table)), fit("catboost", moved)
+    assert set(np.argsort(-shuffled.importance())[:3]) == {order.index(i) for i in (0, 2, 5)}
+    assert auc(table.target, shuffled.predict(moved.values)) == pytest.approx(
+        auc(table.target, straight.predict(table.matrix.values)), abs=0.02
+    )
+
+
+@pytest.mark.parametrize("booster", BOOSTERS)
+def test_auto_says_when_it_falls_back(booster, monkeypatch):
+    monkeypatch.setattr(boosters, "cuda_gpus", lambda: 0)
+    device, note = usable_device(booster, "auto")
+    assert device == "cpu"
+    assert (note is None) == (booster == "lightgbm")
+    assert usable_device(booster, "cpu") == ("cpu", None)
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(boosters, "cuda_gpus", lambda: 0)
+    with pytest.raises(TrainingError, match=r"catboost is to train on a GPU.*set device = 'auto' or 'cpu'"):
+        usable_device("catboost", "gpu")
+
+
+def test_auto_takes_a_gpu(monkeypatch):
+    monkeypatch.setattr(boosters, "cuda_gpus", lambda: 1)
+    assert usable_device("catboost", TABLE_TWO["catboost"].device) == ("gpu", None)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("booster", ["xgboost", "catboost"])
+def test_a_model_trained_on_a_gpu_predicts_on_the_cpu(booster, table, tmp_path):
+    if not boosters.cuda_gpus():
+        pytest.skip("no CUDA device")
+    model = fit(booster, rows_of(table), device="gpu")
+    model.save(tmp_path / "model")
+    loaded = adapter(booster).load(tmp_path / "model")
+    np.testing.assert_allclose(loaded.predict(table.matrix.values), model.predict(table.matrix.values), rtol=1e-5)
+    assert auc(table.target, model.predict(table.matrix.values)) > 0.9
+
+
+def test_names_stay_distinct_when_made_plain():
+    assert plain_names(["a b", "a_b", "c[0]", "d<1", "é"]) == ["a_b_0", "a_b_1", "c_0_", "d_1", "_"]
+
+
+def test_shares_of_nothing_are_zero():
+    np.testing.assert_array_equal(shares([0.0, 0.0]), [0.0, 0.0])

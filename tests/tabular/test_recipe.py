@@ -1,0 +1,116 @@
+"""The recipe: defaults of the paper, completion from Table 2, one clear refusal per mistake."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from tabular.parameters import TABLE_TWO
+from tabular.recipe import MemberRecipe, Space, TabularRecipe
+
+
+def parse(**parts) -> TabularRecipe:
+    return TabularRecipe.model_validate_json(json.dumps(parts))
+
+
+def test_the_default_is_the_ensemble_of_the_paper():
+    recipe = TabularRecipe()
+    assert [(m.booster, m.image_columns) for m in recipe.members] == [
+        ("lightgbm", False), ("lightgbm", True), ("catboost", True), ("xgboost", True),
+    ]  # fmt: skip
+    for member in recipe.members:
+        assert member.parameters == dict(TABLE_TWO[member.booster].parameters)
+        assert member.iterations == TABLE_TWO[member.booster].iterations
+        assert member.seeds == (42,)
+    assert (recipe.resample.over_ratio, recipe.resample.under_ratio) == (0.003, 0.01)
+    assert recipe.blend.method == "mean"
+    assert recipe.tune.trials == 0
+
+
+def test_table_two_as_printed():
+    assert TABLE_TWO["lightgbm"].parameters["learning_rate"] == 0.03231
+    assert TABLE_TWO["lightgbm"].parameters["scale_pos_weight"] == 2.7984
+    assert TABLE_TWO["xgboost"].parameters["min_child_weight"] == 85
+    assert TABLE_TWO["catboost"].parameters["depth"] == 7
+    assert [TABLE_TWO[b].iterations for b in ("lightgbm", "catboost", "xgboost")] == [200, 250, 100]
+
+
+def test_a_saved_recipe_reads_back_the_same():
+    recipe = parse(
+        members=[
+            {"name": "a", "booster": "lightgbm", "parameters": {"colsample_bytree": 0.5, "extra_trees": True}},
+            {"name": "b", "booster": "xgboost", "start": "library", "parameters": {"max_depth": 3}, "seeds": [1, 2]},
+        ]
+    )
+    assert TabularRecipe.model_validate_json(recipe.model_dump_json()) == recipe
+
+
+def test_given_parameters_replace_those_of_table_two_under_any_spelling():
+    member = parse(members=[{"name": "a", "booster": "lightgbm", "parameters": {"colsample_bytree": 0.5}}]).members[0]
+    assert member.parameters["feature_fraction"] == 0.5
+    assert "colsample_bytree" not in member.parameters
+    assert member.parameters["learning_rate"] == 0.03231
+
+
+def test_a_member_may_start_from_the_library():
+    member = MemberRecipe(name="a", booster="xgboost", start="library", parameters={"max_depth": 3})
+    assert member.parameters == {"max_depth": 3}
+
+
+def test_with_parameters_changes_only_what_it_is_given():
+    member = MemberRecipe(name="a", booster="lightgbm", early_stopping=7)
+    changed = member.with_parameters({"iterations": 30, "max_depth": 6})
+    assert (changed.iterations, changed.parameters["max_depth"], changed.early_stopping) == (30, 6, 7)
+    assert {**changed.parameters, "max_depth": 4} == member.parameters
+    assert member.iterations == 200
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (
+            {"members": [{"name": "a", "booster": "lightgbm", "parameters": {"max_dept": 3}}]},
+            "did you mean 'max_depth'",
+        ),
+        ({"members": [{"name": "a", "booster": "catboost", "parameters": {"random_seed": 3}}]}, "key 'seeds'"),
+        ({"members": [{"name": "a/b", "booster": "catboost"}]}, "pattern"),
+        ({"members": [{"name": "a", "booster": "adaboost"}]}, "'lightgbm', 'xgboost' or 'catboost'"),
+        ({"members": [{"name": "a", "booster": "lightgbm", "seeds": [1, 1]}]}, "seeds must be different"),
+        ({"members": [{"name": "a", "booster": "lightgbm", "seeds": []}]}, "at least 1"),
+        ({"members": [{"name": "a", "booster": "lightgbm"}] * 2}, "two entries are named 'a'"),
+        ({"resample": {"over_ratio": 0.5, "under_ratio": 0.1}}, "over_ratio = 0.5 is above under_ratio"),
+        ({"blend": {"method": "vote"}}, "'mean', 'rank_mean', 'weighted' or 'stacker'"),
+        ({"tune": {"members": ["lightgbn"]}}, "no member is called 'lightgbn'"),
+        ({"tune": {"spaces": {"xgboost": {"depht": {"low": 1, "high": 2}}}}}, "xgboost has no parameter 'depht'"),
+        ({"tune": {"spaces": {"xgboost": {"max_depth": {"low": 3, "high": 3}}}}}, "low = 3 must be below high"),
+        ({"tune": {"spaces": {"xgboost": {"gamma": {"low": 0, "high": 3, "log": True}}}}}, "above 0 when log"),
+        ({"tune": {"spaces": {"xgboost": {"gamma": {"low": 1}}}}}, "give low and high, or choices"),
+        ({"tune": {"spaces": {"xgboost": {"gamma": {"low": 1, "high": 2, "choices": [1]}}}}}, "exclude each other"),
+    ],
+)
+def test_mistakes_are_named(parts, message):
+    with pytest.raises(ValidationError, match=message):
+        parse(**parts)
+
+
+def test_a_members_own_space_comes_before_its_boosters():
+    recipe = parse(
+        tune={
+            "spaces": {
+                "lightgbm": {"max_depth": {"low": 3, "high": 5}},
+                "lightgbm_metadata": {"eta": {"choices": [0.1]}},
+            }
+        }
+    )
+    metadata, full, catboost, _ = recipe.members
+    assert recipe.tune.space_of(metadata) == {"learning_rate": Space(choices=(0.1,))}
+    assert recipe.tune.space_of(full) == {"max_depth": Space(low=3, high=5)}
+    assert "depth" in recipe.tune.space_of(catboost)
+
+
+def test_every_default_space_holds_table_two():
+    recipe = TabularRecipe()
+    for member in recipe.members:
+        start = {**member.parameters, "iterations": member.iterations}
+        for name, space in recipe.tune.space_of(member).items():
+            assert space.low <= start[name] <= space.high, (member.name, name)
