@@ -8,12 +8,14 @@ opens it.
 import math
 import os
 import shutil
+import signal
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import cv2
 import h5py
@@ -195,7 +197,11 @@ def _write_files(folder: Path, recipe: SyntheticRecipe, progress: Progress, work
         total = train.table.height + test.table.height
         _write_images(folder / "train-image.hdf5", train, progress, 0, total, workers)
         _write_images(folder / "test-image.hdf5", test, progress, train.table.height, total, workers)
-    files = {path.name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in sorted(folder.iterdir())}
+    files = {}
+    for path in sorted(folder.iterdir()):
+        with path.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        files[path.name] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
     write_json(folder / MANIFEST, {"generation": GENERATION, "recipe": recipe.model_dump(), "files": files})
 
 
@@ -231,17 +237,24 @@ def _encoded(looks: npt.NDArray[np.void], workers: int | None) -> Iterator[list[
         yield from map(_encode_chunk, chunks)
         return
     # Spawned, because a fork would copy the threads' locks of whatever library the caller has loaded.
-    with ProcessPoolExecutor(
-        count, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
-    ) as pool:
-        waiting = []
+    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_settle)
+    try:
+        waiting: deque[Future[list[bytes]]] = deque()
         for chunk in chunks:
             waiting.append(pool.submit(_encode_chunk, chunk))
             # A few chunks ahead of the writer, so that memory does not grow with the cohort.
             if len(waiting) > 3 * count:
-                yield waiting.pop(0).result()
-        for future in waiting:
-            yield future.result()
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _settle() -> None:
+    """Prepare a drawing process: one thread each, and Ctrl-C is the parent's to handle."""
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _encode_chunk(looks: npt.NDArray[np.void]) -> list[bytes]:
@@ -260,6 +273,3 @@ def picture_of(recipe: SyntheticRecipe, isic_id: str) -> tuple[npt.NDArray[np.ui
         if found.size:
             return render(part.looks[found[0]])
     raise DataError(f"{isic_id} is no lesion of this synthetic cohort (seed {recipe.seed}); take an id from its tables")
-
-
-__all__: list[Any] = ["SyntheticRecipe", "draw_cohort", "lesion_mask", "picture_of", "write_cohort"]

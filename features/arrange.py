@@ -21,17 +21,17 @@ def arrange(cohort: Cohort, recipe: FeatureRecipe, image_scores: pl.DataFrame | 
     task = cohort.task
     refuse_forbidden(cohort, recipe)
     used = used_columns(cohort, recipe)
-    table = cohort.table.select(task.lesion, task.group, *used)
-    order = table.select(pl.arg_sort_by(task.group, task.lesion)).to_series()
+    table = cohort.table.select(used)
+    patient = code_of(cohort.table[task.group])
+    order = patient_order(patient, cohort.table[task.lesion])
     numbers = tuple(name for name in used if column_kind(table, name) == "number")
     categories = tuple(name for name in used if name not in numbers)
-    codes = [pl.col(task.group).rle_id().alias(PATIENT)]
-    frame = table[order].select(
-        *codes,
+    frame = table.select(
         *(clean(name) for name in numbers),
-        *(pl.col(name).cast(pl.String) for name in categories),
-    )
-    frame = frame.with_columns(pl.col(PATIENT).set_sorted(), *place_keys(frame))
+        *(pl.col(name).cast(pl.String).cast(pl.Categorical) for name in categories),
+    )[order]
+    frame = frame.with_columns(patient[order].rle_id().alias(PATIENT).set_sorted())
+    frame = frame.with_columns(place_keys(frame))
     scores = () if image_scores is None else score_columns(image_scores)
     if image_scores is not None:
         joined = join_scores(cohort, image_scores)
@@ -81,6 +81,18 @@ def column_kind(table: pl.DataFrame, name: str) -> str:
     return KNOWN[name].kind
 
 
+def code_of(names: pl.Series) -> pl.Series:
+    """Whole numbers in place of names: a tenth of the cost to sort, move and compare."""
+    return names.cast(pl.String).cast(pl.Categorical).to_physical()
+
+
+def patient_order(patient: pl.Series, lesion: pl.Series) -> pl.Series:
+    """Rows with each patient's lesions together, in order of lesion id whatever order they came in."""
+    by_lesion = lesion.cast(pl.String).arg_sort()
+    by_patient = np.argsort(patient[by_lesion].to_numpy(), kind="stable")
+    return by_lesion[by_patient]
+
+
 def clean(name: str) -> pl.Expr:
     """A number as Float64, missing where it is not finite."""
     number = pl.col(name).cast(pl.Float64)
@@ -92,7 +104,7 @@ def place_keys(frame: pl.DataFrame) -> list[pl.Expr]:
     keys = []
     for place, column in PLACE_COLUMNS.items():
         if column in frame.columns:
-            code = pl.col(column).cast(pl.Categorical).to_physical().cast(pl.UInt64)
+            code = pl.col(column).to_physical().cast(pl.UInt64)
             keys.append((pl.col(PATIENT).cast(pl.UInt64) * 2**32 + (code + 1).fill_null(0)).alias(PLACES[place]))
     return keys
 

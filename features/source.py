@@ -39,7 +39,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Source:
-    """Lesions sorted by patient and lesion: numbers as Float64 without NaN or infinity, categories as strings."""
+    """Lesions sorted by patient and lesion: numbers Float64 without NaN or infinity, categories Categorical."""
 
     frame: pl.DataFrame
     numbers: tuple[str, ...]

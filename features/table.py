@@ -111,7 +111,8 @@ def finish(frame: pl.DataFrame, made: Sequence[Made], back: pl.Series) -> pl.Dat
         (pl.lit(one.value) if isinstance(one.value, pl.Series) else one.value).alias(one.feature.name) for one in made
     )
     return values.with_columns(pl.col(numbers).cast(pl.Float32)).select(
-        (finite(pl.col(name), pl.Float32) if name in numbers else pl.col(name)).gather(back) for name in names
+        finite(pl.col(name), pl.Float32).gather(back) if name in numbers else pl.col(name).gather(back).cast(pl.String)
+        for name in names
     )
 
 

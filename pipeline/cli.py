@@ -26,8 +26,9 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="Skin-lesion malignancy from many small images and a table: train by patient, stack, submit, and say what it scored.",
-    epilog="Start with: [bold]fusionnetx submission[/bold] (a synthetic cohort) or [bold]fusionnetx submission --recipe fusionnetx --data isic-2024/[/bold]",
+    help="Skin-lesion malignancy from many small images and a table: train by patient, stack, submit, score.",
+    epilog="Start with: [bold]fusionnetx submission[/bold] (a synthetic cohort)\n\n"
+    "The real entry: [bold]fusionnetx submission --recipe fusionnetx --data isic-2024/[/bold]",
 )
 
 RecipeOption = Annotated[
@@ -45,6 +46,15 @@ SetOption = Annotated[
     typer.Option("--set", "-s", help="Change one recipe key, e.g. --set image_models[0].epochs=3. Repeatable."),
 ]
 
+StorageOption = Annotated[
+    str | None,
+    typer.Option("--storage", help="Optuna storage URL to share studies by; default: a file in the run folder."),
+]
+TensorBoardOption = Annotated[
+    bool,
+    typer.Option("--tensorboard", help="Write training scalars to <run>/tensorboard (needs the extra [tracking])."),
+]
+
 
 def example(*lines: str) -> str:
     """The examples under a command's help."""
@@ -59,11 +69,18 @@ def run_path(recipe_name: str, run: str | None) -> Path:
 
 @contextmanager
 def open_workspace(
-    recipe_name: str, data: Path | None, run: str | None, changes: list[str] | None
+    recipe_name: str,
+    data: Path | None,
+    run: str | None,
+    changes: list[str] | None,
+    *,
+    storage: str | None = None,
+    tensorboard: bool = False,
 ) -> Iterator[Workspace]:
     """Read the recipe, hold the run folder, listen for a request to stop."""
     recipe = load_recipe(recipe_name, changes or ())
     space = workspace(recipe, run_path(recipe_name, run), data)
+    space.storage, space.tensorboard = storage, tensorboard
     with space.display.listening(), hold(space.run_dir):
         space.record_recipe()
         yield space
@@ -100,7 +117,7 @@ def recipes() -> None:
 def check(
     data: DataOption = None, recipe: RecipeOption = "demo", run: RunOption = None, set_: SetOption = None
 ) -> None:
-    """Validate a data folder and print what it holds, before any long work; writes nothing but the cohort it makes without --data."""
+    """Validate a data folder and print what it holds, before any long work. Without --data: the synthetic cohort."""
     from pipeline.stages.check import run_check
 
     chosen = load_recipe(recipe, set_ or ())
@@ -129,38 +146,51 @@ def oof(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the jobs, sizes and exact schedules; train nothing.")
     ] = False,
+    tensorboard: TensorBoardOption = False,
 ) -> None:
     """Stage one: train every image model by fold and write out-of-fold probabilities."""
     from pipeline.stages.oof import run_oof
     from pipeline.stages.plan import print_plan
 
-    with open_workspace(recipe, data, run, set_) as space:
+    with open_workspace(recipe, data, run, set_, tensorboard=tensorboard) as space:
         (print_plan if dry_run else run_oof)(space)
 
 
-@app.command(epilog=example("tabular", "tabular --set tabular.blend.method=rank_mean"))
+@app.command(
+    epilog=example("tabular", "tabular --set tabular.blend.method=rank_mean", "tabular --set tabular.tune.trials=50")
+)
 def tabular(
-    recipe: RecipeOption = "demo", data: DataOption = None, run: RunOption = None, set_: SetOption = None
+    recipe: RecipeOption = "demo",
+    data: DataOption = None,
+    run: RunOption = None,
+    set_: SetOption = None,
+    storage: StorageOption = None,
+    tensorboard: TensorBoardOption = False,
 ) -> None:
     """Stage two: engineer features, train the boosters by fold, blend them out of fold."""
     from pipeline.stages.oof import run_oof
     from pipeline.stages.tabular import run_tabular
 
-    with open_workspace(recipe, data, run, set_) as space:
+    with open_workspace(recipe, data, run, set_, storage=storage, tensorboard=tensorboard) as space:
         run_oof(space)
         run_tabular(space)
 
 
 @app.command(epilog=example("submission", "submission --recipe fusionnetx --data isic-2024/ --run first_try"))
 def submission(
-    recipe: RecipeOption = "demo", data: DataOption = None, run: RunOption = None, set_: SetOption = None
+    recipe: RecipeOption = "demo",
+    data: DataOption = None,
+    run: RunOption = None,
+    set_: SetOption = None,
+    storage: StorageOption = None,
+    tensorboard: TensorBoardOption = False,
 ) -> None:
     """Run whatever is missing, write submission.csv and say what it scored."""
     from pipeline.stages.oof import run_oof
     from pipeline.stages.submission import run_submission
     from pipeline.stages.tabular import run_tabular
 
-    with open_workspace(recipe, data, run, set_) as space:
+    with open_workspace(recipe, data, run, set_, storage=storage, tensorboard=tensorboard) as space:
         run_oof(space)
         run_tabular(space)
         run_submission(space)
@@ -260,6 +290,11 @@ def guarded(command: Callable[[], object]) -> int:
     except FusionNetXError as error:
         errors.print("[red]error:[/red]", end=" ")
         errors.print(str(error), markup=False)
+        return 2
+    except OSError as error:
+        # A full disk or a folder that cannot be written: the user's to mend, and nothing is half-written.
+        errors.print("[red]error:[/red]", end=" ")
+        errors.print(f"{error.filename or 'a file'}: {error.strerror or error}", markup=False)
         return 2
     except (Interrupted, KeyboardInterrupt) as stop:
         errors.print("stopped; the same command goes on from here")

@@ -131,7 +131,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def apply_change(raw: dict[str, Any], change: str) -> None:
-    """Apply one `--set`: `seed=1`, `image_models[0].epochs=3`, `image_models[vit].epochs=3`, `image_models[*].epochs=3`."""
+    """Apply one `--set`: `seed=1`, `image_models[0].epochs=3`; a list entry by index, by its name, or `*` for all."""
     key, equals, text = change.partition("=")
     steps = re.findall(r"[^.\[\]]+", key)
     if not equals or not steps:

@@ -50,6 +50,7 @@ def score_one(
     if replicates and task.score in figures:
         interval = bootstrap(target, probability, groups, score=task.score, replicates=replicates, seed=seed)
         figures[task.score] = {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
+        figures["replicates_without_score"] = {"estimate": float(interval.n_invalid)}
     figures["lesions"] = {"estimate": float(len(target))}
     figures["without_prediction"] = {"estimate": float((~known).sum())}
     return figures

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from data.cohort import DataFolder
 from data.errors import DataError
-from data.files import fingerprint, write_text
+from data.files import fingerprint, sha256_of, write_text
 from data.folds import Folds, make_folds
 from data.images import ImageSource
 from data.pack import ImagePack, build_pack, pack_fingerprint, usable_cores
@@ -36,6 +36,8 @@ class Workspace:
     """The user's folder of Kaggle files; None uses the recipe's synthetic cohort."""
     storage: str | None = None
     """Optuna storage URL; None keeps each study in the run folder."""
+    tensorboard: bool = False
+    """Write training scalars to the run folder."""
     _noted: set[str] = field(default_factory=set)
 
     @property
@@ -91,12 +93,18 @@ class Workspace:
     def folds(self) -> Folds:
         """The folds of this run: written once, then obeyed."""
         train = self.data.train
+        given = self.recipe.folds.file
+        if given is not None and not Path(given).is_file():
+            raise DataError(f"fold file {given} does not exist; correct folds.file in the recipe")
         step = Step(
             name="folds",
             folder=self.run_dir,
             report_name="folds.json",
             settings=self.recipe.folds.model_dump(mode="json"),
-            inputs={"train table": train.fingerprint},
+            inputs={
+                "train table": train.fingerprint,
+                **({"fold file": sha256_of(Path(given))} if given is not None else {}),
+            },
         )
         path = self.run_dir / "folds.parquet"
         reason = step.why()
@@ -107,7 +115,8 @@ class Workspace:
         step.begin()
         folds = make_folds(train, self.recipe.folds)
         folds.write(path)
-        step.finish(["folds.parquet"], folds=folds.summary().to_dicts())
+        step.finish(["folds.parquet"], folds=folds.summary().to_dicts(), method=folds.method)
+        self.display.say(f"folds: {folds.count} by patient, stratified ({folds.method})")
         return folds
 
     @property

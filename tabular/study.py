@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import optuna
@@ -124,8 +124,7 @@ def suggest(trial: Trial, space: Mapping[str, Space]) -> dict[str, Value]:
 
 def _suggest(trial: Trial, name: str, values: Space) -> Value:
     if values.choices:
-        choice: Any = trial.suggest_categorical(name, values.choices)
-        return choice
+        return cast(Value, trial.suggest_categorical(name, values.choices))
     assert values.low is not None
     assert values.high is not None
     if values.whole:

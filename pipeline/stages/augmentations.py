@@ -26,7 +26,9 @@ def write_sheet(space: Workspace, model_name: str | None, out_path: Path, rows: 
     usable = np.flatnonzero(lesions.present)
     positives = usable[lesions.target[usable] > 0][: rows // 2]
     negatives = usable[lesions.target[usable] == 0][: rows - len(positives)]
-    sheet = contact_sheet(lesions, models[name], np.concatenate([positives, negatives]), seed=space.recipe.seed)
+    recipe = models[name]
+    images = lesions.images[np.concatenate([positives, negatives])]
+    sheet = contact_sheet(images, recipe.augment, recipe.image_size, seed=space.recipe.seed)
     with atomic(out_path) as temporary:
         Image.fromarray(sheet).save(temporary, format="PNG")
     space.display.say(f"wrote {out_path}: {len(positives)} malignant lesions above {len(negatives)} benign ones")

@@ -1,4 +1,4 @@
-"""One job of stage one: an image model trained without some folds, its weights, and its predictions of what it did not see.
+"""One job of stage one: an image model trained without some folds, and what it says of the lesions it did not see.
 
 Leaving out one fold gives the out-of-fold columns; leaving out two gives the columns that stage two trains on when
 `tabular.nested` asks that no label of the scored fold reaches them. A second, smaller job predicts the test lesions, so
@@ -123,6 +123,7 @@ class FoldModel:
                     fingerprint=self.step.fingerprint,
                     weights_dir=space.weights_dir,
                     cache_dir=space.cache_dir,
+                    log_dir=space.run_dir / "tensorboard" / self.model.name / self.name if space.tensorboard else None,
                     progress=progress,
                 )
             network = load_model(self.weights_path, self.model, lesions.classes)
@@ -179,7 +180,7 @@ class FoldModel:
 
 
 def training_lesions(space: Workspace, *, images: bool = True) -> "Lesions":
-    """The training cohort as the arrays that networks take; without images (for a plan) every lesion counts as there."""
+    """The training cohort as arrays for networks; without images (for a plan) every lesion counts as there."""
     from image_models.lesions import Lesions
 
     train = space.data.train

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from data.files import atomic
+from data.parquet import read_parquet
 from data.predictions import assemble, mean_of
 from pipeline.run import Step
 from pipeline.scoring import score_columns, shown
@@ -74,7 +75,7 @@ def predict_test(space: Workspace) -> None:
 
 
 def join(space: Workspace) -> None:
-    """Write oof.parquet (each lesion exactly once) and test.parquet (mean of the fold models), and score the columns."""
+    """Write oof.parquet (each lesion once) and test.parquet (mean of the fold models); score the columns."""
     models, folds, train = space.recipe.image_models, space.folds, space.data.train
     jobs = {name: [job for job in fold_models(space) if job.model.name == name] for name in (m.name for m in models)}
     everything = [job for of_model in jobs.values() for job in of_model]
@@ -140,4 +141,5 @@ def image_scores(space: Workspace, name: str) -> pl.DataFrame | None:
     """Stage one's columns from oof.parquet or test.parquet; None without image models."""
     if not space.recipe.image_models:
         return None
-    return pl.read_parquet(space.run_dir / "oof" / name).drop("fold", strict=False)
+    frame, _ = read_parquet(space.run_dir / "oof" / name, "Run `fusionnetx oof` again.")
+    return frame.drop("fold", strict=False)

@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from data.cohort import Cohort
@@ -41,7 +42,7 @@ def image_columns(space: Workspace, cohort: Cohort, source: ImageSource, folds: 
     """Mean over the fold models of every image model; null for a lesion without a usable image."""
     from image_models.predict import load_model, predict
 
-    columns = {}
+    columns: dict[str, npt.NDArray[np.float64]] = {}
     with tempfile.TemporaryDirectory(prefix="fusionnetx-") as scratch:
         with space.display.task("decoding images") as progress:
             pack = build_pack(

@@ -1,6 +1,8 @@
+import itertools
 import json
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -165,6 +167,22 @@ def test_state_saved_by_the_clock_survives_a_kill(tmp_path, toy_lesions, toy_rec
     report = fit(tmp_path / "parts", recipe, lesions)
     assert report.resumed_at_step == 6
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+def test_a_fit_keeps_its_precision_and_its_clock_over_sittings(tmp_path, toy_lesions, toy_recipe, monkeypatch):
+    seconds = itertools.count()
+    monkeypatch.setattr(image_models.train, "time", SimpleNamespace(monotonic=lambda: float(next(seconds))))
+    monkeypatch.setattr(image_models.train, "choose_precision", lambda *arguments, **options: "bf16")
+    lesions, recipe = toy_lesions(), toy_recipe(epochs=2)
+    with pytest.raises(Interrupted):
+        fit(tmp_path, recipe, lesions, progress=StopAt(10))
+    first = next(seconds)
+    monkeypatch.setattr(image_models.train, "choose_precision", lambda *arguments, **options: "fp32")
+    report = fit(tmp_path, recipe, lesions)
+    assert report.precision == "bf16"
+    # The clock ticks at every look: about twice a step, and a few times more at the start and the end.
+    assert report.seconds > first - 4
+    assert report.seconds < next(seconds)
 
 
 @pytest.mark.parametrize("changed", [{"seed": 8}, {"fingerprint": "another recipe"}])

@@ -112,13 +112,13 @@ def test_half_a_line_and_a_stale_lock_do_not_stop_it(tmp_path):
         (tmp_path / "s.journal.lock").symlink_to(path)
         study = open_study(path, "s", RECIPE)
         study.optimize(objective, n_trials=1)
-    assert finished(study) == finished(open_study(path, "s", RECIPE)) == 4
+        assert finished(study) == finished(open_study(path, "s", RECIPE)) == 4
 
 
 def test_a_damaged_journal_is_refused(tmp_path):
     path = tmp_path / "s.journal"
     path.write_text("not a journal\nat all\n")
-    with quiet(), pytest.raises(DataError, match="s.journal cannot be opened.*delete it to begin again"):
+    with quiet(), pytest.raises(DataError, match=r"s.journal cannot be opened.*delete it to begin again"):
         open_study(path, "s", RECIPE)
 
 
