@@ -20,7 +20,7 @@ class TrainingError(FusionNetXError):
     """A model cannot be trained as asked: no memory left, a loss that is not a number, missing weights."""
 
 
-class Interrupted(BaseException):  # noqa: N818 - not an error: the user asked to stop
+class Interrupted(BaseException):
     """The user asked to stop (SIGTERM or Ctrl-C): finish the step, save what allows going on, and let it pass.
 
     A BaseException, so that no `except Exception` swallows it.

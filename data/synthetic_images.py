@@ -184,14 +184,14 @@ def _add_atypia(
     sign = float(np.logaddexp(0.0, 1.6 * (float(look["atypia"]) - 0.6)) / 1.6)
     sign = 2.5 * np.tanh(sign / 2.5)
     halo = np.exp(-((np.minimum(inside, 0.0) / np.float32(1.4)) ** 2)) * (1 - cover)
-    strength = np.float32(sign * rng.uniform(0.6, 1.4))
-    here += (halo * strength)[..., None] * np.array([-1.0, 3.8, -1.2], dtype=np.float32)
+    strength = np.float32(sign * rng.uniform(0.75, 1.25))
+    here += (halo * strength)[..., None] * np.array([-1.5, 6.0, -1.5], dtype=np.float32)
     turn, far = rng.uniform(0.0, 2 * np.pi), rng.uniform(0.1, 0.6)
     mm = float(look["minor_mm"]) / 2
     from_veil = np.hypot(across - np.float32(far * mm * np.cos(turn)), down - np.float32(far * mm * np.sin(turn)))
     veil = np.exp(-((from_veil / np.float32(0.65 * mm)) ** 2)) * cover
-    strength = np.float32(sign * rng.uniform(0.6, 1.4))
-    here += (veil * strength)[..., None] * np.array([-3.4, -0.8, -5.5], dtype=np.float32)
+    strength = np.float32(sign * rng.uniform(0.75, 1.25))
+    here += (veil * strength)[..., None] * np.array([-4.5, -1.0, -7.5], dtype=np.float32)
     pitch = np.float32(2 * np.pi / rng.uniform(0.5, 0.8))
     network = np.cos(pitch * (across + 0.5 * down)) * np.cos(pitch * (down - 0.5 * across))
     here[..., 0] -= np.float32(1.6 * np.exp(-sign)) * network * cover

@@ -165,9 +165,10 @@ class Fit:
         norm = self.optimiser.step(rate)
         if self.average is not None:
             self.average.update()
-        numbers = torch.stack([total, norm.float()]).to("cpu", non_blocking=True)
+        on_cuda = self.device.type == "cuda"
+        numbers = torch.stack([total, norm.float()]).to("cpu", non_blocking=on_cuda)
         ready = None
-        if self.device.type == "cuda":
+        if on_cuda:
             ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
             ready.record(torch.cuda.current_stream(self.device))
         return StepFigures(shown.number, rate, shown.rows, weight, numbers, ready)

@@ -145,4 +145,4 @@ def gathered(images: npt.NDArray[np.uint8], parts: Sequence[Ints], device: torch
             block = waiting.popleft().result()
             for rows in islice(remaining, 1):
                 waiting.append(thread.submit(gather, rows))
-            yield block.to(device, non_blocking=True)
+            yield block.to(device, non_blocking=device.type == "cuda")

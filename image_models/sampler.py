@@ -60,7 +60,9 @@ class Sampler:
             yield [step[i : i + self.batch_size] for i in range(0, len(step), self.batch_size)]
 
     def rows_of_fit(self, epochs: int) -> Ints:
-        """Every row that the first `epochs` epochs show, ascending, each once."""
+        """Every row that the first `epochs` epochs may show, ascending, each once."""
+        if self.drawn == 0 or self.drawn >= len(self.drawn_from):
+            return np.unique(np.concatenate([self.always, self.drawn_from]))
         return np.unique(np.concatenate([self.rows(epoch) for epoch in range(epochs)]))
 
     def class_counts(self, labels: Ints, classes: int) -> Ints:

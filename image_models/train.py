@@ -54,8 +54,8 @@ def train_fold(
     `fingerprint` stands for the recipe and the data: a state or model in `folder` made under another fingerprint or
     seed is not taken up. An unfinished fit goes on from its last saved step; a finished one is not trained again.
     `cache_dir` keeps the precision measured for this machine (none: no measurement). `log_dir` receives TensorBoard
-    scalars. Every random number derives from `seed`, so two runs on the same machine's CPU agree to the bit; PyTorch's
-    random state is used and put back, so train one fold per process at a time.
+    scalars. Every random number derives from `seed`, so two runs on one machine's CPU with as many threads agree to
+    the bit. PyTorch's random state is used and put back: train one fold at a time in a process.
     """
     key = {"fingerprint": fingerprint, "seed": seed}
     done = _finished_report(folder, key)

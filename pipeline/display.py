@@ -99,13 +99,18 @@ class Display:
                 self._bars = None
 
     def _log(self, label: str) -> Listener:
-        last = time.monotonic()
+        began = last = time.monotonic()
+        first: int | None = None
 
         def listener(done: int, total: int, **figures: float) -> None:
-            nonlocal last
-            if time.monotonic() - last >= LOG_SECONDS:
-                last = time.monotonic()
-                self.console.print(f"{label}: {done}/{total} {format_figures(figures)}".rstrip())
+            nonlocal last, first
+            now = time.monotonic()
+            # Work that goes on from a saved state did not do its first steps now.
+            first = done - 1 if first is None else first
+            if now - last >= LOG_SECONDS:
+                last = now
+                left = (now - began) * (total - done) / max(done - first, 1)
+                self.console.print(f"{label}: {done}/{total}, {left:,.0f} s left  {format_figures(figures)}".rstrip())
             self.check_stop()
 
         return listener

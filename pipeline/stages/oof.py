@@ -29,11 +29,13 @@ def run_oof(space: Workspace) -> None:
             f"stage one: {len(jobs) - len(todo)} of {len(jobs)} fold models are done, {len(todo)} to train"
         )
         lesions = training_lesions(space)
-        for position, (job, reason) in enumerate(todo, start=1):
-            if reason != "not run yet":
-                space.display.say(f"{job.title}: {reason}; trained again")
-            job.train(lesions, f"[{position}/{len(todo)}] {job.title}")
-            space.display.check_stop()
+        with space.display.task("stage one") as progress:
+            for position, (job, reason) in enumerate(todo, start=1):
+                if reason != "not run yet":
+                    space.display.say(f"{job.title}: {reason}; trained again")
+                progress(position - 1, len(todo))
+                job.train(lesions, f"[{position}/{len(todo)}] {job.title}")
+            progress(len(todo), len(todo))
     else:
         space.display.say(f"stage one: all {len(jobs)} fold models are done")
     predict_test(space)

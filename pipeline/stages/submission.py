@@ -169,7 +169,8 @@ def print_scores(space: Workspace, figures: dict[str, Any]) -> None:
     """Say what the run scored."""
     score = figures["score"]
     blend = figures["cross_validated"]["members"]["blend"]
-    space.display.say(f"[bold]cross-validated {score} {shown(blend, score)}[/bold], 95 % over patients; chance 0.02")
+    chance = "; chance 0.02" if score == "pauc" else ""
+    space.display.say(f"[bold]cross-validated {score} {shown(blend, score)}[/bold], 95 % over patients{chance}")
     if figures["test"] is not None:
         for part in ("public", "private"):
             space.display.say(f"demo leaderboard, {part}: {score} {shown(figures['test'][part]['blend'], score)}")

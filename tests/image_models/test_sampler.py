@@ -88,6 +88,15 @@ def test_negatives_are_drawn_anew_each_epoch():
     assert list(drawn.rows_of_fit(3)) == sorted(drawn.rows_of_fit(3))
 
 
+@given(labels=BINARY, ratio=st.floats(0.1, 6), epochs=st.integers(1, 4), batch=st.integers(1, 5))
+def test_rows_of_a_fit_hold_those_of_its_epochs(labels, ratio, epochs, batch):
+    drawn = sampler(labels, negatives_per_positive=ratio, batch_size=batch, smallest=2)
+    shown = drawn.rows_of_fit(epochs)
+    assert (np.diff(shown) > 0).all()
+    for epoch in range(epochs):
+        assert np.isin(drawn.rows(epoch), shown).all()
+
+
 def test_every_negative_has_the_same_chance():
     drawn = sampler([1] * 5 + [0] * 20)
     counts = np.bincount(np.concatenate([drawn.rows(epoch) for epoch in range(2000)]), minlength=25)

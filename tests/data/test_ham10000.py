@@ -1,0 +1,71 @@
+"""The HAM10000 reader, on small folders in the published layout."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data.errors import DataError
+from data.ham10000 import DIAGNOSES, FORBIDDEN, METADATA, read_binary, read_seven_classes
+
+ROWS = [
+    ("HAM_1", "ISIC_1", "bkl", "histo", "80.0", "male", "scalp"),
+    ("HAM_1", "ISIC_2", "bkl", "histo", "80.0", "male", "scalp"),
+    ("HAM_2", "ISIC_3", "mel", "histo", "", "unknown", "back"),
+    ("HAM_3", "ISIC_4", "nv", "follow_up", "45.0", "female", "unknown"),
+]
+
+
+def write(folder: Path, rows: list[tuple[str, ...]]) -> Path:
+    header = "lesion_id,image_id,dx,dx_type,age,sex,localization"
+    (folder / METADATA).write_text("\n".join([header, *(",".join(row) for row in rows)]) + "\n")
+    for place, row in enumerate(rows):
+        part = folder / f"HAM10000_images_part_{1 + place % 2}"
+        part.mkdir(exist_ok=True)
+        data = io.BytesIO()
+        Image.fromarray(np.full((8, 8, 3), 40 * place, np.uint8)).save(data, "JPEG")
+        (part / f"{row[1]}.jpg").write_bytes(data.getvalue())
+    return folder
+
+
+def test_two_classes_and_seven(tmp_path: Path) -> None:
+    folder = write(tmp_path, ROWS)
+    binary, seven = read_binary(folder), read_seven_classes(folder)
+    assert binary.train.target.tolist() == [0, 0, 1, 0]
+    assert [DIAGNOSES[code] for code in seven.train.target] == ["bkl", "bkl", "mel", "nv"]
+    assert binary.train.groups.tolist() == ["HAM_1", "HAM_1", "HAM_2", "HAM_3"]
+    assert binary.train.task.probability_columns == ("malignant",)
+    assert seven.train.task.probability_columns == DIAGNOSES
+    assert sorted(binary.train_images.ids) == ["ISIC_1", "ISIC_2", "ISIC_3", "ISIC_4"]
+    assert binary.test is None
+
+
+def test_unknown_is_missing_and_the_way_of_diagnosis_is_no_feature(tmp_path: Path) -> None:
+    table = read_binary(write(tmp_path, ROWS)).train.table
+    assert table["sex"].to_list() == ["male", "male", None, "female"]
+    assert table["localization"].to_list()[3] is None
+    assert {"dx", "dx_type", "target"} <= FORBIDDEN
+
+
+def test_an_unknown_diagnosis_is_named(tmp_path: Path) -> None:
+    folder = write(tmp_path, [*ROWS, ("HAM_4", "ISIC_5", "scc", "histo", "50.0", "male", "back")])
+    with pytest.raises(DataError, match="scc"):
+        read_binary(folder)
+
+
+def test_a_folder_without_the_table(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="HAM10000_metadata"):
+        read_binary(tmp_path)
+
+
+@pytest.mark.real
+@pytest.mark.skipif("FUSIONNETX_REAL" not in os.environ, reason="set FUSIONNETX_REAL to a folder of real data")
+def test_the_published_counts() -> None:
+    folder = Path(os.environ["FUSIONNETX_REAL"]) / "ham10000"
+    train = read_seven_classes(folder).train
+    assert train.table.height == 10_015
+    assert len(np.unique(train.groups)) == 7_470
+    assert np.bincount(train.target).tolist() == [6_705, 1_113, 1_099, 514, 327, 142, 115]
