@@ -7,6 +7,7 @@ validation failure into one message with the path, the value and the nearest kno
 import dataclasses
 import difflib
 import json
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -23,6 +24,10 @@ from data.recipe import DataRecipe
 from features.recipe import FeatureRecipe
 from image_models.recipe import ImageModelRecipe
 from tabular.recipe import TabularRecipe
+
+
+RESERVED_NAMES = frozenset({"lesion_id", "fold", "blend"})
+"""Columns that the tables of a run have beside those of the models and members."""
 
 
 class Recipe(BaseModel):
@@ -47,6 +52,12 @@ class Recipe(BaseModel):
             doubled = sorted({name for name in names if names.count(name) > 1})
             if doubled:
                 raise ValueError(f"{kind}: two entries are named {doubled[0]!r}; give each its own name")
+            taken = sorted(set(names) & RESERVED_NAMES)
+            if taken:
+                raise ValueError(f"{kind}: {taken[0]!r} is the name of another column of the run's tables; choose another")
+        both = sorted({m.name for m in self.image_models} & {m.name for m in self.tabular.members})
+        if both:
+            raise ValueError(f"an image model and a member are both named {both[0]!r}; give each its own name")
         return self
 
 
@@ -86,12 +97,27 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
 
 def parse_recipe(raw: dict[str, Any], origin: str) -> Recipe:
     """Validate; JSON is the strict mode in which TOML's arrays may become tuples."""
+    infinite = [f"  {path} = {value}: a finite number is needed" for path, value in not_finite(raw, "")]
+    if infinite:
+        raise RecipeError(f"recipe {origin} cannot be used:\n" + "\n".join(infinite))
     try:
         return Recipe.model_validate_json(json.dumps(raw, default=str))
     except ValidationError as error:
         lines = [explain(raw, detail) for detail in error.errors(include_url=False, include_context=False)]
         unique = list(dict.fromkeys(lines))
         raise RecipeError(f"recipe {origin} cannot be used:\n" + "\n".join(f"  {line}" for line in unique)) from error
+
+
+def not_finite(value: Any, path: str) -> Iterable[tuple[str, float]]:
+    """Every inf and nan, which TOML can spell but no key can mean, with its path."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from not_finite(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from not_finite(inner, f"{path}[{index}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield path, value
 
 
 def recipe_text(recipe: Recipe) -> str:
@@ -106,7 +132,7 @@ def toml_lines(table: dict[str, Any], path: tuple[str, ...]) -> Iterable[str]:
         if isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict)):
             tables.append((key, value))
         elif value is not None:
-            yield f"{toml_key(key)} = {json.dumps(value, ensure_ascii=False)}"
+            yield f"{toml_key(key)} = {toml_value(value)}"
     for key, value in tables:
         here = (*path, toml_key(key))
         for entry, header in (
@@ -121,7 +147,12 @@ def toml_lines(table: dict[str, Any], path: tuple[str, ...]) -> Iterable[str]:
 
 def toml_key(key: str) -> str:
     """A bare key where TOML allows one, else a quoted one."""
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)
+
+
+def toml_value(value: Any) -> str:
+    """JSON's spelling is TOML's too, but for the one control character that JSON leaves as it is."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -144,16 +175,28 @@ def apply_change(raw: dict[str, Any], change: str) -> None:
     for step in steps[:-1]:
         containers = [inner for container in containers for inner in descend(container, step, change)]
     for container in containers:
-        if isinstance(container, list):
-            raise RecipeError(f"--set {change}: name an entry of the list, for instance {key}[0]")
-        container[steps[-1]] = value
+        put(container, steps[-1], value, change)
+
+
+def put(container: Any, step: str, value: Any, change: str) -> None:
+    """Set one entry of a table or of a list."""
+    if isinstance(container, dict):
+        container[step] = value
+    elif isinstance(container, list) and step.isdigit() and int(step) < len(container):
+        container[int(step)] = value
+    elif isinstance(container, list):
+        raise RecipeError(f"--set {change}: name an entry of the list, for instance --set image_models[0].epochs=3")
+    else:
+        raise RecipeError(f"--set {change}: {step!r} stands under the single value {container!r}, not under a table")
 
 
 def descend(container: Any, step: str, change: str) -> list[Any]:
     """The tables that one step of a `--set` path leads to."""
     if isinstance(container, dict):
         return [container.setdefault(step, {})]
-    names = [str(entry.get("name", index)) for index, entry in enumerate(container)]
+    if not isinstance(container, list):
+        raise RecipeError(f"--set {change}: {step!r} stands under the single value {container!r}, not under a table")
+    names = [str(entry.get("name", i)) if isinstance(entry, dict) else str(i) for i, entry in enumerate(container)]
     if step == "*":
         return list(container)
     if step in names:
@@ -181,6 +224,8 @@ def explain(raw: Any, detail: Any) -> str:
         key = path.rpartition(".")[2]
         known = field_names(parent)
         return f"{path} = {value!r}: unknown key{nearest(key, known)}; known: {', '.join(known)}"
+    if detail["type"] in ("missing", "missing_argument") and isinstance(detail["loc"][-1], int):
+        return f"{path} = {value!r}: one more entry is needed"
     if detail["type"] in ("missing", "missing_argument"):
         return f"{path}: this key is required and is not there"
     shown = "" if isinstance(value, dict | list) or not path else f" = {value!r}"

@@ -18,7 +18,7 @@ from pipeline.workspace import Workspace
 
 def encoder_path(run_dir: Path, fold: int) -> Path:
     """Where the encoder of one fold is stored."""
-    return run_dir / "features" / f"fold_{fold}.json"
+    return run_dir / "features" / f"fold_{fold}" / "encoder.json"
 
 
 def image_inputs(space: Workspace) -> dict[str, str]:
@@ -61,8 +61,26 @@ def encoded(space: Workspace, table: FeatureTable, folds: Folds, fold: int) -> t
     return encoder, train_matrix, encoder.transform(table, folds.validation_rows(fold))
 
 
+def encoder_step(space: Workspace, fold: int) -> Step:
+    """The fitting of one fold's encoder and everything its result depends on."""
+    recipe = space.recipe
+    return Step(
+        name=f"encoder of fold {fold}",
+        folder=encoder_path(space.run_dir, fold).parent,
+        settings={
+            "features": recipe.features.model_dump(mode="json"),
+            "nested": recipe.tabular.nested,
+            "run_seed": recipe.seed,
+        },
+        inputs={"train table": space.data.train.fingerprint, "folds": space.folds_checksum, **image_inputs(space)},
+    )
+
+
 def store_and_encode(space: Workspace, table: FeatureTable, fold: int) -> tuple[Matrix, Matrix]:
-    """The same for a fold of this run, with the encoder kept for new patients."""
+    """Encode a fold of this run, and keep the encoder for new patients."""
+    step = encoder_step(space, fold)
+    step.begin()
     encoder, train_matrix, held_out_matrix = encoded(space, table, space.folds, fold)
     write_json(encoder_path(space.run_dir, fold), encoder.to_json())
+    step.finish(["encoder.json"], columns=len(train_matrix.names))
     return train_matrix, held_out_matrix

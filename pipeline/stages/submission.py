@@ -10,11 +10,11 @@ import numpy.typing as npt
 import polars as pl
 
 from data.errors import DataError
-from data.files import read_json, sha256_of, write_json, write_text
+from data.files import read_json, write_json, write_text
 from pipeline.predicting import predict_members
 from pipeline.run import Step
 from pipeline.scoring import score_one, shown
-from pipeline.stages.features import encoder_path, features_of
+from pipeline.stages.features import encoder_step, features_of
 from pipeline.stages.oof import image_scores, write_table
 from pipeline.stages.tabular import flat, member_jobs
 from pipeline.workspace import Workspace
@@ -60,7 +60,7 @@ def submission_step(space: Workspace) -> Step:
         for name in job.step.artefacts():
             inputs[f"{job.step.name}, {name}"] = job.step.checksum(name)
     for fold in range(space.folds.count):
-        inputs[f"encoder of fold {fold}"] = sha256_of(encoder_path(space.run_dir, fold))
+        inputs[f"encoder of fold {fold}"] = encoder_step(space, fold).checksum("encoder.json")
     return Step("submission", space.run_dir, {"synthetic": space.synthetic}, inputs, report_name="submission.json")
 
 

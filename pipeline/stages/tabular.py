@@ -17,7 +17,7 @@ from data.predictions import Predictions
 from pipeline.run import Step
 from pipeline.scoring import score_columns, shown
 from pipeline.seeds import derive
-from pipeline.stages.features import encoder_path, image_inputs, store_and_encode, training_features
+from pipeline.stages.features import encoder_step, image_inputs, store_and_encode, training_features
 from pipeline.stages.oof import write_table
 from pipeline.stages.tuning import run_tuning, tuned_members
 from pipeline.workspace import Workspace
@@ -106,18 +106,11 @@ def run_tabular(space: Workspace) -> None:
     run_tuning(space)
     jobs = member_jobs(space)
     todo = [(job, reason) for job in jobs if (reason := job.step.why())]
-    todo += [
-        (job, "its encoder is missing")
-        for job in jobs
-        if not job.step.why() and not encoder_path(space.run_dir, job.fold).is_file()
-    ]
-    if todo:
-        space.display.say(f"stage two: {len(jobs) - len(todo)} of {len(jobs)} boosters are done, {len(todo)} to fit")
-        for reason in dict.fromkeys(reason for _, reason in todo if reason != "not run yet"):
-            space.display.say(f"stage two: {reason}; fitted again")
-        fit_all(space, [job for job, _ in todo])
-    else:
-        space.display.say(f"stage two: all {len(jobs)} boosters are done")
+    for reason in dict.fromkeys(reason for _, reason in todo if reason != "not run yet"):
+        space.display.say(f"stage two: {reason}; fitted again")
+    done = len(jobs) - len(todo)
+    space.display.say(f"stage two: {done} of {len(jobs)} boosters are done" + (f", {len(todo)} to fit" if todo else ""))
+    fit_all(space, [job for job, _ in todo])
     join_members(space, jobs)
 
 
@@ -138,13 +131,17 @@ def member_dir(space: Workspace, member: MemberRecipe, fold: int, seed: int) -> 
 
 
 def fit_all(space: Workspace, todo: list[MemberFold]) -> None:
-    """Fit boosters fold by fold, so that only one fold's matrix is in memory."""
+    """Fit encoders and boosters fold by fold, so that only one fold's matrix is in memory."""
+    folds = {job.fold for job in todo}
+    folds |= {fold for fold in range(space.folds.count) if encoder_step(space, fold).why()}
+    if not folds:
+        return
     _, codes = np.unique(space.data.train.groups, return_inverse=True)
     groups = codes.astype(np.int64)
     shared = None if space.recipe.tabular.nested else training_features(space)
     position = 0
     with space.display.task("stage two: boosters") as progress:
-        for fold in sorted({job.fold for job in todo}):
+        for fold in sorted(folds):
             table = shared if shared is not None else training_features(space, fold)
             train_matrix, held_out_matrix = store_and_encode(space, table, fold)
             for job in [job for job in todo if job.fold == fold]:
