@@ -71,8 +71,11 @@ class ImageModel(nn.Module):
 
     def forward(self, images: Tensor, metadata: Tensor | None = None) -> Tensor:
         """Return float32 logits. `metadata` is what fusion networks take beside the images; this one ignores it."""
-        logits: Tensor = self.classifier(self.vectors(images))
-        return logits.float()
+        vectors = self.vectors(images).float()
+        # In bfloat16 a thousand lesions share some hundred logits: ties, which a ranking score pays for.
+        with torch.autocast(vectors.device.type, enabled=False):
+            logits: Tensor = self.classifier(vectors)
+        return logits
 
 
 def build(recipe: ImageModelRecipe, classes: int, *, weights_dir: Path | None = None) -> ImageModel:

@@ -25,7 +25,6 @@ from features.recipe import FeatureRecipe
 from image_models.recipe import ImageModelRecipe
 from tabular.recipe import TabularRecipe
 
-
 RESERVED_NAMES = frozenset({"lesion_id", "fold", "blend"})
 """Columns that the tables of a run have beside those of the models and members."""
 
@@ -54,7 +53,7 @@ class Recipe(BaseModel):
                 raise ValueError(f"{kind}: two entries are named {doubled[0]!r}; give each its own name")
             taken = sorted(set(names) & RESERVED_NAMES)
             if taken:
-                raise ValueError(f"{kind}: {taken[0]!r} is the name of another column of the run's tables; choose another")
+                raise ValueError(f"{kind}: {taken[0]!r} is a column of every table of a run; choose another name")
         both = sorted({m.name for m in self.image_models} & {m.name for m in self.tabular.members})
         if both:
             raise ValueError(f"an image model and a member are both named {both[0]!r}; give each its own name")

@@ -195,3 +195,15 @@ def test_attention_is_counted() -> None:
 
 def test_our_own_networks_are_not_timm_s() -> None:
     assert not any(timm.is_model(name) for name in NETWORKS)
+
+
+def test_half_precision_does_not_make_lesions_tie() -> None:
+    """A ranking score suffers when bfloat16 rounds many logits to the same number, so the classifier stays float32."""
+    torch.manual_seed(0)
+    recipe = ImageModelRecipe(name="a", backbone="lesion_net", pretrained="none", image_size=32)
+    model = build(recipe, 2).eval()
+    images = torch.randn(300, 3, 32, 32)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        logits = model(images)
+    assert logits.dtype == torch.float32
+    assert len(torch.unique(logits)) > 290
