@@ -31,7 +31,7 @@ SHARE_TAGGED = 0.054
 SEVERITY = np.array([0.0, 0.0, 0.3, 0.6])
 """How far a lesion of each kind moves from the benign to the malignant distribution of a measured column."""
 
-ATYPIA = np.array([0.0, 0.0, 0.8, 2.2])
+ATYPIA = np.array([0.0, 0.0, 0.8, 2.5])
 """Mean, by kind, of the sign that only the picture shows (its standard deviation is 1)."""
 
 SHARE_OF_REGION = 0.15

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from data.errors import TrainingError
 from data.multiclass import auc as macro_auc
 from data.ranking import pauc
+from image_models.groups import batch_norms
 from image_models.inputs import StepInput, step_inputs
 from image_models.lesions import Lesions
 from image_models.loader import Ints, Resident, overlapped, resident_images
@@ -130,6 +131,9 @@ class Fit:
     def _train(self, resident: Resident | None, tell: Callable[[], None]) -> None:
         """Take the remaining steps of an epoch."""
         self.model.train()
+        if self.recipe.freeze_batch_norm:
+            for module in batch_norms(self.model):
+                module.eval()
         in_flight = STEPS_IN_FLIGHT if self.device.type == "cuda" else 0
         inputs = step_inputs(
             self.recipe,

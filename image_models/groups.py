@@ -77,3 +77,8 @@ def describe(model: nn.Module, image_size: int) -> Cost:
         megabytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors) / 1e6,
         gflops=counter.get_total_flops() / 1e9,
     )
+
+
+def batch_norms(model: nn.Module) -> list[nn.Module]:
+    """Layers that normalise by the batch, which cannot learn from a single image."""
+    return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]

@@ -76,6 +76,8 @@ class ImageModelRecipe:
     drop_path: float = 0.0
     pretrained: str = "timm"
     """`timm` (ImageNet weights, downloaded or from the weights folder), `none`, or a path to a safetensors file."""
+    freeze_batch_norm: bool = False
+    """Keep the pretrained statistics of batch normalisation: for folded batch norms, and for tiny batches."""
     image_size: int = 224
     """Side in pixels that the network sees; the pack may hold another size."""
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from data.errors import Interrupted
 from data.files import read_json, write_json
 from data.progress import Progress, silent
 from image_models.device import choose_device, device_name, explained_out_of_memory, peak_memory_bytes, reproducible
 from image_models.fit import Fit
+from image_models.groups import batch_norms
 from image_models.lesions import Lesions
 from image_models.loader import Ints
 from image_models.model_file import finished_by, save_model
@@ -105,7 +105,7 @@ class _Training:
         start = recipe if saved is None else dataclasses.replace(recipe, pretrained="none")
         self.model = placed(build(start, lesions.classes, weights_dir=weights_dir), recipe, device)
         self.plan = plan_training(
-            recipe, lesions, train_rows, self.seed, smallest_batch=2 if has_batch_norm(self.model) else 1
+            recipe, lesions, train_rows, self.seed, smallest_batch=2 if batch_norms(self.model) else 1
         )
         self.precision = self._precision(cache_dir)
         self.curves = [EpochCurve(**curve) for curve in self.position.get("curves", [])]
@@ -213,8 +213,3 @@ class _Training:
             parameters=sum(parameter.numel() for parameter in self.model.parameters()),
             resumed_at_step=self.steps_before or None,
         )
-
-
-def has_batch_norm(model: nn.Module) -> bool:
-    """Whether some layer needs more than one image to learn."""
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from data.errors import RecipeError, TrainingError
 from data.files import atomic
+from image_models.groups import batch_norms
 from image_models.recipe import ImageModelRecipe
 
 State = dict[str, Tensor]
@@ -37,6 +38,7 @@ def load_pretrained(backbone: nn.Module, recipe: ImageModelRecipe, weights_dir: 
     if recipe.pretrained != "timm":
         path = Path(recipe.pretrained).expanduser()
         fit(backbone, read(path, recipe), f"{path}", recipe)
+        refuse_folded_batch_norms(backbone, f"{path}", recipe)
         return
     source = hub_source(recipe)
     path = local_path(recipe, weights_dir)
@@ -44,6 +46,29 @@ def load_pretrained(backbone: nn.Module, recipe: ImageModelRecipe, weights_dir: 
         fit(backbone, read(path, recipe), f"{path}", recipe)
     else:
         fit(backbone, download(recipe, source, path), hub_name(source), recipe)
+
+
+def refuse_folded_batch_norms(backbone: nn.Module, where: str, recipe: ImageModelRecipe) -> None:
+    """Refuse to train batch norms whose statistics were folded into the convolutions.
+
+    Normalising such a layer by its batch throws the folded scale away: the network falls silent and the loss stays at
+    that of guessing, without any error.
+    """
+    norms = batch_norms(backbone)
+    folded = [norm for norm in norms if is_folded(norm)]
+    if norms and len(folded) == len(norms) and not recipe.freeze_batch_norm:
+        raise TrainingError(
+            f"model {recipe.name!r}: the batch norms of {where} are folded into its convolutions (every running mean "
+            "is 0, every variance 1), so training them would silence the network; set freeze_batch_norm = true"
+        )
+
+
+def is_folded(norm: nn.Module) -> bool:
+    """Statistics that change nothing beside a learned shift; a layer that was never trained has no shift either."""
+    mean, variance, shift = norm.running_mean, norm.running_var, norm.bias
+    if not (isinstance(mean, Tensor) and isinstance(variance, Tensor) and isinstance(shift, Tensor)):
+        return False
+    return bool(not mean.any() and (variance == 1).all() and shift.any())
 
 
 def fetch(recipe: ImageModelRecipe, weights_dir: Path) -> Path | None:

@@ -396,6 +396,15 @@ def test_listener_hears_of_every_step_with_its_figures(tmp_path, toy_lesions, to
     assert heard[-1]["inner_score"] == report.epochs[0].inner_score
 
 
+def test_frozen_batch_norms_keep_their_statistics_and_still_learn(tmp_path, toy_lesions, toy_recipe):
+    """Statistics of layers that normalise are those the network started with; their other parameters have moved."""
+    fit(tmp_path, toy_recipe(freeze_batch_norm=True, ema_decay=0.0), toy_lesions())
+    state = weights(tmp_path)
+    assert all(not state[name].any() for name in state if name.endswith("running_mean"))
+    assert all((state[name] == 1).all() for name in state if name.endswith("running_var"))
+    assert state["backbone.stem.1.bias"].any()
+
+
 def test_callers_random_state_and_switches_are_put_back(tmp_path, toy_lesions, toy_recipe):
     torch.manual_seed(3)
     expected = torch.rand(4)

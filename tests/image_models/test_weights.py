@@ -196,3 +196,15 @@ def test_a_file_for_another_kind_of_network_is_refused(tmp_path: Path) -> None:
     for backbone in ("test_vit", "test_convnext", "lesion_net"):
         with pytest.raises(TrainingError, match=r"does not fit|is not for"):
             build(recipe(backbone, pretrained=str(tmp_path / "w.safetensors")), 2)
+
+
+def test_folded_batch_norms_are_refused_unless_frozen(tmp_path: Path) -> None:
+    """Training such layers silences the network: the loss stays at ln 2 and nothing says why."""
+    backbone = timm.create_model("resnet10t", pretrained=False)
+    norms = [name for name, module in backbone.named_modules() if isinstance(module, nn.BatchNorm2d)]
+    shifted = {f"{name}.bias": backbone.state_dict()[f"{name}.bias"] + 0.1 for name in norms}
+    path = tmp_path / "folded.safetensors"
+    saved(backbone, path, **shifted)
+    with pytest.raises(TrainingError, match="freeze_batch_norm = true"):
+        build(recipe("resnet10t", pretrained=str(path)), 2)
+    build(recipe("resnet10t", pretrained=str(path), freeze_batch_norm=True), 2)
