@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -57,13 +58,14 @@ class Display:
         if self._stop is not None:
             raise Interrupted(self._stop)
 
-    def say(self, text: str) -> None:
-        """Print one line."""
-        self.console.print(text)
+    def say(self, text: str, style: str | None = None) -> None:
+        """Print one line as it is: names and paths may hold brackets."""
+        self.console.print(text, style=style, markup=False, emoji=False)
 
     def warn(self, text: str) -> None:
         """Print one line that deserves a look."""
-        self.console.print(f"[yellow]warning:[/yellow] {text}")
+        self.console.print("[yellow]warning:[/yellow]", end=" ")
+        self.say(text)
 
     @contextmanager
     def task(self, label: str) -> Iterator[Listener]:
@@ -84,7 +86,7 @@ class Display:
             )  # fmt: skip
             self._bars.start()
         bars = self._bars
-        task: TaskID = bars.add_task(label, total=None, figures="")
+        task: TaskID = bars.add_task(escape(label), total=None, figures="")
 
         def listener(done: int, total: int, **figures: float) -> None:
             bars.update(task, completed=done, total=total, figures=format_figures(figures))
@@ -110,7 +112,7 @@ class Display:
             if now - last >= LOG_SECONDS:
                 last = now
                 left = (now - began) * (total - done) / max(done - first, 1)
-                self.console.print(f"{label}: {done}/{total}, {left:,.0f} s left  {format_figures(figures)}".rstrip())
+                self.say(f"{label}: {done}/{total}, {left:,.0f} s left  {format_figures(figures)}".rstrip())
             self.check_stop()
 
         return listener

@@ -64,7 +64,8 @@ class Step:
             loaded = read_json(self.report_path)
         except (OSError, ValueError):
             return None
-        return loaded if isinstance(loaded, dict) and "fingerprint" in loaded else None
+        whole = isinstance(loaded, dict) and {"fingerprint", "artefacts"} <= loaded.keys()
+        return loaded if whole else None
 
     def why(self) -> str | None:
         """None when the step is done and whole; otherwise the reason it must run."""

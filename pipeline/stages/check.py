@@ -15,7 +15,7 @@ def run_check(space: Workspace) -> bool:
             space.source_dir, READERS[data.reader], max_missing_share=data.max_missing_images, progress=progress
         )
     console = space.display.console
-    console.print(f"[bold]{report.folder}[/bold]", soft_wrap=True)
+    space.display.say(str(report.folder), style="bold")
     for title, table, images in (
         ("train", report.train, report.train_images),
         ("test", report.test, report.test_images),

@@ -11,7 +11,7 @@ def print_plan(space: Workspace) -> None:
     lesions = training_lesions(space, images=False)
     for model in space.recipe.image_models:
         space.display.say(
-            f"[bold]{model.name}[/bold]: {model.backbone} at {model.image_size} px, labels = {model.labels}"
+            f"{model.name}: {model.backbone} at {model.image_size} px, labels = {model.labels}", style="bold"
         )
         for fold in range(space.folds.count):
             job = FoldModel(space, model, (fold,))

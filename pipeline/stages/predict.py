@@ -8,13 +8,15 @@ import numpy.typing as npt
 import polars as pl
 
 from data.cohort import Cohort
+from data.csv_table import read_csv
 from data.errors import DataError
 from data.files import atomic
 from data.folds import examples
 from data.images import ImageSource
-from data.isic2024 import read_test
+from data.isic2024 import TEST_SCHEMA, read_test
 from data.pack import build_pack
 from data.predictions import Predictions, mean_of
+from data.schema import validate
 from pipeline.predicting import fold_count, predict_members
 from pipeline.stages.features import features_of
 from pipeline.stages.fold_models import FoldModel, named_columns, unlabelled_lesions
@@ -24,6 +26,8 @@ from pipeline.workspace import Workspace
 def run_predict(space: Workspace, metadata_path: Path, images_path: Path, out_path: Path) -> None:
     """Write lesion id and probability of every row of the table."""
     cohort, source = read_test(metadata_path, images_path)
+    for note in validate(read_csv(metadata_path), TEST_SCHEMA).notes:
+        space.display.warn(f"{metadata_path.name}: {note}")
     folds = fold_count(space)
     scores = image_columns(space, cohort, source, folds) if space.recipe.image_models else None
     table = features_of(space, cohort, scores, f"{len(cohort.ids):,} lesions")

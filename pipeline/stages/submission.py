@@ -10,8 +10,9 @@ import numpy.typing as npt
 import polars as pl
 
 from data.errors import DataError
-from data.files import read_json, write_json, write_text
+from data.files import write_text
 from pipeline.predicting import predict_members
+from pipeline.report.metrics import refresh_metrics
 from pipeline.run import Step
 from pipeline.scoring import score_one, shown
 from pipeline.stages.features import encoder_step, features_of
@@ -44,9 +45,8 @@ def run_submission(space: Workspace) -> None:
             flat(columns, space.data.test.task.probability_columns),
         )
         write_submission(space, path, columns["blend"])
-        write_json(space.run_dir / "metrics.json", metrics(space, columns))
-        step.finish(["submission.csv", "metrics.json", "tabular/test.parquet"])
-    print_scores(space, read_json(space.run_dir / "metrics.json"))
+        step.finish(["submission.csv", "tabular/test.parquet"], scores=test_scores(space, columns))
+    print_scores(space, refresh_metrics(space))
 
 
 def submission_step(space: Workspace) -> Step:
@@ -114,27 +114,6 @@ def validate_submission(text: str, wanted: npt.NDArray[np.str_], lesion: str, ta
         raise DataError(f"the submission is not valid: {'; '.join(problems)}. Nothing was written.")
 
 
-def metrics(space: Workspace, test_columns: dict[str, npt.NDArray[np.float64]]) -> dict[str, Any]:
-    """Every figure of the run, for programs; the report shows the same ones."""
-    train, test = space.data.train, space.data.test
-    assert test is not None
-    stage_one = read_json(space.run_dir / "oof" / "report.json") if space.recipe.image_models else {"scores": {}}
-    stage_two = read_json(space.run_dir / "tabular" / "report.json")
-    return {
-        "score": train.task.score,
-        "synthetic": space.synthetic,
-        "recipe": space.recipe.description,
-        "cohort": {
-            "lesions": len(train.ids),
-            "patients": len(np.unique(train.groups)),
-            "positives": int((train.target > 0).sum()),
-            "test_lesions": len(test.ids),
-        },
-        "cross_validated": {"image_models": stage_one["scores"], "members": stage_two["scores"]},
-        "test": test_scores(space, test_columns),
-    }
-
-
 def test_scores(space: Workspace, columns: dict[str, npt.NDArray[np.float64]]) -> dict[str, Any] | None:
     """Scores against the synthetic cohort's answer key; None with real data, whose answers nobody has."""
     answers_path = space.source_dir / ANSWERS_FILE
@@ -170,7 +149,7 @@ def print_scores(space: Workspace, figures: dict[str, Any]) -> None:
     score = figures["score"]
     blend = figures["cross_validated"]["members"]["blend"]
     chance = "; chance 0.02" if score == "pauc" else ""
-    space.display.say(f"[bold]cross-validated {score} {shown(blend, score)}[/bold], 95 % over patients{chance}")
+    space.display.say(f"cross-validated {score} {shown(blend, score)}, 95 % over patients{chance}", style="bold")
     if figures["test"] is not None:
         for part in ("public", "private"):
             space.display.say(f"demo leaderboard, {part}: {score} {shown(figures['test'][part]['blend'], score)}")

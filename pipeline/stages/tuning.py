@@ -66,7 +66,7 @@ def run_tuning(space: Workspace) -> None:
                 member,
                 space.recipe.tabular,
                 fold_data(space, table, space.folds),
-                storage=space.storage or step.folder / "study.db",
+                storage=space.storage or step.folder / "study.journal",
                 study_name=f"{space.run_dir.name}-{member.name}",
                 seed=derive(space.recipe.seed, "tuning", member.name),
                 other_folds=other_fold_data(space, table),

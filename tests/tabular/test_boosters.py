@@ -68,6 +68,16 @@ def test_the_same_training_writes_the_same_bytes(booster, table, tmp_path):
 
 
 @every_booster
+def test_the_number_of_threads_does_not_change_the_model(booster, table, tmp_path):
+    for threads in (1, 2):
+        fit(booster, rows_of(table), threads=threads).save(tmp_path / str(threads))
+    one, two = (adapter(booster).load(tmp_path / str(threads)) for threads in (1, 2))
+    np.testing.assert_allclose(one.predict(table.matrix.values), two.predict(table.matrix.values), rtol=1e-6)
+    if booster == "lightgbm":
+        assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+
+
+@every_booster
 def test_binned_data_serves_many_trainings(booster, table):
     library = adapter(booster)
     binned = library.bin(rows_of(table), settings_of(booster))

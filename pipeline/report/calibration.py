@@ -1,0 +1,106 @@
+"""Does a probability mean what it says? Reliability, the same after an honest recalibration, and net benefit.
+
+Stage two trains on resampled folds, which shifts every probability; the ranking is not touched. So everything here is
+shown twice: as the models give it, and recalibrated by a logistic curve that was fitted on the other folds.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from data.score import brier, calibration_error, log_loss
+from pipeline.report.curves import log_odds, rounded
+from pipeline.report.finished import Floats, Ints
+
+LEAST_IN_BIN = 30
+"""A bin of fewer lesions says nothing about a share."""
+MOST_BINS = 12
+Z95 = 1.959964
+
+
+def recalibrated(target: Ints, probability: Floats, fold: Ints) -> Floats | None:
+    """Probabilities after a logistic curve on the log-odds (Platt) of the other folds; None if none can be learned."""
+    logits = log_odds(probability)[:, None]
+    result = np.empty_like(probability)
+    for one in np.unique(fold):
+        inside = fold == one
+        if inside.all() or len(np.unique(target[~inside])) < 2:
+            return None
+        curve = LogisticRegression(C=1e6, max_iter=1000).fit(logits[~inside], target[~inside])
+        result[inside] = curve.predict_proba(logits[inside])[:, 1]
+    return result
+
+
+def reliability(target: Ints, probability: Floats) -> list[dict[str, float]]:
+    """Mean probability and observed share by bin; each bin holds half of the lesions above the one before.
+
+    Nearly all lesions are benign and look it: bins of equal mass would put all that is interesting into the last one.
+    """
+    order = np.argsort(probability, kind="stable")
+    bins: list[dict[str, float]] = []
+    start = 0
+    while start < len(order):
+        left = len(order) - start
+        last = left < 2 * LEAST_IN_BIN or len(bins) == MOST_BINS - 1
+        rows = order[start:] if last else order[start : start + left // 2]
+        positives = int(target[rows].sum())
+        low, high = wilson(positives, len(rows))
+        bins.append(
+            {
+                "mean_probability": float(probability[rows].mean()),
+                "observed_share": positives / len(rows),
+                "low": low,
+                "high": high,
+                "lesions": len(rows),
+                "positives": positives,
+            }
+        )
+        start += len(rows)
+    return bins
+
+
+def wilson(positives: int, count: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson's score interval), which stays sensible at 0 positives."""
+    share, z2 = positives / count, Z95**2
+    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = Z95 * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def calibration(target: Ints, probability: Floats, again: Floats | None) -> dict[str, Any]:
+    """Reliability and the scores that judge probabilities, as given and recalibrated."""
+    columns = {"as_given": probability, "recalibrated": again}
+    return {
+        name: None
+        if column is None
+        else {
+            "brier": brier(target, column),
+            "log_loss": log_loss(target, column),
+            "calibration_error": calibration_error(target, column),
+            "bins": reliability(target, column),
+        }
+        for name, column in columns.items()
+    }
+
+
+def net_benefit(target: Ints, probability: Floats, thresholds: Floats) -> Floats:
+    """Malignant found per 1,000 lesions, less the benign flagged at the rate that the threshold is willing to pay."""
+    order = np.sort(probability[target == 1]), np.sort(probability[target == 0])
+    true, false = (len(part) - np.searchsorted(part, thresholds, side="left") for part in order)
+    odds = thresholds / (1.0 - thresholds)
+    return np.asarray(1000.0 * (true - false * odds) / len(target), dtype=np.float64)
+
+
+def decision_curve(target: Ints, probability: Floats, again: Floats | None) -> dict[str, Any]:
+    """Net benefit over the thresholds at which a clinician might act, a fifth to twenty times the prevalence."""
+    prevalence = float(target.mean())
+    thresholds = np.geomspace(prevalence / 5, min(0.8, prevalence * 20), 60)
+    everyone = 1000.0 * (prevalence - (1.0 - prevalence) * thresholds / (1.0 - thresholds))
+    return {
+        "threshold": rounded(thresholds),
+        "as_given": rounded(net_benefit(target, probability, thresholds)),
+        "recalibrated": None if again is None else rounded(net_benefit(target, again, thresholds)),
+        "flag_everyone": rounded(everyone),
+    }

@@ -1,0 +1,105 @@
+"""The lesions that the run gets most wrong, each beside the patient's other lesions and with what pushed its score."""
+
+import base64
+from typing import Any
+
+import numpy as np
+import simplejpeg
+
+from data.decode import decode
+from data.errors import DataError
+from features.table import FeatureTable
+from pipeline.report.finished import FinishedRun, Ints
+from pipeline.report.importance import Attribution
+
+SHOWN = 6
+"""Lesions of each kind."""
+NEIGHBOURS = 5
+"""Other lesions of the same patient, the most suspicious first: what a reader would compare with."""
+PUSHES = 5
+SIDE_PX = 96
+QUALITY = 80
+
+
+def hardest(run: FinishedRun) -> dict[str, Ints]:
+    """Rows of the malignant lesions ranked lowest and the benign ones ranked highest."""
+    found = {}
+    for kind, value, sign in (("malignant_ranked_lowest", 1, 1.0), ("benign_ranked_highest", 0, -1.0)):
+        rows = np.flatnonzero((run.target == value) & np.isfinite(run.blend))
+        found[kind] = rows[np.argsort(sign * run.blend[rows], kind="stable")][:SHOWN].astype(np.int64)
+    return found
+
+
+def gallery(
+    run: FinishedRun, chosen: dict[str, Ints], attribution: Attribution | None, table: FeatureTable | None
+) -> dict[str, Any]:
+    """The figures beside each picture."""
+    rank = np.argsort(np.argsort(-np.where(np.isfinite(run.blend), run.blend, -1.0), kind="stable")) + 1
+    return {
+        kind: [lesion_figures(run, int(row), int(rank[row]), attribution, table) for row in rows]
+        for kind, rows in chosen.items()
+    }
+
+
+def lesion_figures(
+    run: FinishedRun, row: int, rank: int, attribution: Attribution | None, table: FeatureTable | None
+) -> dict[str, Any]:
+    """One lesion: who it is, what every column said, what pushed it, and the patient's other lesions."""
+    others = np.flatnonzero((run.groups == run.groups[row]) & np.isfinite(run.blend))
+    others = others[others != row]
+    shown = others[np.argsort(-run.blend[others], kind="stable")][:NEIGHBOURS]
+    columns = {**run.image_columns, **run.member_columns}
+    return {
+        "lesion": str(run.ids[row]),
+        "patient": str(run.groups[row]),
+        "fold": int(run.fold[row]),
+        "rank": rank,
+        "probability": float(run.blend[row]),
+        "said": {name: finite(column[row]) for name, column in columns.items()},
+        "patient_lesions": len(others) + 1,
+        "patient_malignant": int(run.target[np.append(others, row)].sum()),
+        "pushes": [] if attribution is None else pushes(attribution, row, table),
+        "others": [
+            {"lesion": str(run.ids[i]), "probability": float(run.blend[i]), "malignant": bool(run.target[i])}
+            for i in shown
+        ],
+    }
+
+
+def finite(value: Any) -> float | None:
+    """None for a missing probability."""
+    return float(value) if np.isfinite(value) else None
+
+
+def pushes(attribution: Attribution, row: int, table: FeatureTable | None) -> list[dict[str, Any]]:
+    """The features with the largest contributions to one lesion's log-odds, and their values."""
+    contributions = attribution.of(row)
+    result = []
+    for i in np.argsort(-np.abs(contributions), kind="stable")[:PUSHES]:
+        feature = attribution.features[attribution.names[i]]
+        value = None if table is None else table.frame[feature.name][row]
+        result.append(
+            {
+                "feature": attribution.names[i],
+                "meaning": feature.formula,
+                "unit": "" if feature.unit == "1" else feature.unit,
+                "value": value if value is None or isinstance(value, str) else float(f"{value:.4g}"),
+                "contribution": float(contributions[i]),
+            }
+        )
+    return result
+
+
+def pictures(run: FinishedRun, figures: dict[str, Any]) -> dict[str, str]:
+    """A small JPEG data URI of every lesion in the gallery that has a readable image."""
+    wanted = {entry["lesion"] for entries in figures.values() for entry in entries}
+    wanted |= {other["lesion"] for entries in figures.values() for entry in entries for other in entry["others"]}
+    found = {}
+    for lesion in sorted(wanted):
+        try:
+            pixels = decode(run.space.data.train_images.read(lesion), SIDE_PX)
+        except DataError:
+            continue
+        encoded = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=QUALITY)
+        found[lesion] = "data:image/jpeg;base64," + base64.b64encode(encoded).decode("ascii")
+    return found

@@ -1,0 +1,139 @@
+"""The score by fold, site, age, sex, skin tone, clinic and lesion size, each with n, positives and interval.
+
+A figure of a handful of malignant lesions misleads; below MIN_POSITIVES a group is listed with its counts alone.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from data.intervals import bootstrap
+from data.ranking import UndefinedScoreError
+from data.score import threshold_at_sensitivity
+from features import columns as known
+from pipeline.report.finished import FinishedRun, Floats, Ints
+
+MIN_POSITIVES = 10
+"""Above 80 % sensitivity, ten positives leave two that decide the score; fewer leave one or none."""
+MIN_PATIENTS = 5
+"""Patients with a malignant lesion, without which an interval over patients has nothing to draw from."""
+THRESHOLD_SENSITIVITY = 0.90
+REPLICATES = 400
+
+AGE_BANDS = (40.0, 55.0, 70.0)
+SIZE_BANDS_MM = (3.0, 4.0, 6.0)
+NOT_GIVEN = "not given"
+
+
+def by_group(run: FinishedRun) -> list[dict[str, Any]]:
+    """Every way of dividing the cohort that its columns allow."""
+    present = np.isfinite(run.blend)
+    threshold = threshold_at_sensitivity(run.target[present], run.blend[present], THRESHOLD_SENSITIVITY)
+    return [
+        {
+            "name": name,
+            "title": title,
+            "groups": [
+                group_figures(run, str(label), np.flatnonzero((values == label) & present), threshold)
+                for label in labels
+            ],
+        }
+        for name, title, labels, values in divisions(run)
+    ]
+
+
+def divisions(run: FinishedRun) -> Iterator[tuple[str, str, list[str], npt.NDArray[Any]]]:
+    """Name, title, labels in order, and the label of every lesion."""
+    folds = [f"fold {k}" for k in range(run.space.folds.count)]
+    yield "fold", "Fold", folds, np.array(folds)[run.fold]
+    frame = run.table
+    age = next((column for column in (known.AGE, "age") if column in frame.columns), None)
+    site = next((column for column in (known.SITE, "localization") if column in frame.columns), None)
+    if site is not None:
+        yield "site", "Anatomic site", *categories(frame[site])
+    if age is not None:
+        yield "age", "Age, years", *bands(frame[age], AGE_BANDS, "")
+    if known.SEX in frame.columns:
+        yield "sex", "Sex", *categories(frame[known.SEX])
+    if known.L_SKIN in frame.columns:
+        yield (
+            "skin_tone",
+            "Skin tone: lightness of the skin around the lesion (CIELAB L)",
+            *quarters(frame[known.L_SKIN]),
+        )
+    if "attribution" in frame.columns:
+        yield "attribution", "Institution", *categories(frame["attribution"])
+    if known.DIAMETER in frame.columns:
+        yield "size", "Longest diameter, mm", *bands(frame[known.DIAMETER], SIZE_BANDS_MM, " mm")
+
+
+def categories(column: pl.Series) -> tuple[list[str], npt.NDArray[Any]]:
+    """The values of a text column, most frequent first."""
+    values = column.cast(pl.String).fill_null(NOT_GIVEN)
+    counts = values.value_counts(sort=True)
+    labels = [label for label in counts[column.name].to_list() if label != NOT_GIVEN]
+    return [*labels, *([NOT_GIVEN] if column.null_count() else [])], values.to_numpy()
+
+
+def bands(column: pl.Series, edges: tuple[float, ...], unit: str) -> tuple[list[str], npt.NDArray[Any]]:
+    """Bands of a number: below the first edge, from each edge to the next, from the last edge up."""
+    inner = [f"{low:g} to under {high:g}{unit}" for low, high in zip(edges, edges[1:], strict=False)]
+    labels = [f"under {edges[0]:g}{unit}", *inner, f"{edges[-1]:g}{unit} and over"]
+    return placed(column, np.asarray(edges), labels)
+
+
+def quarters(column: pl.Series) -> tuple[list[str], npt.NDArray[Any]]:
+    """Quarters of the cohort, darkest first, with their limits."""
+    values = column.cast(pl.Float64).drop_nulls().to_numpy()
+    edges = np.quantile(values, [0.25, 0.5, 0.75])
+    names = ("darkest quarter", "second quarter", "third quarter", "lightest quarter")
+    limits = [
+        f"under {edges[0]:.1f}", f"{edges[0]:.1f} to {edges[1]:.1f}", f"{edges[1]:.1f} to {edges[2]:.1f}",
+        f"{edges[2]:.1f} and over",
+    ]  # fmt: skip
+    return placed(column, edges, [f"{name} (L {limit})" for name, limit in zip(names, limits, strict=True)])
+
+
+def placed(column: pl.Series, edges: Floats, labels: list[str]) -> tuple[list[str], npt.NDArray[Any]]:
+    """The label of every lesion by the band its value lies in."""
+    values = column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    missing = np.isnan(values)
+    place = np.digitize(np.where(missing, edges[0], values), edges)
+    names = np.where(missing, NOT_GIVEN, np.array(labels)[place])
+    return [*labels, *([NOT_GIVEN] if missing.any() else [])], names
+
+
+def group_figures(run: FinishedRun, label: str, rows: Ints, threshold: float) -> dict[str, Any]:
+    """Counts, score and AUC with intervals, and what one threshold for everyone does in this group."""
+    target, probability, groups = run.target[rows], run.blend[rows], run.groups[rows]
+    positives = int(target.sum())
+    with_positive = len(np.unique(groups[target == 1]))
+    called = probability >= threshold
+    enough = positives >= MIN_POSITIVES and with_positive >= MIN_PATIENTS and positives < len(rows)
+    figures: dict[str, Any] = {
+        "label": label,
+        "lesions": len(rows),
+        "patients": len(np.unique(groups)),
+        "positives": positives,
+        "found": int(target[called].sum()) if len(rows) else 0,
+        "sensitivity": float(called[target == 1].mean()) if positives else None,
+        "flagged_share": float(called.mean()) if len(rows) else None,
+        "too_few": not enough,
+    }
+    for score in dict.fromkeys((run.task.score, "auc")):
+        figures[score] = interval_figures(target, probability, groups, score, run.seed) if enough else None
+    return figures
+
+
+def interval_figures(
+    target: Ints, probability: Floats, groups: npt.NDArray[Any], score: str, seed: int
+) -> dict[str, float] | None:
+    """Estimate, low and high; None where no draw of patients defines the score."""
+    try:
+        interval = bootstrap(target, probability, groups, score=score, replicates=REPLICATES, seed=seed)
+    except UndefinedScoreError:
+        return None
+    return {"estimate": interval.estimate, "low": interval.low, "high": interval.high}

@@ -1,0 +1,62 @@
+"""metrics.json: every figure of a run in one file, for programs. The HTML report shows these and no others.
+
+The stages' scores are there as soon as a submission is; the report adds what it had to compute under `report`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.files import read_json, write_json
+from pipeline.workspace import Workspace
+
+CHANCE = {"pauc": 0.02, "auc": 0.5}
+"""What a random ranking scores, where that does not depend on the data."""
+BEST = {"pauc": 0.2}
+"""What a perfect ranking scores, where it is not 1."""
+
+
+def stage_figures(space: Workspace) -> dict[str, Any]:
+    """The scores that the stages reported, with what they are about."""
+    train, test, run_dir = space.data.train, space.data.test, space.run_dir
+    stage_one = read_json(run_dir / "oof" / "report.json") if space.recipe.image_models else {"scores": {}}
+    stage_two = read_json(run_dir / "tabular" / "report.json")
+    submission = read_json(run_dir / "submission.json") if (run_dir / "submission.json").is_file() else {}
+    return {
+        "score": train.task.score,
+        "chance": CHANCE.get(train.task.score),
+        "best": BEST.get(train.task.score, 1.0),
+        "synthetic": space.synthetic,
+        "recipe": space.recipe.description,
+        "submission": submission.get("fingerprint"),
+        "cohort": {
+            "lesions": len(train.ids),
+            "patients": len(np.unique(train.groups)),
+            "positives": int((train.target > 0).sum()),
+            "test_lesions": 0 if test is None else len(test.ids),
+        },
+        "cross_validated": {"image_models": stage_one["scores"], "members": stage_two["scores"]},
+        "test": submission.get("scores"),
+    }
+
+
+def refresh_metrics(space: Workspace) -> dict[str, Any]:
+    """Bring metrics.json up to date with the stages; what a report added stays while its submission does."""
+    path = space.run_dir / "metrics.json"
+    figures = stage_figures(space)
+    before = earlier(path)
+    if "report" in before and {**before, "report": None} == {**figures, "report": None}:
+        return before
+    if before != figures:
+        write_json(path, figures)
+    return figures
+
+
+def earlier(path: Path) -> dict[str, Any]:
+    """metrics.json as it is; empty when it is missing or damaged, because it can always be made again."""
+    try:
+        loaded = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}

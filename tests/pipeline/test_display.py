@@ -1,0 +1,113 @@
+import io
+import os
+import signal
+
+import pytest
+from rich.console import Console
+
+from data.errors import Interrupted
+from pipeline.display import LOG_SECONDS, Display, format_figures, short
+
+
+def make_display(terminal: bool = False) -> tuple[Display, io.StringIO]:
+    page = io.StringIO()
+    return Display(Console(file=page, force_terminal=terminal, width=120, highlight=False, soft_wrap=True)), page
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds since the start, for a test to set."""
+    now = [0.0]
+    monkeypatch.setattr("pipeline.display.time.monotonic", lambda: now[0])
+    return now
+
+
+def test_a_plain_log_gets_a_line_now_and_then(clock: list[float]):
+    display, page = make_display()
+    with display.task("training") as progress:
+        for step in range(1, 101):
+            clock[0] += LOG_SECONDS / 8
+            progress(step, 100, loss=0.25, images_per_second=1234.5)
+    lines = page.getvalue().splitlines()
+    assert len(lines) == 12
+    assert lines[0] == "training: 8/100, 172 s left  loss 0.25  images/s 1,234"
+    assert "\x1b" not in page.getvalue()
+
+
+def test_quick_work_leaves_the_log_alone(clock: list[float]):
+    display, page = make_display()
+    with display.task("training") as progress:
+        progress(1, 2)
+        progress(2, 2)
+    assert page.getvalue() == ""
+
+
+def test_a_terminal_gets_bars_that_go_away_even_after_an_error():
+    display, page = make_display(terminal=True)
+    with pytest.raises(RuntimeError), display.task("stage") as outer, display.task("epoch") as inner:
+        outer(1, 3)
+        inner(2, 5, loss=0.5)
+        display.say("a line")
+        raise RuntimeError
+    assert "a line" in page.getvalue()
+    with display.task("next") as progress:
+        progress(1, 1)
+    assert page.getvalue().count("\x1b[?25l") == page.getvalue().count("\x1b[?25h") == 2, "the cursor comes back"
+
+
+def test_what_is_printed_is_not_taken_for_markup():
+    display, page = make_display()
+    display.say("[1/6] left, fold 0; image_models[0].epochs 1 -> 2; [/] [red")
+    display.warn("the file [draft].csv")
+    assert page.getvalue() == (
+        "[1/6] left, fold 0; image_models[0].epochs 1 -> 2; [/] [red\nwarning: the file [draft].csv\n"
+    )
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_request_to_stop_waits_for_the_step(terminal: bool, number: int, code: int):
+    display, page = make_display(terminal)
+    finished = []
+    with pytest.raises(Interrupted) as caught, display.listening(), display.task("training") as progress:
+        for step in range(5):
+            if step == 2:
+                os.kill(os.getpid(), number)
+            finished.append(step)
+            progress(step, 5)
+    assert caught.value.exit_code == code
+    assert finished == [0, 1, 2]
+    assert "stopping after this step" in page.getvalue()
+
+
+def test_a_second_request_stops_at_once():
+    display, _ = make_display()
+    reached = False
+    with pytest.raises(Interrupted) as caught, display.listening():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        reached = True
+    assert not reached
+    assert caught.value.exit_code == 143
+
+
+def test_the_handlers_of_before_come_back():
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    display, _ = make_display()
+    with pytest.raises(RuntimeError), display.listening():
+        assert signal.getsignal(signal.SIGTERM) != before[signal.SIGTERM]
+        raise RuntimeError
+    assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_without_a_request_nothing_stops():
+    display, _ = make_display()
+    with display.listening():
+        display.check_stop()
+
+
+def test_figures_are_short():
+    figures = {"loss": 0.123456, "images_per_second": 1234.56, "rate": 0.00001, "done": 0.0}
+    assert format_figures(figures) == "loss 0.1235  images/s 1,235  rate 1.0e-05  done 0"
+    assert short(-250.4) == "-250"
+    assert short(float("nan")) == "nan"
