@@ -19,13 +19,14 @@ from torch import Tensor, nn
 from data.errors import RecipeError
 from image_models.groups import Cost, describe, parameter_groups
 from image_models.networks.lesion_net import LesionNet
+from image_models.networks.lesion_vit import LesionViT
 from image_models.pooling import MapAverage, MultiScaleGeM, TokenAverage
 from image_models.recipe import ImageModelRecipe
 from image_models.weights import load_pretrained
 
 __all__ = ["NETWORKS", "Cost", "ImageModel", "build", "build_backbone", "describe", "parameter_groups"]
 
-NETWORKS: dict[str, Callable[[], nn.Module]] = {"lesion_net": LesionNet}
+NETWORKS: dict[str, Callable[[], nn.Module]] = {"lesion_net": LesionNet, "lesion_vit": LesionViT}
 """Our own backbones: modules with `num_features`, `forward_features(images)` and perhaps `group_matcher()`."""
 
 Layout = Literal["maps", "maps_last", "tokens"]

@@ -76,13 +76,15 @@ def open_workspace(
     *,
     storage: str | None = None,
     tensorboard: bool = False,
+    record: bool = True,
 ) -> Iterator[Workspace]:
-    """Read the recipe, hold the run folder, listen for a request to stop."""
+    """Read the recipe, hold the run folder, listen for a request to stop; a look alone does not `record` the recipe."""
     recipe = load_recipe(recipe_name, changes or ())
     space = workspace(recipe, run_path(recipe_name, run), data)
     space.storage, space.tensorboard = storage, tensorboard
     with space.display.listening(), hold(space.run_dir):
-        space.record_recipe()
+        if record:
+            space.record_recipe()
         yield space
 
 
@@ -152,7 +154,7 @@ def oof(
     from pipeline.stages.oof import run_oof
     from pipeline.stages.plan import print_plan
 
-    with open_workspace(recipe, data, run, set_, tensorboard=tensorboard) as space:
+    with open_workspace(recipe, data, run, set_, tensorboard=tensorboard, record=not dry_run) as space:
         (print_plan if dry_run else run_oof)(space)
 
 

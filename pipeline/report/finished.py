@@ -117,8 +117,9 @@ def open_finished(space: Workspace) -> FinishedRun:
     if stale:
         name, reason = stale[0]
         raise DataError(
-            f"run {space.run_dir} is not finished with this recipe and these data: {len(stale)} of {len(steps)} "
-            f"models are missing or stale (first: {name}: {reason}); run `fusionnetx submission` with the same options first"
+            f"run {space.run_dir} is not finished with this recipe and these data: {len(stale)} of "
+            f"{len(steps)} models are missing or stale (first: {name}: {reason}); "
+            "run `fusionnetx submission` with the same options first"
         )
     columns = [m.name for m in space.recipe.tabular.members]
     stage_two = aligned(space, "tabular")

@@ -82,7 +82,7 @@ def pushes(attribution: Attribution, row: int, table: FeatureTable | None) -> li
             {
                 "feature": attribution.names[i],
                 "meaning": feature.formula,
-                "unit": "" if feature.unit == "1" else feature.unit,
+                "unit": "" if feature.unit[:1].isdigit() else feature.unit,  # "1" and "0 to 10" are no units
                 "value": value if value is None or isinstance(value, str) else float(f"{value:.4g}"),
                 "contribution": float(contributions[i]),
             }

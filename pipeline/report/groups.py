@@ -4,6 +4,7 @@ A figure of a handful of malignant lesions misleads; below MIN_POSITIVES a group
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ def divisions(run: FinishedRun) -> Iterator[tuple[str, str, list[str], npt.NDArr
     if known.L_SKIN in frame.columns:
         yield (
             "skin_tone",
-            "Skin tone: lightness of the skin around the lesion (CIELAB L)",
+            "Skin tone (lightness L of the skin around)",
             *quarters(frame[known.L_SKIN]),
         )
     if "attribution" in frame.columns:
@@ -80,7 +81,7 @@ def categories(column: pl.Series) -> tuple[list[str], npt.NDArray[Any]]:
 
 def bands(column: pl.Series, edges: tuple[float, ...], unit: str) -> tuple[list[str], npt.NDArray[Any]]:
     """Bands of a number: below the first edge, from each edge to the next, from the last edge up."""
-    inner = [f"{low:g} to under {high:g}{unit}" for low, high in zip(edges, edges[1:], strict=False)]
+    inner = [f"{low:g} to under {high:g}{unit}" for low, high in pairwise(edges)]
     labels = [f"under {edges[0]:g}{unit}", *inner, f"{edges[-1]:g}{unit} and over"]
     return placed(column, np.asarray(edges), labels)
 
@@ -118,6 +119,7 @@ def group_figures(run: FinishedRun, label: str, rows: Ints, threshold: float) ->
         "lesions": len(rows),
         "patients": len(np.unique(groups)),
         "positives": positives,
+        "patients_with_positives": with_positive,
         "found": int(target[called].sum()) if len(rows) else 0,
         "sensitivity": float(called[target == 1].mean()) if positives else None,
         "flagged_share": float(called.mean()) if len(rows) else None,

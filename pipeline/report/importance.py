@@ -82,9 +82,11 @@ def study_members(
         progress(fold + 1, folds)
     attribution = join_attributions(contributions, features)
     sampled = np.isin(attribution.rows, sample_for_attribution(run))
+    features_shown = feature_figures(run, attribution, sampled)
     figures = {
         "families": family_figures(run, shuffled, attribution),
-        "features": feature_figures(run, attribution, sampled),
+        "features": features_shown,
+        "contribution_range": contribution_range(features_shown),
         "shuffled": {"lesions": len(shuffled_rows), "positives": int(run.target[shuffled_rows].sum())},
         "attributed": {"lesions": int(sampled.sum()), "positives": int(run.target[attribution.rows[sampled]].sum())},
         "largest_difference_to_stored_predictions": worst,
@@ -126,7 +128,7 @@ def shuffle_fold(
     shuffled: Shuffled,
     fold: int,
 ) -> float:
-    """Predict one fold's sampled lesions with each family shuffled; returns how far the plain ones are from the stored."""
+    """Predict a fold's lesions, each family shuffled; returns how far the unshuffled are from the stored."""
     place = np.searchsorted(shuffled.rows, rows)
     part, everyone, threads = subset(matrix, local), np.arange(len(local)), run.space.threads
     families = np.array(part.families)
@@ -170,13 +172,9 @@ def join_attributions(parts: list[tuple[Ints, dict[str, Floats], Matrix]], featu
     blocks, values = [], []
     for rows, found, matrix in parts:
         place = {name: i for i, name in enumerate(matrix.names)}
-        zero = np.zeros(len(rows))
+        zero, unknown = np.zeros(len(rows)), np.full(len(rows), np.nan)
         blocks.append(np.column_stack([found.get(name, zero) for name in names]))
-        values.append(
-            np.column_stack(
-                [matrix.values[:, place[name]] if name in place else np.full(len(rows), np.nan) for name in names]
-            )
-        )
+        values.append(np.column_stack([matrix.values[:, place[name]] if name in place else unknown for name in names]))
     rows = np.concatenate([rows for rows, _, _ in parts])
     order = np.argsort(rows)
     return Attribution(
@@ -208,6 +206,12 @@ def family_figures(run: FinishedRun, shuffled: Shuffled, attribution: Attributio
             }
         )
     return sorted(rows, key=lambda row: -row["loss"]["estimate"])
+
+
+def contribution_range(features: list[dict[str, Any]]) -> dict[str, float]:
+    """The scale that the dots of all features share."""
+    every = [value for one in features for value in one["contributions"]]
+    return {"low": min([0.0, *every]), "high": max([0.0, *every])}
 
 
 def mean_gain(run: FinishedRun, member: str) -> dict[str, float]:

@@ -20,9 +20,12 @@ def networks(run: FinishedRun) -> list[dict[str, Any]]:
             "backbone": model.backbone,
             "image_size_px": model.image_size,
             **cost(model, len(run.task.classes)),
-            "folds": folds_of(run, model.name),
+            "seconds": sum(fold["seconds"] for fold in folds),
+            "images_per_second": statistics.fmean(fold["images_per_second"] for fold in folds),
+            "folds": folds,
         }
         for model in run.space.recipe.image_models
+        if (folds := folds_of(run, model.name))
     ]
 
 

@@ -105,11 +105,10 @@ def bar(value: Value, most: float) -> Markup:
     return Markup('<span class="bar" aria-hidden="true"><i style="width:{:.1f}%"></i></span>').format(100 * width)
 
 
-def swarm(feature: Value, features: Value) -> Markup:
+def swarm(feature: Value, scale: Value) -> Markup:
     """Contributions of one feature, on the scale of all features shown."""
-    every = [value for one in features.value for value in one["contributions"]]
-    low, high = min(every), max(every)
-    span = (high - low) or 1.0
+    low = scale.value["low"]
+    span = (scale.value["high"] - low) or 1.0
     one = feature.value
     return dot_strip([(value - low) / span for value in one["contributions"]], one["value_ranks"], -low / span)
 

@@ -1,14 +1,17 @@
 """Which plots the report has, each drawn from the figures in metrics.json and nothing else."""
 
+from math import log
 from typing import Any
 
-from pipeline.report.curves import log_odds
-from pipeline.report.svg import Area, Axis, Dots, Line, Plot
+from pipeline.report.svg import Area, Axis, Dots, Line, Plot, whole_ticks
 
 SCORED_ABOVE = 0.80
 """ISIC 2024 scores the ROC curve above this sensitivity."""
 SHARE = [(k / 5, f"{k / 5:g}") for k in range(6)]
 MANY_SERIES = 7
+LABELS = {"pauc": "pAUC", "auc": "AUC"}
+PROBABILITIES = (0.5, 0.1, 0.9, 0.01, 0.99, 0.001, 0.999, 0.2, 0.8, 0.05, 0.95, 0.3, 0.7, 0.02, 0.98)
+"""Ticks of a log-odds axis, the most wanted first."""
 
 Figures = dict[str, Any]
 
@@ -29,7 +32,7 @@ def roc_plot(curves: Figures) -> Plot:
     return Plot(
         "ROC curve",
         counted(curves),
-        f"The curve reaches 80 % sensitivity at a false positive rate of {enter:.3f}; the area above that line is scored.",
+        f"The curve reaches 80 % sensitivity at a false positive rate of {enter:.3f}; the area above is scored.",
         Axis("false positive rate (share of benign lesions flagged)", 0, 1, SHARE),
         Axis("sensitivity", 0, 1, SHARE),
         [
@@ -60,7 +63,7 @@ def precision_recall_plot(curves: Figures) -> Plot:
         counted(curves),
         f"Precision falls from {figures['precision'][0]:.2f} to the prevalence of {figures['prevalence']:.4f}.",
         Axis("recall (sensitivity)", 0, 1, SHARE),
-        Axis("precision (share of flagged that is malignant)", 0, 1, SHARE),
+        Axis("precision", 0, 1, SHARE),
         [
             Line([0, 1], [figures["prevalence"]] * 2, "prevalence", 7, 2),
             Line(figures["recall"], figures["precision"], "blend", 1),
@@ -74,14 +77,11 @@ def distribution_plot(curves: Figures) -> Plot:
     figures = curves["distributions"]
     edges = figures["edges_log_odds"]
     top = max([*figures["benign"], *figures["malignant"]]) * 1.05
-    chances = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
-    ticks = [(float(log_odds(_array(p))), f"{p:g}") for p in chances]
-    shown = [(at, text) for at, text in ticks if edges[0] <= at <= edges[-1]]
     return Plot(
         "Scores of each class",
         counted(curves),
         "Share of benign and of malignant lesions in bins of the probability, on a scale of log-odds.",
-        Axis("probability (log-odds scale)", edges[0], edges[-1], shown),
+        Axis("probability (log-odds scale)", edges[0], edges[-1], probability_ticks(edges[0], edges[-1])),
         Axis("share of the class in a bin", 0, top),
         [
             Line(edges, [*figures["benign"], figures["benign"][-1]], "benign", 1, 0, step=True),
@@ -91,10 +91,14 @@ def distribution_plot(curves: Figures) -> Plot:
     )
 
 
-def _array(value: float) -> Any:
-    import numpy as np
-
-    return np.asarray(value)
+def probability_ticks(low: float, high: float) -> list[tuple[float, str]]:
+    """Probabilities at their log-odds, as many as there is room for."""
+    chosen: list[tuple[float, str]] = []
+    for probability in PROBABILITIES:
+        place = log(probability / (1.0 - probability))
+        if low <= place <= high and all(abs(place - other) >= (high - low) / 9 for other, _ in chosen):
+            chosen.append((place, f"{probability:g}"))
+    return sorted(chosen)
 
 
 def reliability_plot(curves: Figures) -> Plot:
@@ -129,7 +133,7 @@ def decision_plot(curves: Figures) -> Plot:
     figures = curves["decision"]
     x = figures["threshold"]
     best = max([*figures["as_given"], *(figures["recalibrated"] or [0.0])])
-    axis = Axis("net malignant found per 1,000 lesions", -0.25 * best, 1.1 * best)
+    axis = Axis("net benefit per 1,000 lesions", -0.25 * best, 1.1 * best)
     everyone = [value if value >= axis.low else None for value in figures["flag_everyone"]]
     layers = [
         Line([x[0], x[-1]], [0, 0], "flag no lesion", 7, 2),
@@ -155,19 +159,20 @@ def workload_plot(curves: Figures) -> Plot:
     y = figures["flagged_per_patient"]
     everything = curves["lesions"] / curves["patients"]
     marked = curves["flagged"]
+    means = [one["per_patient_mean"] for one in marked]
     return Plot(
         "Lesions to look at",
         counted(curves),
         f"At 90 % sensitivity {marked[1]['per_patient_mean']['estimate']:.2f} lesions per patient are flagged, "
         f"of {everything:.0f} photographed.",
         Axis("sensitivity", 0.5, 1.0),
-        Axis("lesions flagged per patient, mean (log scale)", min(y) * 0.8, max(everything, max(y)) * 1.1, log=True),
+        Axis("flagged per patient (log scale)", min(y) * 0.8, max(everything, *y) * 1.1, log=True),
         [
             Line([0.5, 1.0], [everything] * 2, "every lesion of a patient", 7, 2),
             Line(figures["sensitivity"], y, "blend", 1, step=True),
-            Dots([one["sensitivity"] for one in marked], [one["per_patient_mean"]["estimate"] for one in marked],
+            Dots([one["sensitivity"] for one in marked], [mean["estimate"] for mean in means],
                  "80, 90 and 95 % sensitivity, with 95 % interval", 2,
-                 [one["per_patient_mean"]["low"] for one in marked], [one["per_patient_mean"]["high"] for one in marked]),
+                 [mean["low"] for mean in means], [mean["high"] for mean in means]),
         ],
         "/report/curves/workload",
     )  # fmt: skip
@@ -182,14 +187,19 @@ def cost_plot(metrics: Figures) -> Plot | None:
         return None
     figures = [scores[model["name"]][score] for model in drawn]
     gflops = [model["gflops"] for model in drawn]
+    left, right = min(gflops) / 2, max(gflops) * 2
+    chance = [Line([left, right], [metrics["chance"]] * 2, "chance", 7, 2)] if metrics["chance"] else []
+    told = [
+        f"{one['name']} {at['estimate']:.4f} at {one['gflops']:.2f}" for one, at in zip(drawn, figures, strict=True)
+    ]
     return Plot(
         "Quality and cost of the image models",
         f"n = {metrics['cohort']['lesions']:,} lesions, out of fold; bars: 95 % over patients",
-        "; ".join(f"{model['name']}: {one['estimate']:.4f} at {model['gflops']:.2f} GFLOPs" for model, one in zip(drawn, figures, strict=True)),
-        Axis("GFLOPs per image (log scale)", min(gflops) / 2, max(gflops) * 2, log=True),
-        Axis(f"{score} out of fold", 0, max(one["high"] for one in figures) * 1.15),
+        "Score and GFLOPs: " + "; ".join(told) + ".",
+        Axis("GFLOPs per image (log scale)", left, right, log=True),
+        Axis(f"{LABELS.get(score, score)} out of fold", 0, max(one["high"] for one in figures) * 1.15),
         [
-            *([Line([min(gflops) / 2, max(gflops) * 2], [metrics["chance"]] * 2, "chance", 7, 2)] if metrics["chance"] else []),
+            *chance,
             Dots(gflops, [one["estimate"] for one in figures], "image model", 1,
                  [one["low"] for one in figures], [one["high"] for one in figures], [model["name"] for model in drawn]),
         ],
@@ -208,26 +218,20 @@ def training_plots(metrics: Figures) -> list[Plot]:
             Plot(
                 f"Training of {model['name']}",
                 f"n = {len(model['folds'])} folds, mean training loss of each epoch",
-                f"The loss goes from {losses[0]:.3f} to {model['folds'][0]['loss'][-1]:.3f} in fold {model['folds'][0]['fold']}.",
-                Axis("epoch", 1, max(longest, 2), epoch_ticks(longest)),
+                f"The loss of the first fold goes from {losses[0]:.3f} to {model['folds'][0]['loss'][-1]:.3f}.",
+                Axis("epoch", 0.5, longest + 0.5, whole_ticks(longest)),
                 Axis("training loss", min(losses) - 0.1 * spread, max(losses) + 0.1 * spread),
-                [
-                    Line(
-                        list(range(1, len(fold["loss"]) + 1)),
-                        fold["loss"],
-                        f"fold {fold['fold']}",
-                        1 + k % MANY_SERIES,
-                        k % MANY_SERIES,
-                    )
-                    for k, fold in enumerate(model["folds"])
-                ],
+                [loss_curve(fold, k) for k, fold in enumerate(model["folds"])],
                 f"/report/image_models/{i}/folds",
-            )  # fmt: skip
+            )
         )
     return plots
 
 
-def epoch_ticks(longest: int) -> list[tuple[float, str]]:
-    """Whole epochs, at most eight of them."""
-    step = max(1, -(-longest // 8))
-    return [(float(epoch), str(epoch)) for epoch in range(1, max(longest, 2) + 1, step)]
+def loss_curve(fold: Figures, place: int) -> Line | Dots:
+    """The loss of one fold's model; a single epoch is a dot."""
+    epochs = [float(epoch) for epoch in range(1, len(fold["loss"]) + 1)]
+    label, style = f"fold {fold['fold']}", place % MANY_SERIES
+    if len(epochs) == 1:
+        return Dots(epochs, fold["loss"], label, 1 + style)
+    return Line(epochs, fold["loss"], label, 1 + style, style)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.report.svg import Axis, Dots, Line, Plot
+from pipeline.report.svg import Axis, Dots, Line, Plot, whole_ticks
 
 
 def history_plot(search: dict[str, Any], place: int) -> Plot:
@@ -16,7 +16,7 @@ def history_plot(search: dict[str, Any], place: int) -> Plot:
         f"Search of {search['member']}",
         f"n = {len(done)} finished trials, {pruned} stopped early or failed; mean pAUC over the folds searched on",
         f"The best trial scores {max(y):.4f}, the first one {y[0]:.4f}.",
-        Axis("trial", 0.5, max(x) + 0.5),
+        Axis("trial", 0.5, max(x) + 0.5, whole_ticks(max(x))),
         Axis("pAUC", min(y) - 0.08 * spread, max(y) + 0.08 * spread),
         [Dots(x, y, "trial", 1), Line(x, best, "best so far", 2, step=True)],
         f"/report/tuning/{place}/trials",
@@ -47,7 +47,7 @@ def parallel_plot(search: dict[str, Any], place: int) -> Plot | None:
         f"n = {len(done)} trials; " + ", ".join(f"{i + 1} {name}" for i, name in enumerate(names)),
         "Each line is one trial; its height at a parameter is the rank of its value among the trials.",
         Axis("parameter", -0.1, len(names) - 0.9, ticks),
-        Axis("rank of the value (0 lowest, 1 highest)", 0, 1),
+        Axis("rank of the value", 0, 1),
         layers,
         f"/report/tuning/{place}/trials",
     )

@@ -152,7 +152,8 @@ def draw(layer: Layer, x: Axis, y: Axis) -> str:
     if isinstance(layer, Line):
         dash = f' stroke-dasharray="{DASHES[layer.dash]}"' if layer.dash else ""
         return f'<path class="line c{layer.colour}{" faint" if layer.faint else ""}"{dash} d="{path(layer, x, y)}"/>'
-    return "".join(dot(layer, i, x, y) for i in range(len(layer.x)))
+    lifts = name_lifts(layer, x, y)
+    return "".join(dot(layer, i, x, y, lifts[i]) for i in range(len(layer.x)))
 
 
 def path(line: Line, x: Axis, y: Axis) -> str:
@@ -170,7 +171,20 @@ def path(line: Line, x: Axis, y: Axis) -> str:
     return "".join(parts)
 
 
-def dot(dots: Dots, i: int, x: Axis, y: Axis) -> str:
+def name_lifts(dots: Dots, x: Axis, y: Axis) -> list[float]:
+    """How far above its marker each name stands, so that names of near neighbours do not lie on each other."""
+    taken: list[tuple[float, float]] = []
+    lifts = []
+    for a, b in zip(dots.x, dots.y, strict=True):
+        at, level, lift = across(x, a), down(y, b), 6.0
+        while any(abs(at - other) < 110 and abs(level - lift - height) < 13 for other, height in taken):
+            lift += 7.0
+        taken.append((at, level - lift))
+        lifts.append(lift)
+    return lifts
+
+
+def dot(dots: Dots, i: int, x: Axis, y: Axis, lift: float) -> str:
     """One marker with its error bar and name."""
     a, b = across(x, dots.x[i]), down(y, dots.y[i])
     bar = ""
@@ -180,7 +194,7 @@ def dot(dots: Dots, i: int, x: Axis, y: Axis) -> str:
     if dots.names:
         late = a > (LEFT + WIDTH) / 2
         name = (
-            f'<text class="name" x="{a + (-8 if late else 8):.1f}" y="{b - 6:.1f}" '
+            f'<text class="name" x="{a + (-8 if late else 8):.1f}" y="{b - lift:.1f}" '
             f'text-anchor="{"end" if late else "start"}">{escape(dots.names[i])}</text>'
         )
     return f'{bar}<circle class="dot c{dots.colour}" cx="{a:.1f}" cy="{b:.1f}" r="4"/>{name}'
@@ -206,6 +220,12 @@ def even_ticks(low: float, high: float, most: int = 6) -> list[tuple[float, str]
     first = -floor(-low / step + 1e-9)
     values = [step * k for k in range(first, first + most + 2) if step * k <= high + 1e-9 * step]
     return [(value, f"{value:.10g}") for value in values]
+
+
+def whole_ticks(last: int, most: int = 8) -> list[tuple[float, str]]:
+    """1, 2, 3 to `last`, or fewer of them."""
+    step = max(1, -(-last // most))
+    return [(float(value), str(value)) for value in range(1, last + 1, step)]
 
 
 def log_ticks(low: float, high: float) -> list[tuple[float, str]]:
@@ -239,9 +259,8 @@ def dot_strip(places: Sequence[float], shades: Sequence[float], zero: float) -> 
         column = round(place * 75)
         taken[column] = level = taken.get(column, 0) + 1
         lift = (level // 2) * 3.2 * (1 if level % 2 else -1)
-        dots.append(
-            f'<circle class="s{min(int(shade * 5), 4)}" cx="{place * 292 + 4:.1f}" cy="{17 + max(-14, min(14, lift)):.1f}" r="2.2"/>'
-        )
+        at = f'cx="{place * 292 + 4:.1f}" cy="{17 + max(-14.0, min(14.0, lift)):.1f}"'
+        dots.append(f'<circle class="s{min(int(shade * 5), 4)}" {at} r="2.2"/>')
     return Markup(
         f'<svg class="swarm" viewBox="0 0 300 34" aria-hidden="true">'
         f'<path class="reference" d="M{zero * 292 + 4:.1f} 0V34"/>{"".join(dots)}</svg>'

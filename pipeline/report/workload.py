@@ -55,7 +55,7 @@ def flagged(target: Ints, probability: Floats, groups: npt.NDArray[Any], seed: i
 
 
 def replicated_per_patient(target: Ints, probability: Floats, patient: Ints, sensitivity: float, seed: int) -> Floats:
-    """Flagged lesions per patient on drawn patients, each draw with the threshold that it needs; NaN without positives."""
+    """Flagged lesions per patient on drawn patients, each draw by its own threshold; NaN without positives."""
     order = np.argsort(-probability, kind="stable")
     positive, of_patient = (target[order] == 1).astype(np.float64), patient[order]
     # A threshold cannot part lesions of one score, so counts are read where a score ends.

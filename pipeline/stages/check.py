@@ -54,6 +54,10 @@ def findings(title: str, table: TableCheck | None, images: ImagesCheck | None) -
 
 def verdict(report: CheckReport) -> str:
     """The last line."""
-    if report.ok:
-        return f"a run can start ({len(report.warnings)} warnings)"
-    return f"a run cannot start: {len(report.errors)} errors, {len(report.warnings)} warnings"
+    errors, warnings = counted(len(report.errors), "error"), counted(len(report.warnings), "warning")
+    return f"a run can start ({warnings})" if report.ok else f"a run cannot start: {errors}, {warnings}"
+
+
+def counted(count: int, thing: str) -> str:
+    """`1 warning`, `2 warnings`."""
+    return f"{count} {thing}{'s' * (count != 1)}"

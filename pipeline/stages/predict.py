@@ -20,6 +20,7 @@ from data.schema import validate
 from pipeline.predicting import fold_count, predict_members
 from pipeline.stages.features import features_of
 from pipeline.stages.fold_models import FoldModel, named_columns, unlabelled_lesions
+from pipeline.stages.tabular import member_dir
 from pipeline.workspace import Workspace
 
 
@@ -29,6 +30,7 @@ def run_predict(space: Workspace, metadata_path: Path, images_path: Path, out_pa
     for note in validate(read_csv(metadata_path), TEST_SCHEMA).notes:
         space.display.warn(f"{metadata_path.name}: {note}")
     folds = fold_count(space)
+    refuse_unfinished(space, folds)
     scores = image_columns(space, cohort, source, folds) if space.recipe.image_models else None
     table = features_of(space, cohort, scores, f"{len(cohort.ids):,} lesions")
     with space.display.task("stage two") as progress:
@@ -40,6 +42,29 @@ def run_predict(space: Workspace, metadata_path: Path, images_path: Path, out_pa
     with atomic(out_path) as temporary:
         frame.write_csv(temporary)
     space.display.say(f"wrote {len(cohort.ids):,} probabilities to {out_path}")
+
+
+def refuse_unfinished(space: Workspace, folds: int) -> None:
+    """Refuse a run whose models are not all done: what a stopped step left behind may be of another recipe."""
+    recipe = space.recipe
+    folders = [
+        *(FoldModel(space, model, (fold,)).folder for model in recipe.image_models for fold in range(folds)),
+        *(
+            member_dir(space, member, fold, seed)
+            for member in recipe.tabular.members
+            for fold in range(folds)
+            for seed in member.seeds
+        ),
+        space.run_dir / "tabular",
+    ]
+    unfinished = [
+        str(folder.relative_to(space.run_dir)) for folder in folders if not (folder / "report.json").is_file()
+    ]
+    if unfinished:
+        raise DataError(
+            f"run {space.run_dir} is not finished: {examples(unfinished)} without a report.json; "
+            "run `fusionnetx submission` with its recipe and data first"
+        )
 
 
 def image_columns(space: Workspace, cohort: Cohort, source: ImageSource, folds: int) -> pl.DataFrame:

@@ -79,7 +79,7 @@ def test_recipes_lists_what_is_shipped(cli: Any):
         (["submission", "--set", "sead=1"], ["sead", "did you mean 'seed'?"]),
         (["check", "--data", "nowhere"], ["nowhere", "does not exist"]),
         (["submission", "--recipe", "fusionnetx"], ["no data folder was given", "--data"]),
-        (["show-augmentations", "--model", "vit"], ["'vit'", "lesion_net"]),
+        (["show-augmentations", "--model", "lesion_nets"], ["'lesion_nets'", "did you mean 'lesion_net'?"]),
         (["predict", "--run", "never", "--metadata", "a", "--images", "b", "--out", "c"], ["runs/never", "--run"]),
     ],
 )
@@ -215,7 +215,10 @@ STOPS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         lambda f: rewrite(f / "train-metadata.csv", first_row("patient_id", None)),
         ["train-metadata.csv: column patient_id: 1 value is missing, which this column must not be (line 2: empty)"],
     ),
-    "an HDF5 cut in half": (lambda f: cut(f / "train-image.hdf5"), ["train-image.hdf5 cannot be opened as HDF5"]),
+    "an HDF5 cut in half": (
+        lambda f: cut(f / "train-image.hdf5"),
+        ["train-image.hdf5 ends too early: the copy is incomplete"],
+    ),
     "an empty CSV": (lambda f: (f / "train-metadata.csv").write_text(""), ["train-metadata.csv is empty"]),
     "a CSV without rows": (
         lambda f: rewrite(f / "test-metadata.csv", lambda t: t[:0]),
@@ -227,7 +230,7 @@ STOPS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
             rewrite(f / "test-metadata.csv", lambda t: t.drop("sex")),
             cut(f / "test-image.hdf5"),
         ),
-        ["column tbp_lv_H", "test-metadata.csv: column sex is missing", "test-image.hdf5 cannot be opened"],
+        ["column tbp_lv_H", "test-metadata.csv: column sex is missing", "test-image.hdf5 ends too early"],
     ),
 }
 WARNS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
@@ -286,7 +289,7 @@ def test_what_a_run_goes_on_with_is_a_warning(check: Any, case: str):
     damage, words = WARNS[case]
     answer = check(damage)
     assert answer.code == 0
-    assert "a run can start (1 warnings)" in answer.out
+    assert "a run can start (1 warning)" in answer.out
     assert "warning:" in answer.out
     assert all(word in answer.out for word in words), answer.out
 

@@ -44,11 +44,16 @@ def test_quick_work_leaves_the_log_alone(clock: list[float]):
 
 def test_a_terminal_gets_bars_that_go_away_even_after_an_error():
     display, page = make_display(terminal=True)
-    with pytest.raises(RuntimeError), display.task("stage") as outer, display.task("epoch") as inner:
-        outer(1, 3)
-        inner(2, 5, loss=0.5)
-        display.say("a line")
-        raise RuntimeError
+
+    def work() -> None:
+        with display.task("stage") as outer, display.task("epoch") as inner:
+            outer(1, 3)
+            inner(2, 5, loss=0.5)
+            display.say("a line")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        work()
     assert "a line" in page.getvalue()
     with display.task("next") as progress:
         progress(1, 1)
@@ -69,12 +74,17 @@ def test_what_is_printed_is_not_taken_for_markup():
 def test_a_request_to_stop_waits_for_the_step(terminal: bool, number: int, code: int):
     display, page = make_display(terminal)
     finished = []
-    with pytest.raises(Interrupted) as caught, display.listening(), display.task("training") as progress:
-        for step in range(5):
-            if step == 2:
-                os.kill(os.getpid(), number)
-            finished.append(step)
-            progress(step, 5)
+
+    def work() -> None:
+        with display.listening(), display.task("training") as progress:
+            for step in range(5):
+                if step == 2:
+                    os.kill(os.getpid(), number)
+                finished.append(step)
+                progress(step, 5)
+
+    with pytest.raises(Interrupted) as caught:
+        work()
     assert caught.value.exit_code == code
     assert finished == [0, 1, 2]
     assert "stopping after this step" in page.getvalue()
@@ -82,21 +92,29 @@ def test_a_request_to_stop_waits_for_the_step(terminal: bool, number: int, code:
 
 def test_a_second_request_stops_at_once():
     display, _ = make_display()
-    reached = False
-    with pytest.raises(Interrupted) as caught, display.listening():
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGTERM)
-        reached = True
-    assert not reached
+
+    def work() -> None:
+        with display.listening():
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
+            pytest.fail("went on")
+
+    with pytest.raises(Interrupted) as caught:
+        work()
     assert caught.value.exit_code == 143
 
 
 def test_the_handlers_of_before_come_back():
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     display, _ = make_display()
-    with pytest.raises(RuntimeError), display.listening():
-        assert signal.getsignal(signal.SIGTERM) != before[signal.SIGTERM]
-        raise RuntimeError
+
+    def work() -> None:
+        with display.listening():
+            assert signal.getsignal(signal.SIGTERM) != before[signal.SIGTERM]
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        work()
     assert {number: signal.getsignal(number) for number in before} == before
 
 

@@ -17,7 +17,7 @@ from pipeline.display import Display
 
 pytestmark = pytest.mark.slow
 
-TIMED = {"report.json", "folds.json", "submission.json", "training.json", ".lock", "study.db", "trials.parquet"}
+TIMED = {"report.json", "folds.json", "submission.json", "training.json", ".lock", "study.journal", "trials.parquet"}
 """Files that hold times, so that two runs differ in them."""
 
 
@@ -347,6 +347,17 @@ def test_predict_refuses_what_is_no_run(cli: Any, tmp_path: Path, cohort_dir: Pa
     )
     assert answer.code == 2
     assert "not a run folder" in answer.err
+
+
+@pytest.mark.parametrize(
+    "gone", ["oof/wide/fold_1", "tabular/catboost/fold_2/seed_42", "tabular"], ids=["image model", "member", "blend"]
+)
+def test_predict_refuses_a_run_that_is_not_finished(predict: Any, run_copy: Path, gone: str):
+    (run_copy / gone / "report.json").unlink()
+    answer, table = predict()
+    assert (answer.code, table) == (2, None)
+    assert "is not finished" in answer.err
+    assert gone in answer.err
 
 
 def test_nested_image_columns(submit: Any, predict: Any, run_copy: Path, finished_run: Path):

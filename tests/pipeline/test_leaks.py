@@ -45,7 +45,8 @@ def folds_file(finished_run: Path) -> Path:
 
 def one_image_model(raw: dict[str, Any]) -> None:
     raw["image_models"] = [raw["image_models"][0]]
-    raw["folds"] = {"max_positive_imbalance": 9.0}
+    raw["features"]["target_encoding"] = True
+    raw["folds"] = {"count": 3, "max_positive_imbalance": 9.0}
 
 
 def metadata_only(raw: dict[str, Any]) -> None:

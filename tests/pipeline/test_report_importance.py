@@ -1,0 +1,175 @@
+"""Attributions add up to the models' output; shuffling and samples do what they say; searches are read as written."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from data.errors import DataError
+from pipeline.cli import workspace
+from pipeline.recipe import load_recipe
+from pipeline.report import gallery, importance
+from pipeline.report.finished import FinishedRun, open_finished
+from pipeline.report.importance import Shuffled, sample, shuffle_fold
+from pipeline.report.loaded import load_members
+from pipeline.report.networks import cost
+from pipeline.report.searches import searches
+from pipeline.stages.features import training_features
+from tabular.tune import Comparison, TuneResult
+
+
+@pytest.fixture(scope="module")
+def run(finished_run: Path, tiny_recipe: Path, cohort_dir: Path) -> FinishedRun:
+    space = workspace(load_recipe(str(tiny_recipe)), finished_run, None)
+    space.cache_dir = cohort_dir.parent
+    return open_finished(space)
+
+
+@pytest.fixture(scope="module")
+def fold_zero(run: FinishedRun) -> Any:
+    rows = run.space.folds.validation_rows(0)
+    return load_members(run, 0), run.encoder(0).transform(training_features(run.space), rows), rows
+
+
+def test_contributions_add_up_to_the_log_odds(fold_zero: Any) -> None:
+    members, matrix, _ = fold_zero
+    rows = np.arange(0, len(matrix.values), 3)
+    assert [member.name for member in members] == ["lightgbm_metadata", "lightgbm", "catboost", "xgboost"]
+    for member in members:
+        contributions = member.contributions(matrix, rows)
+        assert contributions.shape == (len(rows), len(member.features) + 1)
+        probability = member.predict(matrix, rows)
+        expected = np.log(probability) - np.log1p(-probability)
+        assert contributions.sum(axis=1) == pytest.approx(expected, abs=2e-5), member.name
+
+
+def test_a_feature_without_a_split_contributes_nothing(run: FinishedRun, fold_zero: Any) -> None:
+    members, matrix, _ = fold_zero
+    for member in members:
+        job = next(job for job in run.member_jobs if job.fold == 0 and job.member.name == member.name)
+        shares = (job.step.report() or {})["fit"]["importance"]
+        idle = [i for i, name in enumerate(member.features) if shares[name] == 0.0]
+        assert idle
+        found = member.contributions(matrix, np.arange(40))[:, idle]
+        assert np.abs(found).max() == pytest.approx(0.0, abs=1e-7), member.name
+
+
+def test_contributions_follow_native_categories(tmp_path: Path) -> None:
+    from data.matrix import Matrix
+    from pipeline.report.loaded import load_member
+    from tabular.crossfit import fit_member
+    from tabular.recipe import MemberRecipe, TabularRecipe
+
+    rng = np.random.default_rng(4)
+    code = rng.integers(0, 4, 600).astype(np.float32)
+    code[::17] = np.nan
+    number = rng.normal(size=600).astype(np.float32)
+    target = ((code == 2) | (number > 1.2)).astype(np.int64)
+    matrix = Matrix(np.column_stack([code, number]).astype(np.float32), ("place", "size"), ("a", "b"), (0,), ())
+    for booster in ("lightgbm", "catboost", "xgboost"):
+        member = MemberRecipe(name=booster, booster=booster, iterations=30, parameters={}, start="library")
+        rows = np.arange(600)
+        fit_member(
+            member, TabularRecipe(members=(member,)), matrix, target, rows, rows, seed=1, folder=tmp_path / booster
+        )
+        loaded = load_member([(member, tmp_path / booster)])
+        found = loaded.contributions(matrix, rows)
+        probability = loaded.predict(matrix, rows)
+        expected = np.log(probability) - np.log1p(-probability)
+        assert found.sum(axis=1) == pytest.approx(expected, abs=1e-4), booster
+        # The category that decides pushes up, and lands in its own column whatever the library's column order.
+        assert found[code == 2, 0].mean() > found[code == 1, 0].mean() + 0.5, booster
+
+
+def test_shuffling_changes_only_members_that_have_the_family(run: FinishedRun, fold_zero: Any) -> None:
+    members, matrix, rows = fold_zero
+    shuffled = Shuffled(rows, {}, {})
+    worst = shuffle_fold(run, members, matrix, np.arange(len(rows)), rows, shuffled, 0)
+    assert worst < 1e-6
+    image = shuffled.by_family["image_logit"]
+    assert np.array_equal(image["lightgbm_metadata"], shuffled.plain["lightgbm_metadata"])
+    published = shuffled.by_family["published"]
+    assert not np.array_equal(published["lightgbm_metadata"], shuffled.plain["lightgbm_metadata"])
+    assert set(shuffled.by_family) == set(matrix.families)
+
+
+def test_samples_take_all_that_there_is_and_no_more(run: FinishedRun) -> None:
+    rows = sample(run, 10**6, 50, "test")
+    assert np.array_equal(rows, np.unique(rows))
+    assert set(np.flatnonzero(run.target == 1)) <= set(rows.tolist())
+    assert len(rows) == run.target.sum() + 50
+    assert np.array_equal(rows, sample(run, 10**6, 50, "test"))
+    assert not np.array_equal(rows, sample(run, 10**6, 50, "other"))
+
+
+def test_families_shuffle_as_one(run: FinishedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importance, "REPLICATES", 20)
+    table = training_features(run.space)
+    figures, attribution = importance.study_members(run, table, np.array([3, 8]))
+    families = {row["family"]: row for row in figures["families"]}
+    assert set(families) == {feature.family for feature in table.features}
+    assert sum(row["columns"] for row in families.values()) == len(attribution.features)
+    assert {3, 8} <= set(attribution.rows.tolist())
+    strengths = [row["mean_absolute_contribution"] for row in figures["features"]]
+    assert strengths == sorted(strengths, reverse=True)
+    pushed = gallery.pushes(attribution, 3, table)
+    assert abs(pushed[0]["contribution"]) == pytest.approx(np.abs(attribution.of(3)).max())
+
+
+def test_pictures_of_unreadable_images_are_left_out(run: FinishedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = gallery.hardest(run)
+    figures = gallery.gallery(run, chosen, None, None)
+    first = figures["malignant_ranked_lowest"][0]
+    assert first["pushes"] == []
+    whole = gallery.pictures(run, figures)
+    assert first["lesion"] in whole
+    assert all(uri.startswith("data:image/jpeg;base64,") for uri in whole.values())
+    source = run.space.data.train_images
+    read = type(source).read
+
+    def refuse(self: Any, lesion: str) -> bytes:
+        if lesion == first["lesion"]:
+            raise DataError("gone")
+        return read(self, lesion)
+
+    monkeypatch.setattr(type(source), "read", refuse)
+    assert set(whole) - set(gallery.pictures(run, figures)) == {first["lesion"]}
+
+
+def test_cost_of_a_network_leaves_torch_as_it_was(run: FinishedRun) -> None:
+    import torch
+
+    threads = torch.get_num_threads()
+    facts = cost(run.space.recipe.image_models[0], 2)
+    assert torch.get_num_threads() == threads
+    assert facts["parameters"] > 1000
+    assert facts["megabytes"] == pytest.approx(facts["parameters"] * 4 / 1e6, rel=0.05)
+    assert 0 < facts["milliseconds_per_image"] < 5000
+
+
+def test_searches_are_reported_with_their_honest_score(run: FinishedRun, tmp_path: Path) -> None:
+    assert searches(run) == []
+    tune = run.space.recipe.tabular.tune.model_copy(update={"trials": 3, "members": ("lightgbm",)})
+    tabular = run.space.recipe.tabular.model_copy(update={"tune": tune})
+    space = workspace(run.space.recipe.model_copy(update={"tabular": tabular}), tmp_path, None)
+    space.cache_dir = run.space.cache_dir
+    shutil.copytree(run.space.run_dir / "oof", tmp_path / "oof")
+    for name in ("folds.json", "folds.parquet"):
+        shutil.copy(run.space.run_dir / name, tmp_path / name)
+    member = next(one for one in tabular.members if one.name == "lightgbm")
+    rows = [
+        {"trial": i, "state": state, "pauc": score, "seconds": 1.0, "fold_0": 0.1, "max_depth": 3 + i}
+        for i, (state, score) in enumerate([("complete", 0.11), ("pruned", None), ("complete", 0.13)])
+    ]
+    TuneResult(
+        member=member, study_name="x", best_parameters={"max_depth": 5}, best_value=0.13, first_value=0.11,
+        table=pl.DataFrame(rows), importance={}, notes=(), reestimate=Comparison((0.12, 0.10), (0.11, 0.105)),
+    ).write(tmp_path / "tabular" / "lightgbm" / "tuning")  # fmt: skip
+    found = searches(FinishedRun(space, {}, {}, run.blend))
+    assert len(found) == 1
+    assert found[0]["honest"] == {"tuned": 0.11, "as_in_recipe": 0.1075, "folds": 2, "folds_won": 1}
+    assert [trial["score"] for trial in found[0]["trials"]] == [0.11, None, 0.13]
+    assert found[0]["trials"][2]["parameters"] == {"max_depth": 5}

@@ -1,0 +1,51 @@
+import csv
+import io
+
+import numpy as np
+import pytest
+
+from data.errors import DataError
+from pipeline.stages.submission import validate_submission
+
+WANTED = np.array(["ISIC_1", "ISIC_2", "ISIC_3"])
+GOOD = [("ISIC_1", "0.5"), ("ISIC_2", "0.0"), ("ISIC_3", "1.0")]
+
+
+def text(rows: list[tuple[str, str]]) -> str:
+    page = io.StringIO()
+    csv.writer(page).writerows([("isic_id", "target"), *rows])
+    return page.getvalue()
+
+
+def problems(rows: list[tuple[str, str]]) -> str:
+    with pytest.raises(DataError, match="the submission is not valid") as caught:
+        validate_submission(text(rows), WANTED, "isic_id", "target")
+    return str(caught.value)
+
+
+def test_a_good_submission_passes_in_any_order():
+    validate_submission(text(GOOD), WANTED, "isic_id", "target")
+    validate_submission(text(GOOD[::-1]), WANTED, "isic_id", "target")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (GOOD[:2], "1 lesions missing (first: ISIC_3)"),
+        ([*GOOD, ("ISIC_4", "0.1")], "1 lesions not asked for (first: ISIC_4)"),
+        ([*GOOD, ("ISIC_1", "0.1")], "1 lesions repeated (first: ISIC_1)"),
+        ([*GOOD[:2], ("ISIC_3", "nan")], "1 lesions without a finite probability (first: ISIC_3)"),
+        ([*GOOD[:2], ("ISIC_3", "inf")], "1 lesions without a finite probability (first: ISIC_3)"),
+        ([*GOOD[:2], ("ISIC_3", "")], "1 lesions without a finite probability (first: ISIC_3)"),
+        ([*GOOD[:2], ("ISIC_3", "1.0000001")], "1 lesions outside [0, 1] (first: ISIC_3)"),
+        ([*GOOD[:2], ("ISIC_3", "-1e-9")], "1 lesions outside [0, 1] (first: ISIC_3)"),
+    ],
+)
+def test_what_kaggle_would_refuse_is_refused(rows: list[tuple[str, str]], said: str):
+    assert said in problems(rows)
+
+
+def test_all_problems_come_in_one_message():
+    message = problems([("ISIC_1", "2"), ("ISIC_1", "nan"), ("ISIC_9", "0.5")])
+    for said in ("2 lesions missing", "1 lesions not asked for", "repeated", "outside [0, 1]", "without a finite"):
+        assert said in message

@@ -1,0 +1,99 @@
+"""The documentation promises commands, targets, keys and files: each must exist."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer
+
+from pipeline.cli import app
+from pipeline.recipe import load_recipe, parse_recipe
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
+VERBS = typer.main.get_command(app).commands
+TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    """Fenced blocks of these languages."""
+    return [text for language, text in FENCE.findall(page.read_text()) if language in languages]
+
+
+def code(page: Path) -> list[str]:
+    """Everything set as code: the lines of fenced blocks and the spans between backticks."""
+    text = page.read_text()
+    lines = [line for _, block in FENCE.findall(text) for line in block.splitlines()]
+    return [*lines, *re.findall(r"`([^`\n]+)`", FENCE.sub("", text))]
+
+
+def commands(page: Path) -> list[str]:
+    """Shell lines that call `fusionnetx`, with continuation lines joined."""
+    lines = "\n".join(blocks(page, "sh", "bash", "console", "")).replace("\\\n", " ").splitlines()
+    return [match[1] for line in lines if (match := re.match(r"(?:\$ )?(?:\.venv/bin/)?fusionnetx (\S.*)", line))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_make_target_exists(page: Path):
+    named = {match for text in code(page) for match in re.findall(r"\bmake ([a-z][a-z-]*)", text)}
+    assert named <= TARGETS, f"{name_of(page)} names targets that the Makefile does not have: {named - TARGETS}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_verb_exists(page: Path):
+    named = {match for text in code(page) for match in re.findall(r"\bfusionnetx ([a-z][a-z-]*)", text)}
+    assert named <= set(VERBS), f"{name_of(page)} names verbs that the command line does not have: {named - set(VERBS)}"
+
+
+@pytest.mark.parametrize(("page", "line"), [(page, line) for page in PAGES for line in commands(page)], ids=str)
+def test_every_command_is_understood(page: Path, line: str):
+    verb, *arguments = shlex.split(line, comments=True)
+    options = VERBS[verb].make_context(verb, arguments).params
+    if "recipe" in options and not options["recipe"].endswith(".toml"):
+        load_recipe(options["recipe"], options.get("set_") or ())
+
+
+@pytest.mark.parametrize(
+    ("page", "block"),
+    [(page, block) for page in PAGES for block in blocks(page, "toml")],
+    ids=lambda value: str(value)[:40],
+)
+def test_every_piece_of_a_recipe_is_valid(page: Path, block: str):
+    parse_recipe(tomllib.loads(block), origin=name_of(page))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_key_that_is_given_a_value_exists(page: Path):
+    given = [
+        text
+        for text in code(page)
+        if re.fullmatch(r"(data|folds|features|tabular|image_models\[\w+\])(\.\w+(\[\w+\])?)+ ?= ?\S+", text)
+    ]
+    for text in given:
+        key, _, value = text.partition("=")
+        load_recipe("demo", [f"{key.strip()}={value.strip()}"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_to_a_file_leads_somewhere(page: Path):
+    links = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", FENCE.sub("", page.read_text()))
+    lost = [link for link in links if not (page.parent / link).exists()]
+    assert not lost, f"{name_of(page)} links to files that are not there: {lost}"
+
+
+def test_the_readme_shows_both_commands():
+    assert "make submission" in (readme := (ROOT / "README.md").read_text())
+    assert "make test" in readme
+
+
+def test_make_help_lists_every_target():
+    listed = re.findall(r"^([a-z][a-z-]*):.*?## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(listed) == TARGETS
