@@ -63,7 +63,7 @@ class Taken:
 def ours(folder: Path) -> Taken:
     """The feature stage."""
     stamps = [("start", time.perf_counter())]
-    cohort, _ = read_test(folder / "train-metadata.csv", folder)
+    cohort, _, _ = read_test(folder / "train-metadata.csv", folder)
     stamps.append(("read", time.perf_counter()))
     recipe = FeatureRecipe()
     table = build(cohort, recipe, progress=lambda *_, **__: stamps.append(("family", time.perf_counter())))

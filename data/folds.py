@@ -27,12 +27,16 @@ Method = Literal["scikit-learn", "greedy", "file"]
 METHOD_KEY = "fusionnetx.fold_method"
 
 
+DEFAULT_COUNT = 5
+
+
 class FoldRecipe(BaseModel):
     """The `[folds]` part of a recipe."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    count: int = Field(default=5, ge=2, le=100)
+    count: int | None = Field(default=None, ge=2, le=100)
+    """5 when left out, or as many as the fold file has."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     file: str | None = None
     """Parquet or CSV with the lesion id and a column `fold` (0, 1, ...), used in place of folds made here."""
@@ -126,40 +130,44 @@ def make_folds(cohort: Cohort, recipe: FoldRecipe) -> Folds:
     """Make folds by patient and stratified by class, or take those of the recipe's file."""
     if recipe.file is not None:
         folds = Folds.read(Path(recipe.file), cohort, recipe.max_positive_imbalance)
-        if "count" in recipe.model_fields_set and folds.count != recipe.count:
+        if recipe.count is not None and folds.count != recipe.count:
             raise DataError(
                 f"fold file {recipe.file} has {folds.count} folds, but the recipe says folds.count = {recipe.count}. "
                 f"Set folds.count = {folds.count} or leave it out."
             )
         return folds
-    _require_enough_patients(cohort, recipe.count)
+    count = recipe.count or DEFAULT_COUNT
+    _require_enough_patients(cohort, count)
     # Shuffling without stratifying is a defect of several scikit-learn releases (its pull request 32540): hence the
     # check and the second way. First the balance that whole patients allow, then the one the recipe puts up with.
-    ways: dict[Method, Ints] = {"scikit-learn": _by_scikit_learn(cohort, recipe), "greedy": _greedy(cohort, recipe)}
+    ways: dict[Method, Ints] = {
+        "scikit-learn": _by_scikit_learn(cohort, count, recipe.seed),
+        "greedy": _greedy(cohort, count, recipe.seed),
+    }
     for limit in (0.0, recipe.max_positive_imbalance):
         for method, fold in ways.items():
             problems = fold_problems(fold, cohort, limit)
             if not problems:
                 return _folds(cohort, fold, method)
     raise DataError(
-        f"no balanced {recipe.count} folds of whole patients were found: {'; '.join(problems)}. "
+        f"no balanced {count} folds of whole patients were found: {'; '.join(problems)}. "
         "Use fewer folds (folds.count) or allow it (folds.max_positive_imbalance)."
     )
 
 
-def _by_scikit_learn(cohort: Cohort, recipe: FoldRecipe) -> Ints:
-    splitter = StratifiedGroupKFold(recipe.count, shuffle=True, random_state=recipe.seed)
+def _by_scikit_learn(cohort: Cohort, count: int, seed: int) -> Ints:
+    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     fold = np.full(len(cohort.table), -1, dtype=np.int64)
     for k, (_, held_out) in enumerate(splitter.split(np.zeros(len(fold)), cohort.target, cohort.groups)):
         fold[held_out] = k
     return fold
 
 
-def _greedy(cohort: Cohort, recipe: FoldRecipe) -> Ints:
+def _greedy(cohort: Cohort, count: int, seed: int) -> Ints:
     _, group_code = np.unique(cohort.groups, return_inverse=True)
     counts = class_counts(group_code, cohort.target, len(cohort.task.classes))
-    shares = np.full(recipe.count, 1.0 / recipe.count)
-    return assign_groups(counts, shares, np.random.default_rng(recipe.seed))[group_code]
+    shares = np.full(count, 1.0 / count)
+    return assign_groups(counts, shares, np.random.default_rng(seed))[group_code]
 
 
 def _require_enough_patients(cohort: Cohort, count: int) -> None:

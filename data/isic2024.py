@@ -120,15 +120,15 @@ def read(folder: Path) -> DataFolder:
     return DataFolder(found.train, found.test, found.train_images, found.test_images, ids, tuple(found.notes))
 
 
-def read_test(metadata_path: Path, images_path: Path) -> tuple[Cohort, ImageSource]:
-    """Read lesions to predict without any training data: a table with the 44 test columns, and their images."""
+def read_test(metadata_path: Path, images_path: Path) -> tuple[Cohort, ImageSource, tuple[str, ...]]:
+    """Read lesions to predict without any training data: a table with the 44 test columns, their images, and notes."""
     found = Readout()
     cohort = _cohort(metadata_path, labelled=False, found=found)
     if not images_path.exists():
         found.errors.append(f"{images_path} does not exist (an HDF5 file or a folder of images)")
     if found.errors or cohort is None:
         raise FolderError(metadata_path.parent, found)
-    return cohort, images_at(images_path)
+    return cohort, images_at(images_path), tuple(found.notes)
 
 
 def _cohort(path: Path, *, labelled: bool, found: Readout) -> Cohort | None:

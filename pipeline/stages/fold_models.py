@@ -73,15 +73,21 @@ class FoldModel:
         """Its own seed, whatever the order of jobs."""
         return derive(self.space.recipe.seed, self.model.name, self.name)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything of the recipe that decides its result."""
+        recipe = self.space.recipe
+        own = {k: v for k, v in dataclasses.asdict(self.model).items() if k not in NOT_IN_FINGERPRINT}
+        return {**own, "run_seed": recipe.seed, "pack_size": recipe.data.image_size}
+
     @cached_property
     def step(self) -> Step:
         """The training job and everything its result depends on."""
         space = self.space
-        settings = {k: v for k, v in dataclasses.asdict(self.model).items() if k not in NOT_IN_FINGERPRINT}
         return Step(
             name=f"image model {self.title}",
             folder=self.folder,
-            settings={**settings, "run_seed": space.recipe.seed, "pack_size": space.recipe.data.image_size},
+            settings=self.settings,
             inputs={
                 "train table": space.data.train.fingerprint,
                 "train images": space.pack_fingerprint(space.data.train_images, space.data.train.ids),

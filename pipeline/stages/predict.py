@@ -8,27 +8,27 @@ import numpy.typing as npt
 import polars as pl
 
 from data.cohort import Cohort
-from data.csv_table import read_csv
 from data.errors import DataError
-from data.files import atomic
+from data.files import atomic, fingerprint
 from data.folds import examples
 from data.images import ImageSource
-from data.isic2024 import TEST_SCHEMA, read_test
+from data.isic2024 import read_test
 from data.pack import build_pack
 from data.predictions import Predictions, mean_of
-from data.schema import validate
 from pipeline.predicting import fold_count, predict_members
+from pipeline.run import Step
 from pipeline.stages.features import features_of
 from pipeline.stages.fold_models import FoldModel, named_columns, unlabelled_lesions
-from pipeline.stages.tabular import member_dir
+from pipeline.stages.tabular import MemberFold
+from pipeline.stages.tuning import tuned_members
 from pipeline.workspace import Workspace
 
 
 def run_predict(space: Workspace, metadata_path: Path, images_path: Path, out_path: Path) -> None:
     """Write lesion id and probability of every row of the table."""
-    cohort, source = read_test(metadata_path, images_path)
-    for note in validate(read_csv(metadata_path), TEST_SCHEMA).notes:
-        space.display.warn(f"{metadata_path.name}: {note}")
+    cohort, source, notes = read_test(metadata_path, images_path)
+    for note in notes:
+        space.display.warn(note)
     folds = fold_count(space)
     refuse_unfinished(space, folds)
     scores = image_columns(space, cohort, source, folds) if space.recipe.image_models else None
@@ -45,26 +45,32 @@ def run_predict(space: Workspace, metadata_path: Path, images_path: Path, out_pa
 
 
 def refuse_unfinished(space: Workspace, folds: int) -> None:
-    """Refuse a run whose models are not all done: what a stopped step left behind may be of another recipe."""
-    recipe = space.recipe
-    folders = [
-        *(FoldModel(space, model, (fold,)).folder for model in recipe.image_models for fold in range(folds)),
+    """Refuse a run whose models are not all done, or are of another recipe than the one in its folder."""
+    jobs: list[FoldModel | MemberFold] = [
+        *(FoldModel(space, model, (fold,)) for model in space.recipe.image_models for fold in range(folds)),
         *(
-            member_dir(space, member, fold, seed)
-            for member in recipe.tabular.members
+            MemberFold(space, member, fold, seed)
+            for member in tuned_members(space)
             for fold in range(folds)
             for seed in member.seeds
         ),
-        space.run_dir / "tabular",
     ]
-    unfinished = [
-        str(folder.relative_to(space.run_dir)) for folder in folders if not (folder / "report.json").is_file()
-    ]
-    if unfinished:
-        raise DataError(
-            f"run {space.run_dir} is not finished: {examples(unfinished)} without a report.json; "
-            "run `fusionnetx submission` with its recipe and data first"
-        )
+    unfinished, stale = [], []
+    for job in jobs:
+        report = Step("", job.folder, {}).report()
+        name = str(job.folder.relative_to(space.run_dir))
+        if report is None:
+            unfinished.append(name)
+        elif fingerprint(report["settings"]) != fingerprint(job.settings):
+            stale.append(name)
+    if not (space.run_dir / "tabular" / "report.json").is_file():
+        unfinished.append("tabular")
+    for names, what in ((unfinished, "has no report.json"), (stale, "was made with another recipe")):
+        if names:
+            raise DataError(
+                f"run {space.run_dir} is not finished: {examples(names)} {what}; "
+                "run `fusionnetx submission` with its recipe and data first"
+            )
 
 
 def image_columns(space: Workspace, cohort: Cohort, source: ImageSource, folds: int) -> pl.DataFrame:

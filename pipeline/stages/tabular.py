@@ -7,6 +7,7 @@ the models, so that new patients can be predicted without any training data.
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,21 +43,27 @@ class MemberFold:
         """Where it lives."""
         return member_dir(self.space, self.member, self.fold, self.seed)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything of the recipe that decides its result."""
+        recipe = self.space.recipe
+        return {
+            "member": self.member.model_dump(mode="json"),
+            "features": recipe.features.model_dump(mode="json"),
+            "resample": recipe.tabular.resample.model_dump(mode="json"),
+            "image_noise": recipe.tabular.image_noise,
+            "nested": recipe.tabular.nested,
+            "run_seed": recipe.seed,
+        }
+
     @cached_property
     def step(self) -> Step:
         """The job and everything its result depends on."""
-        space, recipe = self.space, self.space.recipe
+        space = self.space
         return Step(
             name=f"member {self.member.name}, fold {self.fold}, seed {self.seed}",
             folder=self.folder,
-            settings={
-                "member": self.member.model_dump(mode="json"),
-                "features": recipe.features.model_dump(mode="json"),
-                "resample": recipe.tabular.resample.model_dump(mode="json"),
-                "image_noise": recipe.tabular.image_noise,
-                "nested": recipe.tabular.nested,
-                "run_seed": recipe.seed,
-            },
+            settings=self.settings,
             inputs={
                 "train table": space.data.train.fingerprint,
                 "folds": space.folds_checksum,

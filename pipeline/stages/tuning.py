@@ -4,6 +4,7 @@ The search sees the run's folds. Its winner is scored again on folds made with o
 recipe has it, because the best of many trials is optimistic.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
@@ -31,12 +32,17 @@ def wanted_members(space: Workspace) -> list[MemberRecipe]:
     return [member for member in space.recipe.tabular.members if not plan.members or member.name in plan.members]
 
 
+def tuning_dir(space: Workspace, member: MemberRecipe) -> Path:
+    """Where the search of one member lives."""
+    return space.run_dir / "tabular" / member.name / "tuning"
+
+
 def tuning_step(space: Workspace, member: MemberRecipe) -> Step:
     """The search of one member and everything its result depends on."""
     recipe = space.recipe
     return Step(
         name=f"tuning of {member.name}",
-        folder=space.run_dir / "tabular" / member.name / "tuning",
+        folder=tuning_dir(space, member),
         settings={
             "member": member.model_dump(mode="json"),
             "tune": recipe.tabular.tune.model_dump(mode="json", exclude={"jobs", "members"}),
@@ -81,17 +87,13 @@ def tuned_members(space: Workspace) -> tuple[MemberRecipe, ...]:
     """The members as they will be fitted: with the parameters that were found, where a search was made."""
     searched = {member.name for member in wanted_members(space)}
     return tuple(
-        MemberRecipe.model_validate_json(found_member(tuning_step(space, member).folder))
-        if member.name in searched
-        else member
+        MemberRecipe.model_validate_json(found_member(tuning_dir(space, member))) if member.name in searched else member
         for member in space.recipe.tabular.members
     )
 
 
 def found_member(folder: Path) -> str:
     """The winning member of a search, as JSON."""
-    import json
-
     path = folder / "tuning.json"
     try:
         return json.dumps(read_json(path)["member"])

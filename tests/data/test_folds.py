@@ -127,7 +127,7 @@ def test_folds_that_are_not_stratified_are_made_another_way(monkeypatch):
 @given(st.integers(0, 2**32 - 1), st.integers(2, 6))
 def test_the_second_way_alone_is_whole_and_balanced(seed, count):
     cohort = random_cohort(seed % 50)
-    fold = folds_module._greedy(cohort, FoldRecipe(count=count, seed=seed))
+    fold = folds_module._greedy(cohort, count, seed)
     assert fold_problems(fold, cohort, 0.0) == []
     held = np.bincount(fold)
     largest = np.unique(cohort.groups, return_counts=True)[1].max()

@@ -237,13 +237,13 @@ def test_harmless_forms_give_the_same_table(published: Path, form: str) -> None:
 
 
 def test_new_patients_are_read_without_training_data(published: Path) -> None:
-    cohort, images = isic2024.read_test(published / "test-metadata.csv", published / "test-image.hdf5")
+    cohort, images, _ = isic2024.read_test(published / "test-metadata.csv", published / "test-image.hdf5")
     assert not cohort.labelled
     assert cohort.ids.tolist() == images.ids.tolist()
     with pytest.raises(FolderError, match=r"other\.hdf5 does not exist"):
         isic2024.read_test(published / "test-metadata.csv", published / "other.hdf5")
     # A table with labels is fine too: what is not asked for is left out.
-    cohort, _ = isic2024.read_test(published / "train-metadata.csv", published / "train-image.hdf5")
+    cohort, _, _ = isic2024.read_test(published / "train-metadata.csv", published / "train-image.hdf5")
     assert not isic2024.FORBIDDEN & set(cohort.table.columns)
 
 

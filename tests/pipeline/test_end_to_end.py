@@ -360,6 +360,15 @@ def test_predict_refuses_a_run_that_is_not_finished(predict: Any, run_copy: Path
     assert gone in answer.err
 
 
+def test_predict_refuses_models_of_another_recipe(predict: Any, run_copy: Path):
+    """A run that was begun anew with other settings and stopped: the recipe is new, the models are old."""
+    recorded = run_copy / "recipe.toml"
+    recorded.write_text(recorded.read_text().replace("learning_rate = ", "learning_rate = 1", 1))
+    answer, table = predict()
+    assert (answer.code, table) == (2, None)
+    assert "another recipe" in answer.err
+
+
 def test_nested_image_columns(submit: Any, predict: Any, run_copy: Path, finished_run: Path):
     before = written(run_copy)
     submit(run_copy, "--set", "tabular.nested=true")

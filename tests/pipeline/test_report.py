@@ -12,6 +12,10 @@ from typing import Any
 import pytest
 
 from data.score import SCORES
+from pipeline.cli import workspace
+from pipeline.recipe import load_recipe
+from pipeline.report.figures import report_figures
+from pipeline.report.finished import FinishedRun, open_finished
 from pipeline.report.metrics import refresh_metrics
 from pipeline.report.page import NOTHING, Value, page
 from pipeline.run import Step
@@ -247,6 +251,20 @@ def test_real_data_without_answers(metrics: dict[str, Any]) -> None:
     assert "Another data set" not in text
 
 
+def test_a_task_of_many_classes_is_reported_without_curves(
+    reported_run: Path, tiny_recipe: Path, cohort_dir: Path, metrics: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = workspace(load_recipe(str(tiny_recipe)), reported_run, None)
+    space.cache_dir = cohort_dir.parent
+    monkeypatch.setattr(FinishedRun, "binary", property(lambda _: False))
+    figures = report_figures(open_finished(space))
+    assert [name for name, value in figures.items() if value is None] == [
+        "curves", "groups", "correlation", "boosters", "gallery",
+    ]  # fmt: skip
+    assert [model["name"] for model in figures["image_models"]] == ["narrow", "wide"]
+    Reader(page(metrics | {"report": figures, "score": "balanced_accuracy", "chance": None, "best": 1.0}, {}, TITLES))
+
+
 def test_text_from_recipe_and_data_is_escaped(metrics: dict[str, Any]) -> None:
     hostile = without(metrics) | {"recipe": "<script>alert(1)</script>"}
     hostile["report"]["groups"]["divisions"][1]["groups"][0]["label"] = "<b onclick=x>"
@@ -264,13 +282,12 @@ def test_pointers_survive_slashes_and_tildes() -> None:
     assert resolve(document, value.pointer) == 1.5
 
 
-def test_refresh_keeps_a_report_only_for_the_same_scores(reported_run: Path, tmp_path: Path, tiny_recipe: Path) -> None:
-    from pipeline.cli import workspace
-    from pipeline.recipe import load_recipe
-
+def test_refresh_keeps_a_report_only_for_the_same_scores(
+    reported_run: Path, tmp_path: Path, tiny_recipe: Path, cohort_dir: Path
+) -> None:
     run = shutil.copytree(reported_run, tmp_path / "tiny")
     space = workspace(load_recipe(str(tiny_recipe)), run, None)
-    space.cache_dir = next(parent for parent in reported_run.parents if (parent / "cache").is_dir()) / "cache"
+    space.cache_dir = cohort_dir.parent
     assert "report" in refresh_metrics(space)
     step = Step("submission", run, {"changed": True}, report_name="submission.json")
     step.begin()
