@@ -88,7 +88,7 @@ def test_images_are_scalar_byte_strings_of_square_jpeg(tiny_folder: Path) -> Non
                 assert encoded[:2] == b"\xff\xd8"
                 tile = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
                 assert tile.shape[0] == tile.shape[1]
-                assert 51 <= tile.shape[0] <= 269
+                assert 61 <= tile.shape[0] <= 269
                 assert tile.shape[2] == 3
 
 
