@@ -221,22 +221,24 @@ def weights(
         run_weights(space)
 
 
-@app.command(epilog=example("features --describe", "features --describe --recipe fusionnetx --data isic-2024/"))
+@app.command(
+    epilog=example("features", "features --describe", "features --describe --recipe fusionnetx --data isic-2024/")
+)
 def features(
     describe: Annotated[
         bool, typer.Option("--describe", help="Print each feature: family, formula, unit, missing share.")
-    ] = True,
+    ] = False,
     recipe: RecipeOption = "demo",
     data: DataOption = None,
     run: RunOption = None,
     set_: SetOption = None,
 ) -> None:
-    """Print the engineered features of a recipe."""
-    from pipeline.stages.describe import print_features
+    """Print the feature families of a recipe, or with --describe every feature."""
+    from pipeline.stages.describe import print_families, print_features
 
     space = workspace(load_recipe(recipe, set_ or ()), run_path(recipe, run), data)
     with space.display.listening():
-        print_features(space)
+        (print_features if describe else print_families)(space)
 
 
 @app.command(

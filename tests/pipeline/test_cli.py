@@ -333,6 +333,13 @@ def test_features_are_described(cli: Any, tiny_recipe: Path, run_copy: Path):
         assert words in answer.out
 
 
+def test_families_are_listed_without_data(cli: Any, tiny_recipe: Path, tmp_path: Path):
+    answer = cli("features", "--recipe", tiny_recipe, "--run", tmp_path / "none")
+    assert answer.code == 0, answer
+    assert "local_outlier_factor" in answer.out
+    assert "tbp_lv_areaMM2_patient_z" not in answer.out
+
+
 def test_a_contact_sheet_is_written(cli: Any, tiny_recipe: Path, run_copy: Path, tmp_path: Path):
     from PIL import Image
 
