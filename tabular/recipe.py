@@ -227,7 +227,7 @@ class TabularRecipe(BaseModel):
     image_noise: float = Field(default=0.0, ge=0.0)
     """Noise on image columns of training rows, in standard deviations of each column, against over-trust in them."""
     nested: bool = False
-    """Train also on image columns made without the validation fold's labels (inner out-of-fold ones), and compare."""
+    """Train on image columns made without the labels of the fold to be scored; docs/stacking.md has the difference."""
 
     @model_validator(mode="after")
     def _names_fit_together(self) -> "TabularRecipe":
