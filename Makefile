@@ -9,6 +9,7 @@ VENV   ?= .venv
 
 STAMP := $(VENV)/.installed
 FNX   := $(VENV)/bin/fusionnetx
+CHOICE = --recipe $(RECIPE) $(ARGS)
 FLAGS  = --recipe $(RECIPE) $(if $(DATA),--data '$(DATA)') $(if $(RUN),--run '$(RUN)') $(ARGS)
 
 .DEFAULT_GOAL := help
@@ -30,10 +31,10 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo-data: $(STAMP)  ## write the recipe's synthetic cohort in Kaggle's files
-	@$(FNX) demo-data $(FLAGS)
+	@$(FNX) demo-data $(CHOICE)
 
 check: $(STAMP)  ## validate DATA before any long work
-	@$(FNX) check $(FLAGS)
+	@$(FNX) check $(if $(DATA),--data '$(DATA)') $(CHOICE)
 
 oof: $(STAMP)  ## stage one: train the image models by fold, write oof/oof.parquet
 	@$(FNX) oof $(FLAGS)
@@ -48,7 +49,7 @@ report: $(STAMP)  ## write report.html of a finished run
 	@$(FNX) report $(FLAGS)
 
 weights: $(STAMP)  ## fetch the pretrained weights a recipe needs into weights/
-	@$(FNX) weights $(FLAGS)
+	@$(FNX) weights $(CHOICE)
 
 test: $(STAMP)  ## run every test this machine can run, and say what was skipped and why
 	@$(VENV)/bin/python -m pytest -n 2 --dist worksteal $(ARGS)

@@ -116,25 +116,21 @@ def recipes() -> None:
 
 
 @app.command(epilog=example("check --data isic-2024/", "check --data isic-2024/ --recipe fusionnetx"))
-def check(
-    data: DataOption = None, recipe: RecipeOption = "demo", run: RunOption = None, set_: SetOption = None
-) -> None:
+def check(data: DataOption = None, recipe: RecipeOption = "demo", set_: SetOption = None) -> None:
     """Validate a data folder and print what it holds, before any long work. Without --data: the synthetic cohort."""
     from pipeline.stages.check import run_check
 
     chosen = load_recipe(recipe, set_ or ())
-    space = workspace(chosen, run_path(recipe, run), data)
+    space = workspace(chosen, run_path(recipe, None), data)
     with space.display.listening():
         if not run_check(space):
             raise typer.Exit(2)
 
 
 @app.command("demo-data", epilog=example("demo-data", "demo-data --set data.synthetic.lesions=401059"))
-def demo_data(
-    recipe: RecipeOption = "demo", data: DataOption = None, run: RunOption = None, set_: SetOption = None
-) -> None:
+def demo_data(recipe: RecipeOption = "demo", set_: SetOption = None) -> None:
     """Write the recipe's synthetic cohort, in exactly the files Kaggle publishes."""
-    space = workspace(load_recipe(recipe, set_ or ()), run_path(recipe, run), None)
+    space = workspace(load_recipe(recipe, set_ or ()), run_path(recipe, None), None)
     with space.display.listening():
         space.display.say(f"synthetic cohort: {space.source_dir}")
 
@@ -210,13 +206,11 @@ def report(
 
 
 @app.command(epilog=example("weights --recipe fusionnetx"))
-def weights(
-    recipe: RecipeOption = "demo", data: DataOption = None, run: RunOption = None, set_: SetOption = None
-) -> None:
+def weights(recipe: RecipeOption = "demo", set_: SetOption = None) -> None:
     """Fetch the pretrained weights a recipe needs into weights/, for machines without internet later."""
     from pipeline.stages.weights import run_weights
 
-    space = workspace(load_recipe(recipe, set_ or ()), run_path(recipe, run), data)
+    space = workspace(load_recipe(recipe, set_ or ()), run_path(recipe, None), None)
     with space.display.listening():
         run_weights(space)
 

@@ -333,6 +333,11 @@ def test_features_are_described(cli: Any, tiny_recipe: Path, run_copy: Path):
         assert words in answer.out
 
 
+@pytest.mark.parametrize("verb", ["check", "demo-data", "weights"])
+def test_a_verb_that_keeps_no_run_takes_none(cli: Any, tiny_recipe: Path, verb: str):
+    assert cli(verb, "--recipe", tiny_recipe, "--run", "mine").code == 2
+
+
 def test_families_are_listed_without_data(cli: Any, tiny_recipe: Path, tmp_path: Path):
     answer = cli("features", "--recipe", tiny_recipe, "--run", tmp_path / "none")
     assert answer.code == 0, answer
@@ -351,7 +356,7 @@ def test_a_contact_sheet_is_written(cli: Any, tiny_recipe: Path, run_copy: Path,
 
 
 def test_weights_that_nobody_needs_are_not_fetched(cli: Any, tiny_recipe: Path, tmp_path: Path):
-    answer = cli("weights", "--recipe", tiny_recipe, "--run", tmp_path / "runs" / "none")
+    answer = cli("weights", "--recipe", tiny_recipe)
     assert answer.code == 0, answer
     assert answer.out.count("needs no pretrained weights") == 2
 
