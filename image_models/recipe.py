@@ -58,6 +58,39 @@ class AugmentRecipe:
         require(self.mixup >= 0, "mixup", self.mixup, "at least 0")
 
 
+Fusion = Literal[
+    "concatenation",
+    "weighted_concatenation",
+    "hadamard",
+    "tensor",
+    "bilinear",
+    "gated",
+    "self_attention",
+    "cross_attention",
+    "token_cross_attention",
+    "site_branches",
+]
+
+
+@dataclass(frozen=True)
+class MetadataRecipe:
+    """What a network is told beside the image, and the branch that takes it in."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    columns: tuple[str, ...] = ()
+    """Columns of the lesion table; none means that the network sees images alone."""
+    widths: tuple[int, ...] = (128, 256)
+    """Fully connected layers of the branch, each followed by a ReLU; the last is the width that is fused."""
+    missing_flags: bool = True
+    """One more input per numeric column with gaps: 1 where the number is missing."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values."""
+        require(len(set(self.columns)) == len(self.columns), "columns", self.columns, "a column is named twice")
+        require(bool(self.widths) and min(self.widths) >= 1, "widths", self.widths, "at least one width of at least 1")
+
+
 @dataclass(frozen=True)
 class ImageModelRecipe:
     """One image model: its network, its training set, its schedule."""
@@ -67,9 +100,20 @@ class ImageModelRecipe:
     name: str
     """Name of the model's out-of-fold column and folder."""
     backbone: str
-    """Any timm model, or a network of `image_models.networks`."""
-    head: Literal["auto", "multi_scale_gem", "average", "token_average", "timm"] = "auto"
+    """Any timm model, or a network of `image_models.networks`; `none` leaves the image out (metadata alone)."""
+    head: Literal["auto", "multi_scale_gem", "average", "token_average", "self_attention", "timm"] = "auto"
     """`auto`: multi-scale GeM for ConvNeXt, token average for transformers, average pooling otherwise."""
+    second_backbone: str = ""
+    """Another network on the same image, its vector put beside the first's; it may be the first's name again."""
+    second_image_size: int = 0
+    """Side in pixels that the second network sees; 0 for the first's."""
+    metadata: MetadataRecipe = field(default_factory=MetadataRecipe)
+    fusion: Fusion = "concatenation"
+    """How the image's vector and the metadata's become one; without metadata columns it is not used."""
+    site_column: str = ""
+    """The categorical column of `site_branches`: every value seen in training has a branch of its own."""
+    frozen: bool = False
+    """Train the head alone on image vectors that are computed once and kept; there is no augmentation then."""
     hidden: int = 64
     """Width of the fully connected layer before the output; 0 leaves it out."""
     dropout: float = 0.3
@@ -93,7 +137,12 @@ class ImageModelRecipe:
     minimum_learning_rate: float = 1e-6
     warmup_ratio: float = 0.05
     """Share of all optimiser steps spent on linear warm-up."""
-    schedule: Literal["cosine", "constant"] = "cosine"
+    optimiser: Literal["adamw", "adam"] = "adamw"
+    schedule: Literal["cosine", "constant", "plateau"] = "cosine"
+    """`plateau` multiplies the rate by `plateau_factor` when the inner score stands still; needs `select = "best"`."""
+    plateau_factor: float = 0.1
+    plateau_patience: int = 2
+    """Epochs without a better inner score before the rate falls."""
     cosine_steps: int = 500
     """T_max of the cosine in optimiser steps; 0 stretches it over the whole fit."""
     after_cosine: Literal["hold", "cycle"] = "hold"
@@ -110,11 +159,16 @@ class ImageModelRecipe:
     class_weights: Literal["none", "balanced"] | tuple[float, ...] = "none"
     negatives_per_positive: float = 1.0
     """Negatives drawn anew each epoch per positive; 0 takes every training row once (also used for many classes)."""
+    sampling: Literal["ratio", "all", "weighted"] = "ratio"
+    """`ratio` as above; `all` takes every training row once; `weighted` draws as many with replacement, every class
+    equally often."""
     positive_repeats: int = 1
     """How often each positive is shown per epoch."""
 
     select: Literal["last", "best"] = "last"
     """`best` keeps the epoch that scores best on an inner split of the training patients, never on held-out ones."""
+    stop_after: int = 0
+    """Epochs without a better inner score after which a fit with `select = "best"` ends; 0 runs all of them."""
     inner_share: float = 0.15
     """Share of the training patients in the inner split of `select = "best"`."""
     test_time: Literal["none", "flips", "dihedral"] = "none"

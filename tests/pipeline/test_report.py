@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from data.score import SCORES
-from pipeline.cli import workspace
+from pipeline.commands.options import workspace
 from pipeline.recipe import load_recipe
 from pipeline.report.figures import report_figures
 from pipeline.report.finished import FinishedRun, open_finished

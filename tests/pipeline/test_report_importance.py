@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from data.errors import DataError
-from pipeline.cli import workspace
+from pipeline.commands.options import workspace
 from pipeline.recipe import load_recipe
 from pipeline.report import gallery, importance
 from pipeline.report.finished import FinishedRun, open_finished

@@ -1,0 +1,96 @@
+"""The verbs that do the work: stage one, stage two, the submission, and new patients."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import (
+    DataOption,
+    RecipeOption,
+    RunOption,
+    SetOption,
+    StorageOption,
+    TensorBoardOption,
+    example,
+    finished_run,
+    open_workspace,
+)  # fmt: skip
+
+commands = typer.Typer()
+
+
+@commands.command(epilog=example("oof", "oof --recipe fusionnetx --data isic-2024/", "oof --dry-run"))
+def oof(
+    recipe: RecipeOption = "demo",
+    data: DataOption = None,
+    run: RunOption = None,
+    set_: SetOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the jobs, sizes and exact schedules; train nothing.")
+    ] = False,
+    tensorboard: TensorBoardOption = False,
+) -> None:
+    """Stage one: train every image model by fold and write out-of-fold probabilities."""
+    from pipeline.stages.oof import run_oof
+    from pipeline.stages.plan import print_plan
+
+    with open_workspace(recipe, data, run, set_, tensorboard=tensorboard, record=not dry_run) as space:
+        (print_plan if dry_run else run_oof)(space)
+
+
+@commands.command(
+    epilog=example("tabular", "tabular --set tabular.blend.method=rank_mean", "tabular --set tabular.tune.trials=50")
+)
+def tabular(
+    recipe: RecipeOption = "demo",
+    data: DataOption = None,
+    run: RunOption = None,
+    set_: SetOption = None,
+    storage: StorageOption = None,
+    tensorboard: TensorBoardOption = False,
+) -> None:
+    """Stage two: engineer features, train the boosters by fold, blend them out of fold."""
+    from pipeline.stages.oof import run_oof
+    from pipeline.stages.tabular import run_tabular
+
+    with open_workspace(recipe, data, run, set_, storage=storage, tensorboard=tensorboard) as space:
+        run_oof(space)
+        run_tabular(space)
+
+
+@commands.command(epilog=example("submission", "submission --recipe fusionnetx --data isic-2024/ --run first_try"))
+def submission(
+    recipe: RecipeOption = "demo",
+    data: DataOption = None,
+    run: RunOption = None,
+    set_: SetOption = None,
+    storage: StorageOption = None,
+    tensorboard: TensorBoardOption = False,
+) -> None:
+    """Run whatever is missing, write submission.csv and say what it scored."""
+    from pipeline.stages.oof import run_oof
+    from pipeline.stages.submission import run_submission
+    from pipeline.stages.tabular import run_tabular
+
+    with open_workspace(recipe, data, run, set_, storage=storage, tensorboard=tensorboard) as space:
+        run_oof(space)
+        run_tabular(space)
+        run_submission(space)
+
+
+@commands.command(
+    epilog=example("predict --run runs/demo --metadata new.csv --images new-images/ --out predictions.csv")
+)
+def predict(
+    metadata: Annotated[Path, typer.Option(help="CSV shaped like test-metadata.csv.")],
+    images: Annotated[Path, typer.Option(help="A folder of images named by lesion id, or an HDF5 file of JPEGs.")],
+    out: Annotated[Path, typer.Option(help="The CSV to write: lesion id and probability.")],
+    run: Annotated[str, typer.Option("--run", help="Name or path of a finished run.")] = "demo",
+) -> None:
+    """Predict new patients with a finished run; no training data needed."""
+    from pipeline.stages.predict import run_predict
+
+    space = finished_run(run)
+    with space.display.listening():
+        run_predict(space, metadata, images, out)
