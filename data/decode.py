@@ -27,13 +27,13 @@ class DecodeError(DataError):
     """These bytes are not a whole image; the message is the reason."""
 
 
-def decode(data: bytes, size: int) -> npt.NDArray[np.uint8]:
+def decode(data: bytes, size: int, out: npt.NDArray[np.uint8] | None = None) -> npt.NDArray[np.uint8]:
     """Decode JPEG, PNG or BMP into `(size, size, 3)` uint8 RGB, upright, squashed to a square when it is not one.
 
-    Averages over areas when shrinking and interpolates linearly when enlarging. Grey, palette, 16-bit and CMYK images
+    `out` takes the pixels and spares a copy. Averages over areas when shrinking and interpolates linearly when enlarging. Grey, palette, 16-bit and CMYK images
     become 8-bit RGB; transparent pixels lie on white. The same bytes always give the same pixels.
     """
-    return resize(pixels(data, at_least=2 * size), size)
+    return resize(pixels(data, at_least=2 * size), size, out)
 
 
 def pixels(data: bytes, *, at_least: int = 0) -> npt.NDArray[np.uint8]:
@@ -50,15 +50,22 @@ def pixels(data: bytes, *, at_least: int = 0) -> npt.NDArray[np.uint8]:
     raise DecodeError(f"not a JPEG, PNG or BMP image (begins with {data[:8]!r})")
 
 
-def resize(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    """Squash or stretch to a square of `size` pixels."""
+def resize(image: npt.NDArray[np.uint8], size: int, out: npt.NDArray[np.uint8] | None = None) -> npt.NDArray[np.uint8]:
+    """Squash or stretch to a square of `size` pixels, in `out` when it is given."""
     height, width = image.shape[:2]
+    if out is None:
+        out = np.empty((size, size, 3), dtype=np.uint8)
     shrunk = (min(width, size), min(height, size))
+    if shrunk == (size, size) != (width, height):
+        cv2.resize(image, shrunk, dst=out, interpolation=cv2.INTER_AREA)
+        return out
     if shrunk != (width, height):
         image = np.asarray(cv2.resize(image, shrunk, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    if shrunk != (size, size):
-        image = np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
-    return image
+    if shrunk == (size, size):
+        out[:] = image
+    else:
+        cv2.resize(image, (size, size), dst=out, interpolation=cv2.INTER_LINEAR)
+    return out
 
 
 def _jpeg(data: bytes, at_least: int) -> npt.NDArray[np.uint8]:

@@ -1,11 +1,10 @@
 """Decoding a cohort's images in parallel, straight into one `.npy` file; the work behind `data.pack.build_pack`.
 
-Threads do: libjpeg, OpenCV, SHA-256 and writing all let go of Python's lock, and what is left under it (about a tenth
+Threads do: libjpeg, OpenCV, checksums and writing all let go of Python's lock, and what is left under it (about a tenth
 of the work) is not worth processes that each import everything again.
 """
 
 import errno
-import hashlib
 import os
 import shutil
 import threading
@@ -25,13 +24,14 @@ import numpy.typing as npt
 from data.decode import decode
 from data.errors import DataError
 from data.images import ImageSource
+from data.pack import digest
 from data.progress import Progress
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 CHUNK_BYTES = 2**24
-"""About 16 MiB are decoded, hashed and written at once: small in memory, long enough to keep disks streaming."""
+"""About 16 MiB are decoded, summed and written at once: small in memory, long enough to keep disks streaming."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Decoded:
     present: npt.NDArray[np.bool_]
     missing: dict[str, str]
     lesions_per_chunk: int
-    sha256: list[str]
+    digests: list[str]
 
 
 def decode_into(
@@ -71,7 +71,7 @@ def decode_into(
         block = thread.block[: rows.stop - rows.start]
         reasons = _decode_chunk(source, ids[rows].tolist(), block, stop)
         _write_at(descriptor, block, header + rows.start * image_bytes)
-        return hashlib.sha256(block.data).hexdigest(), reasons
+        return digest(block), reasons
 
     began = time.monotonic()
     descriptor = os.open(path, os.O_WRONLY)
@@ -79,8 +79,8 @@ def decode_into(
         with _opencv_on_one_thread(), ThreadPoolExecutor(workers, initializer=prepare) as pool:
             try:
                 # A short queue, so that an interruption has little to wait for.
-                for rows, (digest, reasons) in zip(chunks, in_order(pool, work, chunks, 2 * workers), strict=True):
-                    sums.append(digest)
+                for rows, (checksum, reasons) in zip(chunks, in_order(pool, work, chunks, 2 * workers), strict=True):
+                    sums.append(checksum)
                     present[[rows.start + offset for offset in reasons]] = False
                     missing |= {str(ids[rows.start + offset]): reason for offset, reason in reasons.items()}
                     refuse_missing(missing, n, max_missing_share, source)
@@ -138,7 +138,7 @@ def _decode_chunk(
         if stop.is_set():
             break
         try:
-            block[i] = decode(source.read(lesion_id), block.shape[1])
+            decode(source.read(lesion_id), block.shape[1], out=block[i])
         except DataError as error:
             block[i] = 0
             reasons[i] = str(error)

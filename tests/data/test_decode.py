@@ -87,7 +87,16 @@ def test_shrinking_averages_and_enlarging_interpolates() -> None:
     tall = resize(smooth(300, 20), 60)
     assert tall.shape == (60, 60, 3)
     same = smooth(50, 50)
-    assert resize(same, 50) is same
+    np.testing.assert_array_equal(resize(same, 50), same)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (64, 64), (20, 9), (9, 20), (16, 16)])
+def test_resizing_into_a_given_array_fills_that_array(shape: tuple[int, int]) -> None:
+    block = np.zeros((2, 16, 16, 3), np.uint8)
+    found = resize(smooth(*shape), 16, block[1])
+    assert np.shares_memory(found, block)
+    np.testing.assert_array_equal(block[1], resize(smooth(*shape), 16))
+    assert not block[0].any()
 
 
 def test_large_jpegs_keep_their_look_when_decoded_at_a_fraction() -> None:

@@ -17,7 +17,7 @@ from data import pack_pixels
 from data.decode import decode
 from data.errors import DataError, Interrupted
 from data.images import Hdf5Images
-from data.pack import ImagePack, build_pack, pack_fingerprint
+from data.pack import BLOCK_BYTES, ImagePack, build_pack, digest, pack_fingerprint
 
 SIZE = 16
 N = 23
@@ -289,3 +289,20 @@ def test_opening_needs_numpy_alone(source: Hdf5Images, tmp_path: Path) -> None:
         [sys.executable, "-c", script, tmp_path / "pack"], cwd=root, capture_output=True, text=True, check=True
     )
     assert out.stdout.split(maxsplit=1) == [str(N + 1), "[]\n"]
+
+
+@pytest.mark.parametrize("size", [4, 31, 64])
+def test_the_checksum_sees_one_changed_byte_a_zeroed_page_and_swapped_pages(size):
+    pixels = np.random.default_rng(size).integers(1, 255, (5, size, size, 3), dtype=np.uint8)
+    whole = digest(pixels)
+    raw = pixels.reshape(-1)
+    for place in (0, len(raw) // 2, len(raw) - 1):
+        changed = raw.copy()
+        changed[place] ^= 1
+        assert digest(changed) != whole
+    if len(raw) > 2 * BLOCK_BYTES:
+        zeroed, swapped = raw.copy(), raw.copy()
+        zeroed[:BLOCK_BYTES] = 0
+        swapped[: 2 * BLOCK_BYTES] = np.roll(raw[: 2 * BLOCK_BYTES], BLOCK_BYTES)
+        assert len({whole, digest(zeroed), digest(swapped)}) == 3
+    assert digest(pixels.copy()) == whole
