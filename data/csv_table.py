@@ -18,6 +18,8 @@ ROW = "_row"
 """Name of the column that keeps each row's place in the file, so that problems can be named by line."""
 
 MAX_SHOWN = 3
+MAX_COLUMNS = 4096
+"""A table of lesions has tens. Hundreds of thousands of names, each compared with the declared ones, take minutes."""
 
 _COMPRESSED = (b"\x1f\x8b", b"x\x01", b"x\x9c", b"x\xda", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ")
 """First bytes of gzip, zlib, zstd, bzip2 and xz. polars would unpack some of them, however large they grow."""
@@ -48,10 +50,7 @@ class TextTable:
 
 def read_csv(path: Path) -> TextTable:
     """Read a comma-separated UTF-8 file with a header; DataError when it is none."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    raw = _bytes_of(path)
     digest = hashlib.sha256(raw).hexdigest()
     raw = _plain(raw, path)
     header = _header(raw, path)
@@ -74,6 +73,17 @@ def read_csv(path: Path) -> TextTable:
     kept = [name for name in names if not name.startswith("\0")]
     # By brackets, because `select` takes names such as "*" and "^a$" for patterns.
     return TextTable(path.name, frame[[ROW, *kept]], duplicated, digest, one_row_per_line)
+
+
+def _bytes_of(path: Path) -> bytes:
+    """What the file holds; DataError when there is none or it is of another kind."""
+    # A pipe would be waited for, and a device may never end.
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path} is not a file but a folder, pipe or device. Give a CSV file.")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _plain(raw: bytes, path: Path) -> bytes:
@@ -102,6 +112,8 @@ def _header(raw: bytes, path: Path) -> list[str]:
         for separator, word in ((";", "semicolons"), ("\t", "tabs")):
             if separator in cells[0]:
                 raise DataError(f"{path} is separated by {word}. Save it with commas.")
+    if len(cells) > MAX_COLUMNS:
+        raise DataError(f"{path} has more than {MAX_COLUMNS:,} columns. Is it a table of lesions?")
     return [cell.strip() for cell in cells]
 
 

@@ -13,10 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
+from data.dicom import dicom_pixels, is_dicom
 from data.errors import DataError
 
 MAX_PIXELS = 2**26
 """67 megapixels: above every dermatoscope and camera in use, below what exhausts a worker's memory (0.2 GB)."""
+MAX_SCAN_PIXELS = 16 * MAX_PIXELS
+"""Pixels times scans of a JPEG: every scan is decoded over the whole picture, takes a few bytes to store, and good
+encoders write ten."""
 
 _HARMLESS = "extraneous bytes before marker 0xd9"
 """Padding before the end mark, which some cameras write; the picture is whole by then."""
@@ -28,10 +32,11 @@ class DecodeError(DataError):
 
 
 def decode(data: bytes, size: int, out: npt.NDArray[np.uint8] | None = None) -> npt.NDArray[np.uint8]:
-    """Decode JPEG, PNG or BMP into `(size, size, 3)` uint8 RGB, upright, squashed to a square when it is not one.
+    """Decode JPEG, PNG, BMP or DICOM into `(size, size, 3)` uint8 RGB, upright, squashed when it is no square.
 
-    `out` takes the pixels and spares a copy. Averages over areas when shrinking and interpolates linearly when enlarging. Grey, palette, 16-bit and CMYK images
-    become 8-bit RGB; transparent pixels lie on white. The same bytes always give the same pixels.
+    `out` takes the pixels and spares a copy. Averages over areas when shrinking and interpolates linearly when
+    enlarging. Grey, palette, 16-bit and CMYK images become 8-bit RGB; transparent pixels lie on white. The same bytes
+    always give the same pixels.
     """
     return resize(pixels(data, at_least=2 * size), size, out)
 
@@ -47,7 +52,9 @@ def pixels(data: bytes, *, at_least: int = 0) -> npt.NDArray[np.uint8]:
         return _jpeg(data, at_least)
     if data[:8] == b"\x89PNG\r\n\x1a\n" or data[:2] == b"BM":
         return _by_pillow(data)
-    raise DecodeError(f"not a JPEG, PNG or BMP image (begins with {data[:8]!r})")
+    if is_dicom(data):
+        return dicom_pixels(data, MAX_PIXELS)
+    raise DecodeError(f"not a JPEG, PNG or BMP image, nor DICOM (begins with {data[:8]!r})")
 
 
 def resize(image: npt.NDArray[np.uint8], size: int, out: npt.NDArray[np.uint8] | None = None) -> npt.NDArray[np.uint8]:
@@ -74,6 +81,9 @@ def _jpeg(data: bytes, at_least: int) -> npt.NDArray[np.uint8]:
     except ValueError as error:
         raise DecodeError(f"damaged JPEG header ({error})") from None
     _refuse_bomb(width, height)
+    # Within a picture's data the two bytes that begin a scan cannot occur.
+    if (scans := data.count(b"\xff\xda")) * width * height > MAX_SCAN_PIXELS:
+        raise DecodeError(f"{scans:,} scans of {width:,} x {height:,} pixels, which would take minutes")
     if colours in {"CMYK", "YCCK"}:
         return _by_pillow(data)
     options: dict[str, Any] = {"colorspace": "RGB", "min_height": at_least, "min_width": at_least}

@@ -1,30 +1,60 @@
 """Files that are either whole or absent: written under a temporary name, synced, then renamed.
 
-Standard library only, because every layer writes files.
+A temporary name tells which process of which machine it belongs to, so that what a killed process left behind can be
+told from what another one is writing, and removed. Standard library only, because every layer writes files.
 """
 
+import errno
+import glob
 import hashlib
+import itertools
 import json
 import os
+import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A full disk, a used-up quota, a limit on the size of a file."""
+
+_number = itertools.count()
+_this_life = os.urandom(4).hex()
+"""Tells this process from an earlier one with the same number, as containers have them again and again."""
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success sync it and rename it to `path`, on failure remove it."""
+    """Yield a temporary path beside `path`; on success sync it and rename it to `path`, on failure remove it.
+
+    Writers in C and Rust report a full disk as errors of their own; from here they all come as an OSError that names
+    `path`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(path)
     try:
         yield temporary
         with temporary.open("rb+") as handle:
             os.fsync(handle.fileno())
         temporary.replace(path)
         sync_folder(path.parent)
+    except Exception as error:
+        number = no_room(error)
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def no_room(error: BaseException) -> int | None:
+    """The system's error number when an error says that the disk takes no more, whatever its type; else None."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno if error.errno in NO_ROOM else None
+    text = str(error)
+    return next((number for number in NO_ROOM if os.strerror(number) in text), None)
 
 
 def sync_folder(folder: Path) -> None:
@@ -34,6 +64,44 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def temporary_beside(path: Path) -> Path:
+    """A hidden name in the folder of `path` that no other process and no other call uses."""
+    return path.with_name(f".{path.name}.{_this_life}-{next(_number)}.{socket.gethostname()}.{os.getpid()}.tmp")
+
+
+def remove_leftovers(folder: Path, of: str = "", *, deep: bool = False) -> list[Path]:
+    """Remove what processes of this machine that are gone left unfinished in `folder` (`deep`: and below it).
+
+    `of` takes the leftovers of one name alone. Other machines' are left alone: whether their process lives cannot be
+    told from here.
+    """
+    pattern = f".{glob.escape(of)}.*.tmp" if of else ".*.tmp"
+    found = [path for path in (folder.rglob(pattern) if deep else folder.glob(pattern)) if is_leftover(path)]
+    for path in found:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return found
+
+
+def is_leftover(path: Path) -> bool:
+    """True for a temporary name of this machine whose process is gone."""
+    stem, _, owner = path.name.removesuffix(".tmp").rpartition(".")
+    name, host, rest = stem.rpartition(f".{socket.gethostname()}")
+    if not path.name.endswith(".tmp") or not host or rest or not owner.isdecimal():
+        return False
+    if int(owner) == os.getpid():
+        return f".{_this_life}-" not in name
+    try:
+        os.kill(int(owner), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ format (DICOM, say) is one more suffix here and one more branch there.
 
 import hashlib
 import os
+import stat
 import threading
 from functools import cached_property
 from pathlib import Path
@@ -17,11 +18,9 @@ import numpy.typing as npt
 
 from data.errors import DataError
 from data.files import fingerprint
+from data.hdf5_dataset import read_dataset, refuse_too_large
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
-
-MAX_ENCODED_BYTES = 2**28
-"""No image of a lesion takes 256 MiB; a data set that claims to is refused before memory is set aside for it."""
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".dcm", ".dicom"})
 
 _SAMPLED_BLOCKS = 64
 _BLOCK_BYTES = 2**16
@@ -87,6 +86,9 @@ class Hdf5Images:
             return self._file
         import h5py
 
+        # A pipe would be waited for.
+        if self.path.exists() and not self.path.is_file():
+            raise DataError(f"{self.path} is not a file. Give an HDF5 file or a folder of images.")
         with self._lock:
             if self._opened_by != os.getpid():
                 try:
@@ -128,47 +130,9 @@ class Hdf5Images:
             thing = h5o.open(file, key)
             if not isinstance(thing, h5d.DatasetID):
                 raise DataError(f"{self.path.name}: {lesion_id} is a group, where a data set with an image is expected")
-            return _read_dataset(thing, f"{self.path.name}: {lesion_id}")
+            return read_dataset(thing, f"{self.path.name}: {lesion_id}")
         except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{self.path.name}: the image of {lesion_id} cannot be read ({error})") from error
-
-
-def _read_dataset(dataset: Any, name: str) -> bytes:
-    """The bytes of an open HDF5 data set, once its type and size are known to be harmless."""
-    from h5py import h5s, h5t
-
-    kind, shape = dataset.get_type(), dataset.shape
-    scalar_bytes = shape == () and isinstance(kind, h5t.TypeStringID | h5t.TypeOpaqueID)
-    # An empty data space has no shape at all.
-    array_bytes = shape is not None and len(shape) == 1 and isinstance(kind, h5t.TypeIntegerID) and kind.get_size() == 1
-    if not (scalar_bytes or array_bytes):
-        raise DataError(f"{name} is not an image: expected one string of bytes, found {dataset.dtype}, shape {shape}")
-    variable = isinstance(kind, h5t.TypeStringID) and kind.is_variable_str()
-    size = 0 if variable else int(np.prod(shape, dtype=np.int64)) * kind.get_size()
-    if size > MAX_ENCODED_BYTES:
-        raise DataError(f"{name} claims {size / 2**20:,.0f} MiB, too much for one image")
-    if not variable and dataset.get_offset() is None and _elsewhere(dataset):
-        raise DataError(f"{name} keeps its bytes in another file, which is not followed")
-    if variable:
-        value: Any = np.empty((), dtype=object)
-        dataset.read(h5s.ALL, h5s.ALL, value)
-        text: Any = value[()]
-        return text if isinstance(text, bytes) else str(text).encode()
-    buffer = np.empty(shape, dtype=f"V{kind.get_size()}" if scalar_bytes else np.uint8)
-    if scalar_bytes:
-        # Read as raw memory of the stored type: numpy's own byte strings lose trailing zeros, which may be pixels.
-        dataset.read(h5s.ALL, h5s.ALL, buffer, kind)
-    else:
-        dataset.read(h5s.ALL, h5s.ALL, buffer)
-    return buffer.tobytes()
-
-
-def _elsewhere(dataset: Any) -> bool:
-    """True when the data set's bytes lie in other files (external storage, virtual data sets)."""
-    from h5py import h5d
-
-    properties = dataset.get_create_plist()
-    return bool(properties.get_layout() == h5d.VIRTUAL or properties.get_external_count() > 0)
 
 
 def _why_hdf5_fails(path: Path, reason: str) -> str:
@@ -181,7 +145,7 @@ def _why_hdf5_fails(path: Path, reason: str) -> str:
 
 
 class FolderImages:
-    """A folder of JPEG, PNG or BMP files, at any depth, named after their lesions (`train-image/image/<id>.jpg`)."""
+    """A folder of image files (`SUFFIXES`) at any depth, named after their lesions (`train-image/image/<id>.jpg`)."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -242,8 +206,10 @@ class FolderImages:
             raise DataError(f"{self.folder.name} has no image of {lesion_id}")
         path = self.folder / name
         try:
-            if path.stat().st_size > MAX_ENCODED_BYTES:
-                raise DataError(f"{path} takes {path.stat().st_size / 2**20:,.0f} MiB, too much for one image")
+            found = path.stat()
+            if not stat.S_ISREG(found.st_mode):
+                raise DataError(f"{path} is not a file but a pipe or device")
+            refuse_too_large(found.st_size, f"{path} takes")
             return path.read_bytes()
         except OSError as error:
             raise DataError(f"{path} cannot be read ({error.strerror})") from error

@@ -11,7 +11,6 @@ import os
 import shutil
 import socket
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,7 +24,15 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import DataError
-from data.files import fingerprint, read_json, sha256_of, sync_folder, write_json
+from data.files import (
+    fingerprint,
+    read_json,
+    remove_leftovers,
+    sha256_of,
+    sync_folder,
+    temporary_beside,
+    write_json,
+)  # fmt: skip
 from data.images import ImageSource
 from data.progress import Progress, silent
 
@@ -237,9 +244,10 @@ def _install(temporary: Path, folder: Path, wanted: str) -> ImagePack:
         winner = _finished(folder, wanted)
         if winner is not None:
             return winner
-        folder.rename(temporary.with_suffix(".damaged.tmp"))
+        damaged = temporary_beside(folder)
+        folder.rename(damaged)
         temporary.rename(folder)
-        shutil.rmtree(temporary.with_suffix(".damaged.tmp"), ignore_errors=True)
+        shutil.rmtree(damaged, ignore_errors=True)
     sync_folder(folder.parent)
     return ImagePack.open(folder, verify=False)
 
@@ -247,11 +255,11 @@ def _install(temporary: Path, folder: Path, wanted: str) -> ImagePack:
 @contextmanager
 def _working_folder(folder: Path) -> Iterator[Path]:
     """A folder beside `folder` that goes when this is left; those of dead builds go first."""
-    prefix = f".{folder.name}.{socket.gethostname()}."
+    remove_leftovers(folder.parent, of=folder.name)
     for old in folder.parent.glob(f".{folder.name}.*.tmp"):
-        if _abandoned(old, prefix):
+        if _abandoned(old):
             shutil.rmtree(old, ignore_errors=True)
-    temporary = folder.with_name(f"{prefix}{os.getpid()}.{uuid.uuid4().hex}.tmp")
+    temporary = temporary_beside(folder)
     try:
         temporary.mkdir(parents=True)
     except OSError as error:
@@ -264,16 +272,10 @@ def _working_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _abandoned(working: Path, prefix: str) -> bool:
-    """True when the process that built this is gone: it ran here and ended, or has not written for a day."""
-    owner = working.name.removeprefix(prefix).split(".")[0]
-    if working.name.startswith(prefix) and owner.isdigit():
-        try:
-            os.kill(int(owner), 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
+def _abandoned(working: Path) -> bool:
+    """True when another machine's build has not written for a day; this machine's are told by their process alone."""
+    if f".{socket.gethostname()}." in working.name:
+        return False
     try:
         newest = max(entry.stat().st_mtime for entry in (working, *working.iterdir()))
     except OSError:

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from data.errors import DataError
+from data.parquet_layout import refuse_impossible
 
 
 def read_parquet(path: Path, remedy: str) -> tuple[pl.DataFrame, dict[str, str]]:
@@ -21,8 +22,9 @@ def read_parquet(path: Path, remedy: str) -> tuple[pl.DataFrame, dict[str, str]]
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}). {remedy}") from error
     try:
+        refuse_impossible(raw)
         return pl.read_parquet(raw), pl.read_parquet_metadata(raw)
     # A damaged page makes polars panic, which is no PolarsError and not even an Exception.
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+    except (ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         cause = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path} is not a whole parquet file ({cause}). {remedy}") from error

@@ -13,6 +13,12 @@ import polars as pl
 
 from data.csv_table import MAX_SHOWN, ROW, TextTable
 
+MAX_UNUSED = 10
+"""Names of unused columns listed before the rest is counted."""
+CONTROL = r"\p{Cc}"
+"""Line breaks, terminal codes and the like, which in an identifier are damage, or somebody's trick on the next program
+that prints it."""
+
 MISSING = ("", "na", "n/a", "null", "none", "nan")
 """Spellings of a missing value, in lower case; blanks around them do not count."""
 
@@ -52,9 +58,12 @@ class Validated:
 def validate(text: TextTable, columns: Sequence[Column]) -> Validated:
     """Type the declared columns and list every problem; extra columns are left out and noted."""
     declared = [column.name for column in columns]
-    extra = [name for name in text.columns if name not in set(declared)]
+    known = set(declared)
+    extra = [name for name in text.columns if name not in known]
     errors = [f"column {name} occurs more than once" for name in text.duplicated]
-    notes = [f"columns that are not used: {', '.join(extra)}"] if extra else []
+    notes = [f"columns that are not used: {_few(extra)}"] if extra else []
+    if known.isdisjoint(text.columns):
+        return Validated(pl.DataFrame(), [_another_table(text, declared)], [])
     errors += [f"column {name} is missing{_nearest(name, extra)}" for name in declared if name not in text.columns]
     if text.frame.height == 0:
         return Validated(pl.DataFrame(), [*errors, "it has a header but no rows"], notes)
@@ -113,6 +122,9 @@ def _problems(text: TextTable, column: Column, values: pl.Series, empty: pl.Seri
     if not column.nullable:
         what = "missing, which this column must not be"
         checks.append((empty, what, what))
+    if column.kind == "text" and not column.nullable:
+        controls = values.str.contains(CONTROL).fill_null(False)
+        checks.append((controls, "with control characters", "with control characters"))
     if column.unique:
         checks.append((values.is_not_null() & values.is_duplicated(), "not unique", "not unique"))
     return [_message(text, column.name, bad, one, many) for bad, one, many in checks if bad.any()]
@@ -156,6 +168,20 @@ def unknown_categories(values: pl.Series, known: Sequence[str], why: str) -> lis
     shown = ", ".join(f"{_short(value)} ({rows:,})" for value, rows in counts.head(MAX_SHOWN).iter_rows())
     more = f" and {counts.height - MAX_SHOWN} more" if counts.height > MAX_SHOWN else ""
     return [f"{_count(int(counts['rows'].sum()), 'row holds a value', 'rows hold values')} {why}: {shown}{more}"]
+
+
+def _another_table(text: TextTable, declared: Sequence[str]) -> str:
+    """One sentence about a table that has none of the declared columns."""
+    return (
+        f"it has none of the {len(declared)} columns {_few(declared)}; its first line is "
+        f"{_short(','.join(text.columns))}. Is its header missing, or is it another file?"
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    """Some names, and how many more there are."""
+    more = f" and {len(names) - MAX_UNUSED:,} more" if len(names) > MAX_UNUSED else ""
+    return ", ".join(names[:MAX_UNUSED]) + more
 
 
 def _nearest(name: str, extra: Sequence[str]) -> str:
