@@ -32,7 +32,11 @@ class TableCheck:
     rows: int
     patients: int
     positives: int | None
-    """Malignant lesions; None for a test table."""
+    """Lesions of any class but the first, which is the negative one of two; None for a test table."""
+    classes: dict[str, int]
+    """Lesions of each class; empty for a test table."""
+    group: str
+    """Column that keeps lesions together, whose values `patients` counts."""
     missing: dict[str, float]
     """Share of missing values of every column that has any, largest first."""
 
@@ -127,10 +131,13 @@ def _check_table(cohort: Cohort | None) -> TableCheck | None:
         return None
     table, task = cohort.table, cohort.task
     shares = {name: table[name].null_count() / table.height for name in table.columns}
+    labelled = cohort.labelled and task.target in table.columns
     return TableCheck(
         rows=table.height,
         patients=table[task.group].n_unique(),
-        positives=int((table[task.target] > 0).sum()) if cohort.labelled and task.target in table.columns else None,
+        positives=int((table[task.target] > 0).sum()) if labelled else None,
+        classes={name: int((table[task.target] == i).sum()) for i, name in enumerate(task.classes)} if labelled else {},
+        group=task.group,
         missing=dict(sorted(((name, share) for name, share in shares.items() if share), key=lambda item: -item[1])),
     )
 

@@ -66,7 +66,8 @@ class DataFolder:
 
     train: Cohort
     test: Cohort | None
-    train_images: ImageSource
+    train_images: ImageSource | None
+    """None for a data set of tables alone."""
     test_images: ImageSource | None
     submission_ids: npt.NDArray[np.str_] | None = None
     """Ids of sample_submission.csv in its order; None when the folder has none."""

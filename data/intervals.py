@@ -33,17 +33,26 @@ class Interval:
         return f"{self.estimate:.4f} ({100 * self.confidence:g} % {self.low:.4f} to {self.high:.4f})"
 
 
-def drawn_patients(n_groups: int, replicates: int, seed: int) -> Iterator[Ints]:
+def block_size(n_groups: int) -> int:
+    """Replicates drawn together: 40 MB a block, and at most 50 so that few replicates do not draw many."""
+    return max(1, min(50, 5_000_000 // n_groups))
+
+
+def block_count(n_groups: int, replicates: int) -> int:
+    """Blocks that hold so many replicates."""
+    return -(-replicates // block_size(n_groups))
+
+
+def drawn_patients(n_groups: int, replicates: int, seed: int, blocks: range | None = None) -> Iterator[Ints]:
     """Yield blocks (replicates in it, n_groups) of patient codes, each row one draw of n_groups with replacement.
 
     Each block has a random stream of its own, so it can be made alone, on any machine, with the same result.
     """
-    # 40 MB a block, and at most 50 replicates so that few replicates do not draw many.
-    size = max(1, min(50, 5_000_000 // n_groups))
-    for block, first in enumerate(range(0, replicates, size)):
+    size = block_size(n_groups)
+    for block in range(block_count(n_groups, replicates)) if blocks is None else blocks:
         # Always a full block, so that more replicates extend the fewer instead of changing them.
         drawn = np.random.default_rng([seed, block]).integers(0, n_groups, size=(size, n_groups))
-        yield drawn[: replicates - first]
+        yield drawn[: replicates - block * size]
 
 
 def times_drawn(drawn: Ints) -> Ints:
@@ -61,8 +70,9 @@ def replicate_scores(
     score: str = "pauc",
     replicates: int = 1000,
     seed: int = 0,
+    blocks: range | None = None,
 ) -> Floats:
-    """Score of every replicate, NaN where it is undefined.
+    """Score of every replicate (of some blocks of them alone), NaN where it is undefined.
 
     The same groups and seed draw the same patients, whatever the probabilities and the order of the rows, so the
     replicates of two models can be subtracted.
@@ -71,7 +81,9 @@ def replicate_scores(
         raise ValueError(f"replicates must be at least 1, got {replicates}")
     names, group_code = np.unique(np.asarray(group), return_inverse=True)
     scorer = scorer_of(score, target, probability, group_code.astype(np.int64))
-    return np.concatenate([scorer(times_drawn(drawn)) for drawn in drawn_patients(len(names), replicates, seed)])
+    return np.concatenate(
+        [scorer(times_drawn(drawn)) for drawn in drawn_patients(len(names), replicates, seed, blocks)]
+    )
 
 
 def interval_of(scores: Floats, estimate: float, confidence: float = 0.95) -> Interval:

@@ -14,7 +14,7 @@ from data.cohort import Cohort, DataFolder, Task
 from data.csv_table import read_csv
 from data.errors import DataError
 from data.images import ImageSource
-from data.reading import FolderError, Readout, images_at
+from data.reading import FolderError, Readout, Unlabelled, given_images, images_at
 from data.schema import Column, unknown_categories, validate
 
 TASK = Task(lesion="isic_id", group="patient_id", target="target")
@@ -120,15 +120,25 @@ def read(folder: Path) -> DataFolder:
     return DataFolder(found.train, found.test, found.train_images, found.test_images, ids, tuple(found.notes))
 
 
-def read_test(metadata_path: Path, images_path: Path) -> tuple[Cohort, ImageSource, tuple[str, ...]]:
+def read_test(metadata_path: Path, images_path: Path | None) -> Unlabelled:
     """Read lesions to predict without any training data: a table with the 44 test columns, their images, and notes."""
     found = Readout()
     cohort = _cohort(metadata_path, labelled=False, found=found)
-    if not images_path.exists():
-        found.errors.append(f"{images_path} does not exist (an HDF5 file or a folder of images)")
+    images = given_images(images_path, found)
     if found.errors or cohort is None:
         raise FolderError(metadata_path.parent, found)
-    return cohort, images_at(images_path), tuple(found.notes)
+    return cohort, images, tuple(found.notes)
+
+
+def read_competition(folder: Path) -> tuple[Unlabelled, npt.NDArray[np.str_] | None]:
+    """Read the test part of Kaggle's folder alone, and the order of its sample submission if there is one."""
+    found = Readout()
+    found.test = _cohort(folder / "test-metadata.csv", labelled=False, found=found)
+    found.test_images = _images(folder, "test", found)
+    ids = _submission_ids(folder / "sample_submission.csv", found)
+    if found.errors or found.test is None:
+        raise FolderError(folder, found)
+    return (found.test, found.test_images, tuple(found.notes)), ids
 
 
 def _cohort(path: Path, *, labelled: bool, found: Readout) -> Cohort | None:

@@ -7,15 +7,16 @@ opens it.
 
 import math
 import os
-import shutil
 import signal
+import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import cv2
 import h5py
@@ -25,20 +26,18 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data.errors import DataError
-from data.files import read_json, sha256_of, sync_folder, write_json
 from data.progress import Progress, silent
 from data.synthetic_images import encode, looks_of, render
 from data.synthetic_lesions import draw_lesions
 from data.synthetic_patients import Texts, draw_patients, numbered
 from data.synthetic_tables import TEST_COLUMNS, full_table
+from data.whole_folder import is_whole, write_whole
 
 GENERATION = 3
 """Counts changes of this generator that change what a recipe writes."""
 
 PUBLIC_SHARE = 0.28
 """Part of the test lesions behind the public score."""
-
-MANIFEST = "manifest.json"
 
 _CHUNK = 250
 """Images that one process draws before it reports."""
@@ -150,41 +149,16 @@ def write_cohort(
 
     The files appear together, complete: they are written beside `folder`, which is then given its name.
     """
-    if is_complete(folder, recipe):
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError(
-            f"{folder} already holds other files; choose another folder for the synthetic cohort or empty this one"
-        )
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        _write_files(temporary, recipe, progress, workers)
-        try:
-            temporary.replace(folder)
-        except OSError:
-            # Another process may have finished the same cohort meanwhile; both are the same bytes.
-            if not is_complete(folder, recipe):
-                raise
-        sync_folder(folder.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    write_whole(folder, _identity(recipe), lambda new: _write_files(new, recipe, progress, workers))
 
 
 def is_complete(folder: Path, recipe: SyntheticRecipe) -> bool:
     """Whether `folder` holds all of this recipe's cohort (names and sizes are compared, not contents)."""
-    if not (folder / MANIFEST).is_file():
-        return False
-    manifest = read_json(folder / MANIFEST)
-    return (
-        manifest["generation"] == GENERATION
-        and manifest["recipe"] == recipe.model_dump()
-        and all(
-            (folder / name).is_file() and (folder / name).stat().st_size == file["bytes"]
-            for name, file in manifest["files"].items()
-        )
-    )
+    return is_whole(folder, _identity(recipe))
+
+
+def _identity(recipe: SyntheticRecipe) -> dict[str, Any]:
+    return {"generation": GENERATION, "recipe": recipe.model_dump()}
 
 
 def _write_files(folder: Path, recipe: SyntheticRecipe, progress: Progress, workers: int | None) -> None:
@@ -197,12 +171,6 @@ def _write_files(folder: Path, recipe: SyntheticRecipe, progress: Progress, work
         total = train.table.height + test.table.height
         _write_images(folder / "train-image.hdf5", train, progress, 0, total, workers)
         _write_images(folder / "test-image.hdf5", test, progress, train.table.height, total, workers)
-    files = {}
-    for path in sorted(folder.iterdir()):
-        with path.open("rb+") as handle:
-            os.fsync(handle.fileno())
-        files[path.name] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
-    write_json(folder / MANIFEST, {"generation": GENERATION, "recipe": recipe.model_dump(), "files": files})
 
 
 def _answers(table: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
@@ -247,14 +215,28 @@ def _encoded(looks: npt.NDArray[np.void], workers: int | None) -> Iterator[list[
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a process that draws the synthetic cohort died, killed from outside or for lack of memory; free some "
+            "memory or set data.workers = 1, and start again"
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _settle() -> None:
-    """Prepare a drawing process: one thread each, and Ctrl-C is the parent's to handle."""
+    """Prepare a drawing process: one thread each, Ctrl-C is the parent's to handle, and its death is the end."""
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Without this a drawing process whose parent was killed would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _encode_chunk(looks: npt.NDArray[np.void]) -> list[bytes]:

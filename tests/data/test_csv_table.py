@@ -77,7 +77,7 @@ def test_what_is_no_table_is_named_with_its_lines(tmp_path: Path, raw: bytes, me
 def test_absent_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read: No such file"):
         read_csv(tmp_path / "none.csv")
-    with pytest.raises(DataError, match="cannot be read: Is a directory"):
+    with pytest.raises(DataError, match="is not a file but a folder"):
         read_csv(tmp_path)
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from data.errors import DataError
-from data.ham10000 import DIAGNOSES, FORBIDDEN, METADATA, read_binary, read_seven_classes
+from data.ham10000 import DIAGNOSES, FORBIDDEN, METADATA, binary, seven_classes
 
 ROWS = [
     ("HAM_1", "ISIC_1", "bkl", "histo", "80.0", "male", "scalp"),
@@ -33,18 +33,19 @@ def write(folder: Path, rows: list[tuple[str, ...]]) -> Path:
 
 def test_two_classes_and_seven(tmp_path: Path) -> None:
     folder = write(tmp_path, ROWS)
-    binary, seven = read_binary(folder), read_seven_classes(folder)
-    assert binary.train.target.tolist() == [0, 0, 1, 0]
+    two, seven = binary.read(folder), seven_classes.read(folder)
+    assert two.train.target.tolist() == [0, 0, 1, 0]
     assert [DIAGNOSES[code] for code in seven.train.target] == ["bkl", "bkl", "mel", "nv"]
-    assert binary.train.groups.tolist() == ["HAM_1", "HAM_1", "HAM_2", "HAM_3"]
-    assert binary.train.task.probability_columns == ("malignant",)
+    assert two.train.groups.tolist() == ["HAM_1", "HAM_1", "HAM_2", "HAM_3"]
+    assert two.train.task.probability_columns == ("malignant",)
     assert seven.train.task.probability_columns == DIAGNOSES
-    assert sorted(binary.train_images.ids) == ["ISIC_1", "ISIC_2", "ISIC_3", "ISIC_4"]
-    assert binary.test is None
+    assert two.train_images is not None
+    assert sorted(two.train_images.ids) == ["ISIC_1", "ISIC_2", "ISIC_3", "ISIC_4"]
+    assert two.test is None
 
 
 def test_unknown_is_missing_and_the_way_of_diagnosis_is_no_feature(tmp_path: Path) -> None:
-    table = read_binary(write(tmp_path, ROWS)).train.table
+    table = binary.read(write(tmp_path, ROWS)).train.table
     assert table["sex"].to_list() == ["male", "male", None, "female"]
     assert table["localization"].to_list()[3] is None
     assert {"dx", "dx_type", "target"} <= FORBIDDEN
@@ -53,19 +54,40 @@ def test_unknown_is_missing_and_the_way_of_diagnosis_is_no_feature(tmp_path: Pat
 def test_an_unknown_diagnosis_is_named(tmp_path: Path) -> None:
     folder = write(tmp_path, [*ROWS, ("HAM_4", "ISIC_5", "scc", "histo", "50.0", "male", "back")])
     with pytest.raises(DataError, match="scc"):
-        read_binary(folder)
+        binary.read(folder)
 
 
 def test_a_folder_without_the_table(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="HAM10000_metadata"):
-        read_binary(tmp_path)
+        binary.read(tmp_path)
+
+
+def test_images_to_predict_need_no_diagnosis(tmp_path: Path) -> None:
+    folder = write(tmp_path, ROWS)
+    lines = (folder / METADATA).read_text().splitlines()
+    new = tmp_path / "new.csv"
+    keep = (0, 1, 4, 5, 6)
+    new.write_text("\n".join(",".join(line.split(",")[i] for i in keep) for line in lines) + "\n")
+    cohort, images, notes = seven_classes.read_test(new, folder)
+    assert not cohort.labelled
+    assert not FORBIDDEN & set(cohort.table.columns)
+    assert cohort.ids.tolist() == ["ISIC_1", "ISIC_2", "ISIC_3", "ISIC_4"]
+    assert images is not None
+    assert len(images.ids) == 4
+    assert notes == ()
+    # A table that has the diagnoses gives the same lesions, and no diagnosis.
+    again, _, notes = seven_classes.read_test(folder / METADATA, None)
+    assert again.table.equals(cohort.table)
+    assert notes == ("HAM10000_metadata.csv: columns that are not used: dx, dx_type",)
+    with pytest.raises(DataError, match="nowhere does not exist"):
+        seven_classes.read_test(new, tmp_path / "nowhere")
 
 
 @pytest.mark.real
 @pytest.mark.skipif("FUSIONNETX_REAL" not in os.environ, reason="set FUSIONNETX_REAL to a folder of real data")
 def test_the_published_counts() -> None:
     folder = Path(os.environ["FUSIONNETX_REAL"]) / "ham10000"
-    train = read_seven_classes(folder).train
+    train = seven_classes.read(folder).train
     assert train.table.height == 10_015
     assert len(np.unique(train.groups)) == 7_470
     assert np.bincount(train.target).tolist() == [6_705, 1_113, 1_099, 514, 327, 142, 115]

@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data import replicates
-from data.intervals import bootstrap, drawn_patients, interval_of, paired_bootstrap, replicate_scores, times_drawn
+from data.intervals import (
+    block_count,
+    bootstrap,
+    drawn_patients,
+    interval_of,
+    paired_bootstrap,
+    replicate_scores,
+    times_drawn,
+)
 from data.ranking import UndefinedScoreError, pauc
 from data.score import SCORES
 
@@ -164,6 +172,19 @@ def test_no_two_blocks_draw_the_same_patients():
     first, second = drawn_patients(40, 100, 0)
     assert not np.array_equal(first, second)
     assert len(np.unique(np.concatenate([first, second]), axis=0)) == 100
+
+
+@pytest.mark.parametrize("cut", [1, 3, 7])
+def test_blocks_made_apart_are_the_blocks_made_together(cut):
+    target, probability, group = sample_of(3)
+    whole = replicate_scores(target, probability, group, replicates=470, seed=5)
+    count = block_count(len(np.unique(group)), 470)
+    parts = [
+        replicate_scores(target, probability, group, replicates=470, seed=5, blocks=range(k, min(k + cut, count)))
+        for k in range(0, count, cut)
+    ]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    assert len(whole) == 470
 
 
 def test_blocks_stay_small_for_many_groups():

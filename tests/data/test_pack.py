@@ -239,18 +239,19 @@ def test_what_dead_builds_left_is_removed_and_living_ones_are_not(source: Hdf5Im
     child.wait()
     host = pack_module.socket.gethostname()
     names = {
-        "dead": f".pack.{host}.{child.pid}.aa.tmp",
-        "living": f".pack.{host}.{os.getpid()}.bb.tmp",
-        "elsewhere": ".pack.another-host.1.cc.tmp",
-        "old": ".pack.another-host.2.dd.tmp",
-        "other pack": f".other.{host}.{child.pid}.ee.tmp",
+        "dead": f".pack.aa.{host}.{child.pid}.tmp",
+        "living": f".pack.bb.{host}.{os.getppid()}.tmp",
+        "elsewhere": ".pack.cc.another-host.1.tmp",
+        "old": ".pack.dd.another-host.2.tmp",
+        "other pack": f".other.ee.{host}.{child.pid}.tmp",
     }
     for name in names.values():
         (tmp_path / name).mkdir()
         (tmp_path / name / "images.npy").touch()
     long_ago = time.time() - 2 * pack_module.ABANDONED_SECONDS
-    for path in (tmp_path / names["old"] / "images.npy", tmp_path / names["old"]):
-        os.utime(path, (long_ago, long_ago))
+    for name in ("old", "living"):
+        for path in (tmp_path / names[name] / "images.npy", tmp_path / names[name]):
+            os.utime(path, (long_ago, long_ago))
     build(source, tmp_path / "pack")
     assert {what for what, name in names.items() if (tmp_path / name).exists()} == {"living", "elsewhere", "other pack"}
 

@@ -2,12 +2,16 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
 import h5py
 import numpy as np
 import polars as pl
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -407,3 +411,49 @@ def test_mask_of_an_id_is_that_of_its_tile(tiny_folder: Path) -> None:
 def test_unknown_id_is_named() -> None:
     with pytest.raises(DataError, match="ISIC_0000000 is no lesion"):
         lesion_mask(TINY, "ISIC_0000000")
+
+
+def children() -> list[psutil.Process]:
+    """The processes that draw for this one."""
+    return [p for p in psutil.Process().children(recursive=True) if "multiprocessing.spawn" in " ".join(p.cmdline())]
+
+
+def test_a_drawing_process_that_dies_is_said_and_nothing_is_left(tmp_path: Path):
+    def kill_one(done: int, total: int, **figures: float) -> None:
+        for child in children():
+            child.kill()
+
+    with pytest.raises(DataError, match=r"a process that draws .* died.*data\.workers = 1"):
+        write_cohort(tmp_path / "c", SyntheticRecipe(lesions=1500, test_lesions=300), progress=kill_one, workers=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+DRAW = """
+import sys
+from pathlib import Path
+from data.synthetic import SyntheticRecipe, write_cohort
+if __name__ == "__main__":
+    tell = lambda done, total, **figures: print(done, flush=True)
+    write_cohort(Path(sys.argv[1]), SyntheticRecipe(lesions=2000, test_lesions=300), progress=tell, workers=2)
+"""
+
+
+def test_drawing_processes_end_with_a_parent_that_was_killed(tmp_path: Path):
+    (tmp_path / "draw.py").write_text(DRAW)
+    parent = subprocess.Popen(
+        [sys.executable, str(tmp_path / "draw.py"), str(tmp_path / "c")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert parent.stdout is not None
+    assert parent.stdout.readline().strip() == b"250"
+    workers = psutil.Process(parent.pid).children(recursive=True)
+    assert workers
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    for process in alive:
+        process.kill()
+    assert not alive

@@ -1,0 +1,18 @@
+"""How large a synthetic twin is."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+GENERATION = 1
+"""Counts changes of the twins that change what a recipe writes."""
+
+
+class TwinRecipe(BaseModel):
+    """The size of a synthetic twin; what it is the twin of follows from the reader."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    lesions: int = Field(default=300, ge=40)
+    """Lesions, or where there are no images, samples."""
+    image_side: int = Field(default=97, ge=33, le=1023)
+    """Side of the square pictures in pixels; the published ones are larger and not square."""
+    seed: int = Field(default=2024, ge=0)

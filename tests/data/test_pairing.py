@@ -1,0 +1,123 @@
+"""Joining lesions to patients: what each way may and may not tell."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import mannwhitneyu
+
+from data import ham10000
+from data.errors import DataError
+from data.pairing import CLINICAL, GROUP, PATIENT, Paired, PairingRecipe
+from data.progress import silent
+from data.tcga_skcm import REFUSED
+from data.twins import ham10000 as lesions_twin
+from data.twins import paired as twin
+from data.twins.recipe import TwinRecipe
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("paired")
+    recipe = TwinRecipe(lesions=200, image_side=33)
+    twin.write(made, recipe, silent, PairingRecipe(), ham10000.binary, lesions_twin.write)
+    return made
+
+
+def paired(**more: object) -> Paired:
+    return Paired(PairingRecipe.model_validate(more), ham10000.binary)
+
+
+def test_a_table_joins_whom_it_names(folder: Path) -> None:
+    data = paired().read(folder)
+    table = data.train.table
+    with (folder / "pairing.csv").open() as handle:
+        pairs = {row["image_id"]: row["patient_id"] for row in csv.DictReader(handle)}
+    assert 0 < len(pairs) < table.height
+    assert table[PATIENT].to_list() == [pairs.get(name) for name in data.train.ids]
+    alone = table[PATIENT].is_null()
+    assert table.filter(alone)["tcga_AGE"].null_count() == alone.sum()
+    assert table.filter(~alone)["tcga_AGE"].null_count() == 0
+    assert f"{len(pairs)} lesions are paired with patients by pairing.csv" in data.notes[0]
+    assert not {f"tcga_{name}" for name in REFUSED} & {column.name for column in CLINICAL}
+    assert PATIENT in data.train.forbidden
+
+
+def test_neither_a_patient_nor_a_lesion_is_on_two_sides(folder: Path, tmp_path: Path) -> None:
+    ours = tmp_path / "all"
+    ours.mkdir()
+    for part in ("ham10000", "tcga_skcm"):
+        (ours / part).symlink_to(folder / part)
+    lesions = ham10000.binary.read(folder / "ham10000").train
+    patients = sorted(set(paired().read(folder).train.table[PATIENT].drop_nulls()))[:3]
+    rng = np.random.default_rng(0)
+    rows = [f"{name},{rng.choice(patients)}" for name in lesions.ids[::4]]
+    (ours / "pairing.csv").write_text("\n".join(["image_id,patient_id", *rows]) + "\n")
+    train = paired().read(ours).train
+    assert train.task.group == GROUP
+    for column in ("lesion_id", PATIENT):
+        counts = train.table.drop_nulls(column).group_by(column).n_unique()[GROUP]
+        assert counts.max() == 1
+    # Lesions that share nothing stay apart.
+    assert len(set(train.groups)) > 50
+
+
+def test_pairing_by_label_hands_the_label_over_and_says_so(folder: Path) -> None:
+    def separation(method: str) -> float:
+        """AUC of the Breslow depth for the lesion's label."""
+        data = paired(method=method, seed=1).read(folder)
+        table = data.train.table.drop_nulls("tcga_BRESLOW_DEPTH").unique("lesion_id")
+        target, depth = table["target"].to_numpy(), table["tcga_BRESLOW_DEPTH"].to_numpy()
+        statistic = mannwhitneyu(depth[target == 1], depth[target == 0]).statistic
+        return float(abs(statistic / ((target == 1).sum() * (target == 0).sum()) - 0.5))
+
+    assert separation("by_label") > 0.2
+    assert separation("at_random") < 0.12
+    notes = paired(method="by_label").read(folder).notes
+    assert "BY LABEL" in notes[0]
+
+
+def test_one_draw_per_lesion_and_seed(folder: Path) -> None:
+    first, again, other = (
+        paired(method="at_random", seed=seed).read(folder).train.table[PATIENT].to_list() for seed in (1, 1, 2)
+    )
+    assert first == again != other
+    table = paired(method="by_label").read(folder).train.table
+    assert table.group_by("lesion_id").n_unique()[PATIENT].max() == 1
+
+
+def test_none_leaves_the_columns_empty(folder: Path) -> None:
+    data = paired(method="none").read(folder)
+    assert data.train.table.select(column.name for column in CLINICAL).null_count().sum_horizontal()[0] == len(
+        CLINICAL
+    ) * len(data.train.ids)
+    assert data.train.task.group == "lesion_id"
+
+
+def test_the_method_is_part_of_the_fingerprint(folder: Path) -> None:
+    prints = {paired(method=method).read(folder).train.fingerprint for method in ("table", "at_random", "by_label")}
+    assert len(prints) == 3
+
+
+def test_strangers_in_the_table_are_named(folder: Path, tmp_path: Path) -> None:
+    for part in ("ham10000", "tcga_skcm"):
+        (tmp_path / part).symlink_to(folder / part)
+    (tmp_path / "pairing.csv").write_text("image_id,patient_id\nISIC_X,TCGA-Y\n")
+    with pytest.raises(DataError) as caught:
+        paired().read(tmp_path)
+    assert "1 name no lesion of the images' table (ISIC_X)" in str(caught.value)
+    assert "1 name no patient of the clinical tables (TCGA-Y)" in str(caught.value)
+
+
+def test_new_lesions_bring_their_patients_columns_along(folder: Path, tmp_path: Path) -> None:
+    train = paired().read(folder).train
+    kept = [name for name in train.table.columns if name not in train.forbidden and name != GROUP]
+    train.table.select("lesion_id", *kept).head(5).write_csv(tmp_path / "new.csv")
+    cohort, images, notes = paired().read_test(tmp_path / "new.csv", None)
+    names = [column.name for column in CLINICAL]
+    assert cohort.table.select(names).equals(train.table.select(names).head(5))
+    assert (images, notes) == (None, ())
+    train.table.select("lesion_id", *kept).drop("tcga_AGE").write_csv(tmp_path / "new.csv")
+    with pytest.raises(DataError, match="column tcga_AGE is missing"):
+        paired().read_test(tmp_path / "new.csv", None)
