@@ -15,6 +15,7 @@ import polars as pl
 from data.cohort import Cohort
 from data.errors import DataError, RecipeError
 from data.files import atomic
+from data.parquet import read_parquet
 from data.progress import Progress, silent
 from features.arrange import arrange
 from features.families import FAMILIES
@@ -48,10 +49,10 @@ class FeatureTable:
     @classmethod
     def read(cls, path: Path) -> "FeatureTable":
         """Read what `write` wrote."""
+        frame, meaning = read_parquet(path, "Delete it and make the features again.")
         try:
-            features = json.loads(pl.read_parquet_metadata(path)["features"])
-            return cls(pl.read_parquet(path), tuple(Feature(**feature) for feature in features))
-        except (KeyError, OSError, pl.exceptions.PolarsError, ValueError) as error:
+            return cls(frame, tuple(Feature(**feature) for feature in json.loads(meaning["features"])))
+        except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"{path} is not a whole feature table ({error}); delete it and make the features again"
             ) from error

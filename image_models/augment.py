@@ -48,12 +48,15 @@ def augment(
     *,
     mean: Triple = IMAGENET_MEAN,
     std: Triple = IMAGENET_STD,
+    share: slice | None = None,
+    batch: int = 0,
 ) -> Tensor:
     """Change uint8 images (N, H, W, 3) at random; return (N, 3, size, size), normalised, channels last.
 
-    `generator` lives on the CPU and advances by DRAWS numbers per image. Mixup is a function of its own.
+    `generator` lives on the CPU and advances by DRAWS numbers per image. Mixup is a function of its own. Images that
+    are the `share` of a larger `batch` get the numbers that they would get in it.
     """
-    draws = torch.rand(len(images), DRAWS, generator=generator)
+    draws = torch.rand(len(images) if share is None else batch, DRAWS, generator=generator)[share or slice(None)]
     pixels = shrunk(planar(images), math.ceil(MOST_SHRINK * size))
     pixels = recolour(pixels, colour_changes(draws[:, COLOUR], recipe, mean, std))
     if recipe.blur:

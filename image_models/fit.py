@@ -18,17 +18,18 @@ from torch import Tensor, nn
 from data.errors import TrainingError
 from data.multiclass import auc as macro_auc
 from data.ranking import pauc
-from image_models.groups import batch_norms
+from image_models.groups import branch_batch_norms
 from image_models.inputs import StepInput, step_inputs
+from image_models.learner import Learner
 from image_models.lesions import Lesions
 from image_models.loader import Ints, Resident, overlapped, resident_images
 from image_models.losses import class_weights, summed_loss
 from image_models.optimise import AveragedModel, Optimiser
-from image_models.plan import FitPlan
+from image_models.plan import FitPlan, derived_seed
 from image_models.precision import Precision, autocast
 from image_models.predict import predict_on
 from image_models.recipe import ImageModelRecipe
-from image_models.schedule import learning_rate
+from image_models.schedule import epochs_without_gain, learning_rate
 from image_models.state import taken_from, under
 from image_models.training_report import EpochCurve
 
@@ -88,9 +89,14 @@ class Fit:
         seed: int,
         device: torch.device,
         precision: Precision,
+        vectors: Resident | None = None,
+        learner: Learner | None = None,
     ) -> None:
+        """`vectors` stand in place of the images of every row that the fit shows or scores."""
         self.model, self.recipe, self.lesions, self.plan, self.inner_rows = model, recipe, lesions, plan, inner_rows
-        self.seed, self.device, self.precision = seed, device, precision
+        self.seed, self.device, self.precision, self.vectors = seed, device, precision, vectors
+        self.learner = learner or Learner(model)
+        self.ranks = self.learner.ranks
         self.optimiser = Optimiser(model, recipe, precision, device)
         self.average = AveragedModel(model, recipe.ema_decay) if recipe.ema_decay else None
         self.best: dict[str, Tensor] = {}
@@ -114,6 +120,17 @@ class Fit:
         return self.tally.images / self.tally.seconds if self.tally.seconds else 0.0
 
     @property
+    def scores(self) -> list[float]:
+        """Inner scores of the finished epochs."""
+        return [curve.inner_score for curve in self.tally.curves if curve.inner_score is not None]
+
+    @property
+    def finished(self) -> bool:
+        """Whether every epoch was run, or enough in a row brought no better score."""
+        patience = self.recipe.stop_after
+        return self.tally.epoch >= self.plan.epochs or 0 < patience <= epochs_without_gain(self.scores)
+
+    @property
     def outcome(self) -> nn.Module:
         """The network that would predict now: the averaged one if there is an average."""
         return self.model if self.average is None else self.average.model
@@ -121,9 +138,9 @@ class Fit:
     def run(self, tell: Callable[[], None]) -> None:
         """Go on to the end, calling `tell` after every step, and leave the chosen weights in the model."""
         shown = self.plan.sampler.rows_of_fit(self.plan.epochs)
-        resident = resident_images(self.recipe, self.lesions, shown, self.device)
+        resident = self.vectors or resident_images(self.recipe, self.lesions, shown, self.device)
         self._mark = time.perf_counter()
-        while self.tally.epoch < self.plan.epochs:
+        while not self.finished:
             self._train(resident, tell)
             self._close_epoch(tell)
         self.model.load_state_dict(self.best if self.recipe.select == "best" else self.outcome.state_dict())
@@ -132,7 +149,7 @@ class Fit:
         """Take the remaining steps of an epoch."""
         self.model.train()
         if self.recipe.freeze_batch_norm:
-            for module in batch_norms(self.model):
+            for module in branch_batch_norms(self.model):
                 module.eval()
         in_flight = STEPS_IN_FLIGHT if self.device.type == "cuda" else 0
         inputs = step_inputs(
@@ -145,6 +162,7 @@ class Fit:
             device=self.device,
             precision=self.precision,
             resident=resident,
+            ranks=self.ranks,
         )
         with closing(inputs):
             for shown in overlapped(inputs, self.device):
@@ -155,17 +173,21 @@ class Fit:
 
     def _step(self, shown: StepInput) -> StepFigures:
         """One optimiser step on one or more batches."""
-        rate = learning_rate(shown.number, self.plan.total_steps, self.recipe)
-        torch.manual_seed(shown.seed)  # dropout and stochastic depth
+        rate = learning_rate(shown.number, self.plan.total_steps, self.recipe, self.scores)
+        # Dropout and stochastic depth; another process's images must not be dropped from alike.
+        torch.manual_seed(shown.seed if self.ranks.leads else derived_seed(shown.seed, self.ranks.number))
         # Of the labels before mixup, which is the same up to the pairing and needs no word from the device.
         weight = float(self.class_weights[self.plan.labels[shown.rows]].sum()) or 1.0
         total = torch.zeros((), device=self.device)
         for part in shown.parts:
-            with autocast(self.precision, self.device):
-                logits = self.model(part.pixels) if part.metadata is None else self.model(part.pixels, part.metadata)
-            loss = summed_loss(logits, part.shares, self._device_weights, self._focal_gamma)
-            self.optimiser.backward(loss / weight)
+            with self.learner.exchanging(last=part is shown.parts[-1]):
+                with autocast(self.precision, self.device):
+                    logits = self.learner.logits(part.shown)
+                loss = summed_loss(logits, part.shares, self._device_weights, self._focal_gamma)
+                # The processes' gradients are averaged, and it is their sum that is wanted.
+                self.optimiser.backward(loss / (weight / self.ranks.count))
             total += loss.detach()
+        total = self.ranks.total(total)
         norm = self.optimiser.step(rate)
         if self.average is not None:
             self.average.update()
@@ -198,7 +220,7 @@ class Fit:
         raise TrainingError(
             f"loss {self.loss}, gradient norm {norm} at step {figures.step + 1} of fit {self.plan.number}, learning "
             f"rate {figures.rate:.3g}, {self.precision}: lower learning_rate or clip_norm, set precision = 'fp32', or "
-            f"look at the images of this batch: {ids}"
+            f"look at the lesions of this batch: {ids}"
         )
 
     def _close_epoch(self, tell: Callable[[], None]) -> None:
@@ -206,7 +228,7 @@ class Fit:
         self.settle()
         score = None
         if self.inner_rows is not None:
-            score = self._inner_score(tell)
+            score = self.ranks.agreed(self._inner_score(tell))
             if self.tally.best_score is None or score > self.tally.best_score:
                 self.tally.best_score, self.tally.best_epoch = score, self.tally.epoch + 1
                 self.best = {name: tensor.clone() for name, tensor in self.outcome.state_dict().items()}
@@ -249,7 +271,9 @@ class Fit:
             rows,
             device=self.device,
             precision=self.precision,
+            resident=self.vectors,
             progress=lambda done, total, **figures: tell(),
+            ranks=self.ranks,
         )
         target = self.lesions.target[rows]
         return pauc(target, probability[:, 0]) if self.lesions.classes == 2 else macro_auc(target, probability)

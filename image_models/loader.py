@@ -1,8 +1,8 @@
-"""Batches of uint8 images on the device, gathered by row from the image pack.
+"""Batches of uint8 images (or of the vectors kept in their place) on the device, gathered by row.
 
 Either every row that a fit will show is put on the device once, or a background thread gathers the next batches from
-the memory map (into page-locked memory for CUDA) while the device works. Nothing is done image by image; changing the
-images is left to `augment.py`.
+the image pack's memory map (into page-locked memory for CUDA) while the device works. Nothing is done image by image;
+changing the images is left to `augment.py`, making vectors of them to `frozen.py`.
 """
 
 from collections import deque
@@ -35,7 +35,7 @@ class Batch:
 
     rows: Ints
     images: Tensor
-    """(N, side, side, 3) uint8 on the device."""
+    """(N, side, side, 3) uint8 on the device, or (N, width) float32: vectors in place of images."""
     labels: Tensor
     """(N,) int64 on the device."""
     metadata: Tensor | None
@@ -48,9 +48,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Resident:
-    """Images that live on the device: `images[i]` is the image of lesion `rows[i]`."""
+    """Images that live on the device, or vectors in their place: `images[i]` is that of lesion `rows[i]`."""
 
     rows: Ints
+    """Ascending."""
     images: Tensor
 
 

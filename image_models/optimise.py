@@ -1,4 +1,4 @@
-"""One optimiser step: AdamW with clipping and loss scaling, and the moving average of the weights.
+"""One optimiser step: AdamW or Adam with clipping and loss scaling, and the moving average of the weights.
 
 Also turns the optimiser's state into named tensors and back, so that it can be saved without pickle. When to step and
 with which rate is decided in `train.py` and `schedule.py`.
@@ -15,14 +15,15 @@ from image_models.recipe import ImageModelRecipe
 
 
 class Optimiser:
-    """AdamW whose groups may have their own share of the learning rate (layer decay)."""
+    """AdamW or Adam, whose groups may have their own share of the learning rate (layer decay)."""
 
     def __init__(self, model: nn.Module, recipe: ImageModelRecipe, precision: Precision, device: torch.device) -> None:
         groups = parameter_groups(model, recipe)
         self.parameters = [parameter for group in groups for parameter in group["params"]]
         self.max_norm = recipe.clip_norm or float("inf")
+        kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[recipe.optimiser]
         fused = device.type in ("cpu", "cuda", "mps")
-        self.adamw = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused)
+        self.rule = kind(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused)
         # Gradients of a float16 pass are scaled up so that small ones do not vanish.
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
 
@@ -32,18 +33,18 @@ class Optimiser:
 
     def step(self, rate: float) -> Tensor:
         """Clip, update the weights and clear the gradients; return the norm that the gradients had before clipping."""
-        for group in self.adamw.param_groups:
+        for group in self.rule.param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
-        self.scaler.unscale_(self.adamw)
+        self.scaler.unscale_(self.rule)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.max_norm)
-        self.scaler.step(self.adamw)
+        self.scaler.step(self.rule)
         self.scaler.update()
-        self.adamw.zero_grad(set_to_none=True)
+        self.rule.zero_grad(set_to_none=True)
         return norm
 
     def tensors(self) -> dict[str, Tensor]:
         """State by name, `<parameter number>.<moment>`."""
-        state = self.adamw.state_dict()["state"]
+        state = self.rule.state_dict()["state"]
         return {f"{number}.{name}": value for number, moments in state.items() for name, value in moments.items()}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
@@ -54,9 +55,9 @@ class Optimiser:
             if value.shape == parameter.shape:
                 # Moments share the parameter's memory layout, as fused updates expect.
                 value = torch.empty_like(parameter, requires_grad=False).copy_(value)
-            elif self.adamw.defaults["fused"]:
+            elif self.rule.defaults["fused"]:
                 value = value.to(parameter.device)
-            self.adamw.state[parameter][moment] = value
+            self.rule.state[parameter][moment] = value
 
 
 class AveragedModel:

@@ -60,11 +60,22 @@ class TrainingPlan:
 
 
 def plan_training(
-    recipe: ImageModelRecipe, lesions: Lesions, train_rows: Ints, seed: int, *, smallest_batch: int = 1
+    recipe: ImageModelRecipe,
+    lesions: Lesions,
+    train_rows: Ints,
+    seed: int,
+    *,
+    smallest_batch: int = 1,
+    inner_rows: Ints | None = None,
 ) -> TrainingPlan:
-    """Lay out the fits of one fold; `smallest_batch` is 2 for networks that cannot learn from a single image."""
-    rows, inner_rows = train_rows, None
-    if recipe.select == "best":
+    """Lay out the fits of one fold; `smallest_batch` is 2 for networks that cannot learn from a single image.
+
+    `inner_rows` compares epochs in place of an inner split, where a protocol says which rows do.
+    """
+    rows = train_rows
+    if recipe.select != "best":
+        inner_rows = None
+    elif inner_rows is None:
         rows, inner_rows = _split_off_inner_rows(recipe, lesions, train_rows, derived_seed(seed, STREAM_INNER))
     target, relabelled = lesions.target, lesions.training_label
     wanted = {
@@ -101,6 +112,10 @@ def describe_plan(recipe: ImageModelRecipe, plan: TrainingPlan) -> list[str]:
         lines += [f"  {line}" for line in describe(fit.total_steps, recipe)]
     if plan.inner_rows is not None:
         lines.append(f"best epoch by score on {len(plan.inner_rows):,} lesions of an inner split")
+        if recipe.stop_after:
+            lines.append(f"a fit ends before its last epoch once {recipe.stop_after} in a row bring no better score")
+    if recipe.frozen:
+        lines.append("image vectors computed once, before the first step; no augmentation")
     return lines
 
 

@@ -1,10 +1,12 @@
-"""From feature maps or tokens to one vector per image: multi-scale generalised mean and token average."""
+"""From feature maps or tokens to one vector per image: multi-scale generalised mean, averages, self-attention."""
 
 import math
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from image_models.attention import Attention
 
 SMALLEST_FEATURE = 1e-6
 """Features are clamped here before the power, so that p may be any number and gradients stay finite."""
@@ -83,3 +85,24 @@ class TokenAverage(nn.Module):
     def extra_repr(self) -> str:
         """Show how many leading tokens are left out when printed."""
         return f"prefix_tokens={self.prefix_tokens}"
+
+
+class AttendedAverage(nn.Module):
+    """The places of the lesion attend to each other: the average of X + Attention(LayerNorm(X)), (N, L, C) to (N, C).
+
+    X are the patch tokens or the places of a feature map; class and register tokens at the front are left out. Where a
+    place lies is known to the backbone's features already, so no positions are added and any image size goes.
+    """
+
+    def __init__(self, width: int, prefix_tokens: int = 0) -> None:
+        super().__init__()
+        self.prefix_tokens = prefix_tokens
+        self.norm = nn.LayerNorm(width)
+        self.attention = Attention(width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Pool tokens to vectors."""
+        places = tokens[:, self.prefix_tokens :]
+        normalised = self.norm(places)
+        attended: Tensor = places + self.attention(normalised, normalised)
+        return attended.mean(dim=1)

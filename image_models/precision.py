@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from data.files import atomic, fingerprint, read_json, write_json
+from data.files import atomic, fingerprint, read_json, temporary_beside, write_json
 from image_models.recipe import ImageModelRecipe
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -40,6 +40,9 @@ def choose_precision(
     """
     if recipe.precision != "auto":
         return recipe.precision
+    if recipe.backbone == "none":
+        # Whatever works on vectors and metadata computes in float32.
+        return "fp32"
     if device.type == "cuda":
         # Ampere (8.0) is the first with bf16 units; from Pascal's P100 (6.0) on fp16 is at least as fast as fp32.
         capability = torch.cuda.get_device_capability(device)
@@ -70,8 +73,11 @@ def remembered_cpu_precision(
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "backbone": recipe.backbone,
+        "second_backbone": recipe.second_backbone,
         "head": recipe.head,
+        "frozen": recipe.frozen,
         "image_size": recipe.image_size,
+        "second_image_size": recipe.second_image_size,
         "batch_size": recipe.batch_size,
         "channels_last": recipe.channels_last,
     }
@@ -94,7 +100,7 @@ def cpu_seconds_per_step(
     """
     trial = copy.deepcopy(model).train()
     size = min(recipe.batch_size, 16)
-    images = torch.rand(size, 3, recipe.image_size, recipe.image_size)
+    images = torch.rand(size, 3, recipe.input_size, recipe.input_size)
     inputs = [images.contiguous(memory_format=torch.channels_last) if recipe.channels_last else images]
     if metadata_columns:
         inputs.append(torch.rand(size, metadata_columns))
@@ -124,7 +130,7 @@ def _seconds_of_step(model: nn.Module, inputs: list[Tensor], precision: Precisio
 
 def _write_once(path: Path, value: object) -> None:
     """Write JSON unless another process wrote it first: all folds of a model must read the same choice."""
-    candidate = path.with_name(f"{path.name}.{os.getpid()}")
+    candidate = temporary_beside(path)
     write_json(candidate, value)
     try:
         os.link(candidate, path)

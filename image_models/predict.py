@@ -1,7 +1,7 @@
 """Probabilities of lesions from a trained network.
 
-A lesion without an image gets NaN, never a number. Which lesions may be predicted by which fold's network is the
-caller's business.
+A lesion without an image gets NaN, never a number, unless the network sees no images. Which lesions may be predicted by
+which fold's network is the caller's business.
 """
 
 from contextlib import closing
@@ -16,9 +16,11 @@ from data.errors import TrainingError
 from data.progress import Progress, silent
 from image_models.augment import symmetries
 from image_models.device import choose_device, explained_out_of_memory
-from image_models.inputs import PlainInput, plain_inputs
+from image_models.distributed import ALONE, Ranks
+from image_models.frozen import kept_vectors
+from image_models.inputs import Shown, plain_inputs
 from image_models.lesions import Lesions
-from image_models.loader import overlapped
+from image_models.loader import Resident, overlapped
 from image_models.losses import log_probabilities
 from image_models.model_file import load_model
 from image_models.precision import Precision, autocast, choose_precision
@@ -38,18 +40,36 @@ def predict(
     device: str = "auto",
     cache_dir: Path | None = None,
     progress: Progress = silent,
+    ranks: Ranks = ALONE,
 ) -> npt.NDArray[np.float64]:
     """Probabilities (len(rows), columns) in [0, 1]: of the positive class alone when binary, else one per class.
 
-    `cache_dir` keeps the precision measured for this machine, as in `train_fold`.
+    `cache_dir` keeps the precision measured for this machine and a frozen network's vectors, as in `train_fold`. Where
+    several processes predict together, each computes its share of the rows and all get the whole.
     """
     place = choose_device(device)
+    lesions = lesions.seen_by(recipe)
     columns = 0 if lesions.metadata is None else lesions.metadata.shape[1]
-    precision = choose_precision(recipe, place, model, cache_dir=cache_dir, metadata_columns=columns)
+    precision: Precision = ranks.agreed(
+        choose_precision(recipe, place, model, cache_dir=cache_dir, metadata_columns=columns) if ranks.leads else None
+    )
     model = placed(model, recipe, place)
+    ranks.same_weights(model)
     if recipe.compile:
         model.compile()
-    return predict_on(model, recipe, lesions, rows, device=place, precision=precision, progress=progress)
+    resident = None
+    # Kept vectors are those of the image as it is; its symmetries would need vectors of their own.
+    worthwhile = recipe.test_time == "none" and cache_dir is not None and bool(lesions.images_fingerprint)
+    if recipe.backbone == "none" or (recipe.frozen and worthwhile):
+        shown = np.unique(rows[lesions.present[rows]])
+        resident = kept_vectors(
+            model, recipe, lesions, shown, device=place, precision=precision, cache_dir=cache_dir, progress=progress,
+            ranks=ranks,
+        )  # fmt: skip
+    return predict_on(
+        model, recipe, lesions, rows, device=place, precision=precision, resident=resident, progress=progress,
+        ranks=ranks,
+    )  # fmt: skip
 
 
 def placed(model: nn.Module, recipe: ImageModelRecipe, device: torch.device) -> nn.Module:
@@ -66,27 +86,33 @@ def predict_on(
     *,
     device: torch.device,
     precision: Precision,
+    resident: Resident | None = None,
     progress: Progress = silent,
+    ranks: Ranks = ALONE,
 ) -> npt.NDArray[np.float64]:
-    """`predict` with a model that is already on the device."""
+    """`predict` with a model that is already on the device, from images or from `resident` vectors."""
     probabilities = np.full((len(rows), lesions.columns), np.nan)
     places = np.flatnonzero(lesions.present[rows])
     shown = rows[places]
-    found: list[Tensor] = []
+    mine = shown[ranks.share(len(shown))]
+    # Where this process has nothing to predict, the others' logits are still put behind its none.
+    views = 1 if resident is not None else {"none": 1, "flips": 4, "dihedral": 8}[recipe.test_time]
+    found = [torch.empty(views, 0, lesions.columns, device=device)]
     done = 0
     model.eval()
     remedy = f"lower predict_batch_size (now {recipe.predict_batch_size}) of image model {recipe.name}"
-    inputs = plain_inputs(recipe, lesions, shown, device=device, precision=precision)
+    inputs = plain_inputs(recipe, lesions, mine, device=device, precision=precision, resident=resident)
     with torch.inference_mode(), explained_out_of_memory(remedy, device), closing(inputs):
         for batch in overlapped(inputs, device):
             with autocast(precision, device):
-                found.append(_logits(model, recipe, batch))
+                found.append(_logits(model, recipe, batch.shown))
             done += batch.count
-            progress(done, len(shown))
-        if found:
+            progress(done * len(shown) // len(mine), len(shown))
+        logits = ranks.joined(torch.cat(found, dim=1), len(shown), dim=1).cpu()
+        if len(shown):
             # In float64 on the CPU: in float32 confident probabilities would tie.
-            views = log_probabilities(torch.cat(found, dim=1).cpu().double()).exp().mean(dim=0).numpy()
-            probabilities[places] = views[:, 1:] if lesions.columns == 1 else views
+            found_shares = log_probabilities(logits.double()).exp().mean(dim=0).numpy()
+            probabilities[places] = found_shares[:, 1:] if lesions.columns == 1 else found_shares
     bad = np.flatnonzero(~np.isfinite(probabilities[places]).all(axis=1))
     if len(bad):
         raise TrainingError(
@@ -96,8 +122,9 @@ def predict_on(
     return probabilities
 
 
-def _logits(model: nn.Module, recipe: ImageModelRecipe, batch: PlainInput) -> Tensor:
-    """Logits of every symmetric view, (views, N, outputs)."""
-    views = symmetries(batch.pixels, recipe.test_time)
-    more = () if batch.metadata is None else (batch.metadata,)
-    return torch.stack([model(view, *more).float() for view in views])
+def _logits(model: nn.Module, recipe: ImageModelRecipe, shown: Shown) -> Tensor:
+    """Logits of every symmetric view, (views, N, outputs); vectors have one."""
+    if shown.pixels is None:
+        return shown.logits(model).float()[None]
+    views = symmetries(shown.pixels, recipe.test_time)
+    return torch.stack([Shown(view, None, shown.metadata).logits(model).float() for view in views])

@@ -5,8 +5,11 @@ them strictly (unknown key, wrong type) and `__post_init__` refuses values that 
 The defaults are Table 1 of the FusionNetX paper.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
+
+from image_models.network_rules import network_rules
+from image_models.training_rules import training_rules
 
 STRICT = {"extra": "forbid", "strict": True}
 
@@ -102,11 +105,14 @@ class ImageModelRecipe:
     backbone: str
     """Any timm model, or a network of `image_models.networks`; `none` leaves the image out (metadata alone)."""
     head: Literal["auto", "multi_scale_gem", "average", "token_average", "self_attention", "timm"] = "auto"
-    """`auto`: multi-scale GeM for ConvNeXt, token average for transformers, average pooling otherwise."""
+    """`auto`: multi-scale GeM for ConvNeXt, token average for transformers, layers behind the pooling where a network
+    has some of its own (`timm`), average pooling otherwise. `self_attention`: places of the lesion attend to each other
+    before they are averaged."""
     second_backbone: str = ""
-    """Another network on the same image, its vector put beside the first's; it may be the first's name again."""
+    """Another network on the same image, its vector put beside the first's; it may be the first's name again. `same`
+    shows the first network itself, with the same weights, the image at its second size too."""
     second_image_size: int = 0
-    """Side in pixels that the second network sees; 0 for the first's."""
+    """Side in pixels that the second network sees; 0 for the first's. Images are prepared once, at the larger size."""
     metadata: MetadataRecipe = field(default_factory=MetadataRecipe)
     fusion: Fusion = "concatenation"
     """How the image's vector and the metadata's become one; without metadata columns it is not used."""
@@ -114,6 +120,8 @@ class ImageModelRecipe:
     """The categorical column of `site_branches`: every value seen in training has a branch of its own."""
     frozen: bool = False
     """Train the head alone on image vectors that are computed once and kept; there is no augmentation then."""
+    classifier: Literal["plain", "batch_norm"] = "plain"
+    """What follows the last vector: a layer, GELU, dropout and the output; or with batch norm and a ReLU."""
     hidden: int = 64
     """Width of the fully connected layer before the output; 0 leaves it out."""
     dropout: float = 0.3
@@ -139,10 +147,11 @@ class ImageModelRecipe:
     """Share of all optimiser steps spent on linear warm-up."""
     optimiser: Literal["adamw", "adam"] = "adamw"
     schedule: Literal["cosine", "constant", "plateau"] = "cosine"
-    """`plateau` multiplies the rate by `plateau_factor` when the inner score stands still; needs `select = "best"`."""
+    """`plateau` multiplies the rate by `plateau_factor` when the inner score stands still, down to the minimum rate;
+    needs `select = "best"`."""
     plateau_factor: float = 0.1
     plateau_patience: int = 2
-    """Epochs without a better inner score before the rate falls."""
+    """Epochs without a better inner score that are waited through; one more lowers the rate, as PyTorch counts."""
     cosine_steps: int = 500
     """T_max of the cosine in optimiser steps; 0 stretches it over the whole fit."""
     after_cosine: Literal["hold", "cycle"] = "hold"
@@ -158,10 +167,11 @@ class ImageModelRecipe:
     focal_gamma: float = 2.0
     class_weights: Literal["none", "balanced"] | tuple[float, ...] = "none"
     negatives_per_positive: float = 1.0
-    """Negatives drawn anew each epoch per positive; 0 takes every training row once (also used for many classes)."""
+    """Negatives drawn anew each epoch per positive by `sampling = "ratio"`; 0, or more than two classes, takes every
+    training row once."""
     sampling: Literal["ratio", "all", "weighted"] = "ratio"
-    """`ratio` as above; `all` takes every training row once; `weighted` draws as many with replacement, every class
-    equally often."""
+    """`ratio` as above; `all` takes every training row once; `weighted` draws as many rows with replacement, every
+    class equally often."""
     positive_repeats: int = 1
     """How often each positive is shown per epoch."""
 
@@ -203,5 +213,27 @@ class ImageModelRecipe:
             f"at most learning_rate ({self.learning_rate})",
         )
         require(0 < self.layer_decay <= 1, "layer_decay", self.layer_decay, "above 0 and at most 1")
+        for kept, key, rule in (*network_rules(self), *training_rules(self)):
+            require(kept, key, getattr(self, key), rule)
         require(0 < self.inner_share < 1, "inner_share", self.inner_share, "between 0 and 1")
         require(self.checkpoint_seconds > 0, "checkpoint_seconds", self.checkpoint_seconds, "above 0")
+
+    @property
+    def input_size(self) -> int:
+        """Side in pixels of the images that the whole network takes: the larger of its branches' sizes."""
+        return max(self.image_size, self.second_image_size)
+
+    @property
+    def trains_on_vectors(self) -> bool:
+        """Whether training takes one vector per lesion in place of its image: a frozen network's, or an empty one."""
+        return self.frozen or self.backbone == "none"
+
+    def image_branches(self) -> tuple["ImageModelRecipe", ...]:
+        """One recipe per view of the image, each with a single `backbone`: none, one or two."""
+        if self.backbone == "none":
+            return ()
+        first = replace(self, second_backbone="", second_image_size=0)
+        if not self.second_backbone:
+            return (first,)
+        name = self.backbone if self.second_backbone == "same" else self.second_backbone
+        return first, replace(first, backbone=name, image_size=self.second_image_size or self.image_size)

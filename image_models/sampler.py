@@ -4,6 +4,7 @@ The draw of an epoch depends on (seed, epoch) alone: a resumed fit needs no samp
 rows of every epoch are known before the first one starts. Lesions without an image are never drawn.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,14 +18,9 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Sampler:
-    """The training lesions of one fit, and how often an epoch shows them."""
+class Sampler(ABC):
+    """How the rows of a fit are drawn and cut into batches."""
 
-    always: Ints
-    """Rows of every epoch, repeats included (the positives; or all rows when nothing is drawn)."""
-    drawn_from: Ints
-    """Rows (negatives) of which each epoch shows `drawn`, without repeating one before all others had their turn."""
-    drawn: int
     batch_size: int
     accumulate: int
     smallest_batch: int
@@ -32,9 +28,26 @@ class Sampler:
     seed: int
 
     @property
+    @abstractmethod
+    def rows_drawn(self) -> int:
+        """Rows drawn for one epoch."""
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator) -> Ints:
+        """Rows of one epoch, in any order."""
+
+    @abstractmethod
+    def rows_of_fit(self, epochs: int) -> Ints:
+        """Every row that the first `epochs` epochs may show, ascending, each once."""
+
+    @abstractmethod
+    def class_counts(self, labels: Ints, classes: int) -> Ints:
+        """Images of each class that one epoch shows; `labels` is indexed by row."""
+
+    @property
     def images_per_epoch(self) -> int:
         """Images shown in one epoch."""
-        rows = len(self.always) + self.drawn
+        rows = self.rows_drawn
         remainder = rows % self.batch_size
         return rows - remainder if remainder < self.smallest_batch and rows > remainder else rows
 
@@ -46,10 +59,7 @@ class Sampler:
     def rows(self, epoch: int) -> Ints:
         """Rows of one epoch in the order shown."""
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, epoch]))
-        rounds, rest = divmod(self.drawn, len(self.drawn_from)) if self.drawn else (0, 0)
-        extra = rng.choice(self.drawn_from, rest, replace=False) if rest else self.drawn_from[:0]
-        rows = np.concatenate([self.always, *[self.drawn_from] * rounds, extra])
-        return rng.permutation(rows)[: self.images_per_epoch]
+        return rng.permutation(self.draw(rng))[: self.images_per_epoch]
 
     def steps(self, epoch: int, first: int = 0) -> Iterator[list[Ints]]:
         """Batches of each optimiser step of an epoch, from step `first` on."""
@@ -58,6 +68,28 @@ class Sampler:
         for start in range(first * width, len(rows), width):
             step = rows[start : start + width]
             yield [step[i : i + self.batch_size] for i in range(0, len(step), self.batch_size)]
+
+
+@dataclass(frozen=True)
+class RatioSampler(Sampler):
+    """Some rows in every epoch, and a share of the others drawn anew."""
+
+    always: Ints
+    """Rows of every epoch, repeats included (the positives; or all rows when nothing is drawn)."""
+    drawn_from: Ints
+    """Rows (negatives) of which each epoch shows `drawn`, without repeating one before all others had their turn."""
+    drawn: int
+
+    @property
+    def rows_drawn(self) -> int:
+        """Rows drawn for one epoch."""
+        return len(self.always) + self.drawn
+
+    def draw(self, rng: np.random.Generator) -> Ints:
+        """Rows of one epoch, in any order."""
+        rounds, rest = divmod(self.drawn, len(self.drawn_from)) if self.drawn else (0, 0)
+        extra = rng.choice(self.drawn_from, rest, replace=False) if rest else self.drawn_from[:0]
+        return np.concatenate([self.always, *[self.drawn_from] * rounds, extra])
 
     def rows_of_fit(self, epochs: int) -> Ints:
         """Every row that the first `epochs` epochs may show, ascending, each once."""
@@ -71,6 +103,35 @@ class Sampler:
         if self.drawn:
             share = np.bincount(labels[self.drawn_from], minlength=classes) / len(self.drawn_from)
             counts = counts + np.round(share * self.drawn).astype(np.int64)
+        return counts
+
+
+@dataclass(frozen=True)
+class WeightedSampler(Sampler):
+    """As many rows as there are, drawn with replacement, every class equally often but for the remainder."""
+
+    by_class: tuple[Ints, ...]
+    """Rows of each class that occurs."""
+
+    @property
+    def rows_drawn(self) -> int:
+        """Rows drawn for one epoch."""
+        return sum(len(rows) for rows in self.by_class)
+
+    def draw(self, rng: np.random.Generator) -> Ints:
+        """Rows of one epoch, in any order."""
+        each, rest = divmod(self.rows_drawn, len(self.by_class))
+        lucky = set(rng.permutation(len(self.by_class))[:rest].tolist())
+        return np.concatenate([rng.choice(rows, each + (i in lucky)) for i, rows in enumerate(self.by_class)])
+
+    def rows_of_fit(self, epochs: int) -> Ints:
+        """Every row that the first `epochs` epochs may show, ascending, each once."""
+        return np.unique(np.concatenate([self.rows(epoch) for epoch in range(epochs)]))
+
+    def class_counts(self, labels: Ints, classes: int) -> Ints:
+        """Images of each class that one epoch shows; `labels` is indexed by row."""
+        counts = np.zeros(classes, dtype=np.int64)
+        counts[[labels[rows[0]] for rows in self.by_class]] = self.rows_drawn // len(self.by_class)
         return counts
 
 
@@ -93,17 +154,14 @@ def make_sampler(
             f"{what} among {len(rows)} training lesions ({int(present[rows].sum())} with an image): nothing to "
             "tell apart; check the images and targets, or use fewer folds"
         )
-    always, drawn_from, drawn = usable, usable[:0], 0
-    if classes == 2 and recipe.negatives_per_positive > 0:
-        always = np.repeat(usable[labels[usable] == 1], recipe.positive_repeats)
-        drawn_from = usable[labels[usable] == 0]
-        drawn = max(1, round(len(always) * recipe.negatives_per_positive))
-    return Sampler(
-        always=always,
-        drawn_from=drawn_from,
-        drawn=drawn,
-        batch_size=recipe.batch_size,
-        accumulate=recipe.accumulate,
-        smallest_batch=smallest_batch if recipe.batch_size >= smallest_batch else 1,
-        seed=seed,
-    )
+    size, accumulate = recipe.batch_size, recipe.accumulate
+    smallest = smallest_batch if size >= smallest_batch else 1
+    if recipe.sampling == "weighted":
+        by_class = tuple(usable[labels[usable] == code] for code in found)
+        return WeightedSampler(size, accumulate, smallest, seed, by_class)
+    if recipe.sampling == "all" or classes > 2 or recipe.negatives_per_positive == 0:
+        return RatioSampler(size, accumulate, smallest, seed, usable, usable[:0], 0)
+    positives = np.repeat(usable[labels[usable] == 1], recipe.positive_repeats)
+    negatives = usable[labels[usable] == 0]
+    drawn = max(1, round(len(positives) * recipe.negatives_per_positive))
+    return RatioSampler(size, accumulate, smallest, seed, positives, negatives, drawn)

@@ -1,6 +1,6 @@
-"""Learning rate by optimiser step: linear warm-up, then a cosine down to a minimum.
+"""Learning rate by optimiser step: linear warm-up, then a cosine down to a minimum, or steps down on a plateau.
 
-A closed form of the step number alone, so that a resumed fit needs no scheduler state.
+A closed form of the step number and of the inner scores so far, so that a resumed fit needs no scheduler state.
 
 How Table 1's "T_max 500 steps" meets the length of a fit: with positives and negatives 1:1 and batches of 32, one fold
 of ISIC 2024 has about 314 positives, hence 20 steps an epoch and 600 in 30 epochs; warm-up takes 30 of them, the
@@ -11,6 +11,7 @@ minimum, `"cycle"` climbs back to the full rate over the next T_max steps and do
 """
 
 import math
+from collections.abc import Sequence
 
 from image_models.recipe import ImageModelRecipe
 
@@ -25,19 +26,42 @@ def cosine_steps(total_steps: int, recipe: ImageModelRecipe) -> int:
     return recipe.cosine_steps or total_steps - warmup_steps(total_steps, recipe)
 
 
-def learning_rate(step: int, total_steps: int, recipe: ImageModelRecipe) -> float:
-    """Rate of optimiser step `step`, counted from 0."""
+def learning_rate(step: int, total_steps: int, recipe: ImageModelRecipe, scores: Sequence[float] = ()) -> float:
+    """Rate of optimiser step `step`, counted from 0; `scores` are the inner scores of the epochs before it."""
     warmup = warmup_steps(total_steps, recipe)
     if step < warmup:
         return recipe.learning_rate * (step + 1) / (warmup + 1)
     if recipe.schedule == "constant":
         return recipe.learning_rate
+    if recipe.schedule == "plateau":
+        lowered = recipe.learning_rate * recipe.plateau_factor ** reductions(scores, recipe.plateau_patience)
+        return max(lowered, recipe.minimum_learning_rate)
     t_max = cosine_steps(total_steps, recipe)
     position = step - warmup
     if recipe.after_cosine == "hold":
         position = min(position, t_max)
     low, high = recipe.minimum_learning_rate, recipe.learning_rate
     return low + (high - low) * (1 + math.cos(math.pi * position / t_max)) / 2
+
+
+def reductions(scores: Sequence[float], patience: int) -> int:
+    """How often a plateau lowered the rate: each time more than `patience` epochs in a row brought no better score.
+
+    As PyTorch's `ReduceLROnPlateau` with a threshold of 0: counting starts again after each reduction.
+    """
+    count = waited = 0
+    best = -math.inf
+    for score in scores:
+        waited = 0 if score > best else waited + 1
+        best = max(best, score)
+        if waited > patience:
+            count, waited = count + 1, 0
+    return count
+
+
+def epochs_without_gain(scores: Sequence[float]) -> int:
+    """Epochs since the best score, the first of equals counting as the best."""
+    return len(scores) - 1 - scores.index(max(scores)) if scores else 0
 
 
 def describe(total_steps: int, recipe: ImageModelRecipe) -> list[str]:
@@ -48,6 +72,13 @@ def describe(total_steps: int, recipe: ImageModelRecipe) -> list[str]:
         lines.append(f"steps 0-{warmup - 1}: warm-up, {rate_at(0, total_steps, recipe)} to {recipe.learning_rate:.3g}")
     if recipe.schedule == "constant":
         return [*lines, f"steps {warmup}-{last}: constant at {recipe.learning_rate:.3g}"]
+    if recipe.schedule == "plateau":
+        return [
+            *lines,
+            f"steps {warmup}-{last}: {recipe.learning_rate:.3g}, times {recipe.plateau_factor:g} whenever more than "
+            f"{recipe.plateau_patience} epochs in a row bring no better inner score, never below "
+            f"{recipe.minimum_learning_rate:.3g}; the steps at which that happens depend on the scores",
+        ]
     bottom = warmup + cosine_steps(total_steps, recipe)
     end = min(bottom, last)
     lines.append(f"steps {warmup}-{end}: cosine, {recipe.learning_rate:.3g} to {rate_at(end, total_steps, recipe)}")

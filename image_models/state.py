@@ -33,9 +33,15 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """Header of a file written by `write_tensors`; empty for safetensors files from elsewhere."""
+    """Header of a file written by `write_tensors`; empty for safetensors files from elsewhere, ValueError if odd."""
     with safe_open(path, framework="pt") as file:
-        header: dict[str, Any] = json.loads((file.metadata() or {}).get("fusionnetx", "{}"))
+        text = (file.metadata() or {}).get("fusionnetx", "{}")
+    try:
+        header = json.loads(text)
+    except RecursionError:
+        raise ValueError("its header is nested too deep") from None
+    if not isinstance(header, dict) or not all(isinstance(header.get(k, {}), dict) for k in ("key", "model")):
+        raise ValueError("its header is not one of this project")
     return header
 
 

@@ -161,10 +161,14 @@ def fit(backbone: nn.Module, state: State, source: str, recipe: ImageModelRecipe
 def translated(state: State, backbone: nn.Module) -> State:
     """Bring a weight file into the backbone's form: our own models' prefix taken off, timm's translation applied.
 
+    Of a fusion network of ours it is the first branch that counts.
     timm keeps one function beside each architecture that renames old keys and resizes position embeddings.
     """
-    if any(name.startswith("backbone.") for name in state):
-        state = from_our_own(state, backbone)
+    for branch in ("", "images.0."):
+        if any(name.startswith(f"{branch}backbone.") for name in state):
+            own = {name.removeprefix(branch): tensor for name, tensor in state.items() if name.startswith(branch)}
+            state = from_our_own(own, backbone)
+            break
     module = sys.modules[type(backbone).__module__]
     for name in ("checkpoint_filter_fn", "_filter_fn", "_filter_torchvision_pretrained"):
         translate = getattr(module, name, None)

@@ -1,4 +1,4 @@
-"""Networks by name: a backbone from timm or from `networks/`, pooling, and a small classifier.
+"""Networks by name: backbones from timm or from `networks/`, and above them what the recipe asks for.
 
 A network of one's own is one file in `networks/` and one entry in NETWORKS. Pretrained weights come from `weights.py`;
 training, data and the loss are elsewhere.
@@ -7,7 +7,7 @@ training, data and the loss are elsewhere.
 import difflib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import timm
 import torch
@@ -18,79 +18,92 @@ from torch import Tensor, nn
 
 from data.errors import RecipeError
 from image_models.groups import Cost, describe, parameter_groups
+from image_models.heads import FusionHead, ImagesHead, MetadataHead, SiteHead, TokenCrossAttentionHead
+from image_models.image_branch import ImageBranch, Layout
+from image_models.image_model import FusionModel, ImageModel
+from image_models.metadata_shape import MetadataShape
+from image_models.networks.custom_cnn import CustomCNN
+from image_models.networks.dermi_resnet import DermiResNet
 from image_models.networks.lesion_net import LesionNet
 from image_models.networks.lesion_vit import LesionViT
-from image_models.pooling import MapAverage, MultiScaleGeM, TokenAverage
 from image_models.recipe import ImageModelRecipe
 from image_models.weights import load_pretrained
 
-__all__ = ["NETWORKS", "Cost", "ImageModel", "build", "build_backbone", "describe", "parameter_groups"]
+__all__ = ["NETWORKS", "Cost", "FusionModel", "ImageModel", "build", "build_backbone", "describe", "parameter_groups"]
 
-NETWORKS: dict[str, Callable[[], nn.Module]] = {"lesion_net": LesionNet, "lesion_vit": LesionViT}
-"""Our own backbones: modules with `num_features`, `forward_features(images)` and perhaps `group_matcher()`."""
-
-Layout = Literal["maps", "maps_last", "tokens"]
-"""How a backbone lays out its features: (N, C, H, W), (N, H, W, C) or (N, L, C)."""
-
-
-class ImageModel(nn.Module):
-    """Images (N, 3, S, S), normalised, to logits: (N, 1) for two classes, (N, classes) for more."""
-
-    def __init__(self, backbone: Any, layout: Layout, head: str, recipe: ImageModelRecipe, classes: int) -> None:
-        super().__init__()
-        self.layout = layout
-        self.head = head
-        self.prefix_tokens: int = getattr(backbone, "num_prefix_tokens", 0)
-        self.pool = pooling(head, self.prefix_tokens if layout == "tokens" else 0)
-        self.norm: nn.Module = nn.Identity() if head == "timm" else take_norm(backbone)
-        self.backbone = backbone
-        width = backbone.head_hidden_size if head == "timm" else backbone.num_features
-        self.classifier = classifier(width, recipe.hidden, recipe.dropout, 1 if classes == 2 else classes)
-
-    def maps(self, features: Tensor) -> Tensor:
-        """Lay the backbone's features out as maps (N, C, H, W); patch tokens must make a square."""
-        if self.layout == "tokens":
-            patches = features[:, self.prefix_tokens :]
-            side = round(patches.shape[1] ** 0.5)
-            return patches.mT.reshape(len(patches), -1, side, side)
-        return features if self.layout == "maps" else features.permute(0, 3, 1, 2)
-
-    def tokens(self, features: Tensor) -> Tensor:
-        """Lay the backbone's features out as tokens (N, L, C), leading class tokens included."""
-        return features if self.layout == "tokens" else self.maps(features).flatten(2).mT
-
-    def vectors(self, images: Tensor) -> Tensor:
-        """Return one vector per image: what the classifier, or a fusion with metadata, works from."""
-        features: Tensor = self.backbone.forward_features(images)
-        vectors: Tensor
-        if self.head == "timm":
-            vectors = self.backbone.forward_head(features, pre_logits=True)
-        else:
-            laid_out = self.tokens(features) if self.head == "token_average" else self.maps(features)
-            vectors = self.norm(self.pool(laid_out))
-        return vectors
-
-    def forward(self, images: Tensor, metadata: Tensor | None = None) -> Tensor:
-        """Return float32 logits. `metadata` is what fusion networks take beside the images; this one ignores it."""
-        vectors = self.vectors(images).float()
-        # In bfloat16 a thousand lesions share some hundred logits: ties, which a ranking score pays for.
-        with torch.autocast(vectors.device.type, enabled=False):
-            logits: Tensor = self.classifier(vectors)
-        return logits
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "custom_cnn": CustomCNN,
+    "dermi_resnet": DermiResNet,
+    "lesion_net": LesionNet,
+    "lesion_vit": LesionViT,
+}
+"""Our own backbones: modules with `num_features`, `forward_features(images)` and perhaps `group_matcher()`; with layers
+behind the pooling also `head_layers`, `head_hidden_size` and `forward_head(features, pre_logits)`."""
 
 
-def build(recipe: ImageModelRecipe, classes: int, *, weights_dir: Path | None = None) -> ImageModel:
+def build(
+    recipe: ImageModelRecipe,
+    classes: int,
+    *,
+    weights_dir: Path | None = None,
+    metadata: MetadataShape | None = None,
+) -> ImageModel | FusionModel:
     """Build the recipe's network for `classes` classes, with the pretrained weights it asks for.
 
-    New weights are drawn from torch's global generator: seed it first.
+    `metadata` says what the encoded metadata columns of the recipe are; a recipe without any needs none. New weights
+    are drawn from torch's global generator: seed it first. The branches of a frozen recipe do not take gradients.
     """
+    told = bool(recipe.metadata.columns)
+    if told and metadata is None:
+        raise ValueError(f"model {recipe.name!r} takes metadata columns: build needs their MetadataShape")
+    outputs = 1 if classes == 2 else classes
+    parts = recipe.image_branches()
+    if len(parts) == 1 and not told:
+        model: ImageModel | FusionModel = ImageModel(*backbone_and_head(parts[0], weights_dir), recipe, outputs)
+    else:
+        twice = recipe.second_backbone == "same"
+        branches = [ImageBranch(*backbone_and_head(part, weights_dir)) for part in (parts[:1] if twice else parts)]
+        if twice:
+            feature_shape(branches[0].backbone, parts[1])
+        shape = metadata if told else None
+        width = sum(branch.width for branch in branches) * (2 if twice else 1)
+        head = build_head(width, shape, recipe, outputs)
+        model = FusionModel(branches, [part.image_size for part in parts], head, shape)
+    if recipe.frozen:
+        for branch in model.branches:
+            branch.hold()
+    return model
+
+
+def build_head(image_width: int, shape: MetadataShape | None, recipe: ImageModelRecipe, outputs: int) -> nn.Module:
+    """Return what stands above the image branches."""
+    if shape is None:
+        return ImagesHead(image_width, recipe, outputs)
+    if recipe.backbone == "none":
+        return MetadataHead(shape, recipe, outputs)
+    if recipe.fusion == "token_cross_attention":
+        return TokenCrossAttentionHead(image_width, shape, recipe, outputs)
+    if recipe.fusion != "site_branches":
+        return FusionHead(image_width, shape, recipe, outputs)
+    if not shape.sites:
+        raise RecipeError(
+            f"model {recipe.name!r}: site_column = {recipe.site_column!r} names no site in the training lesions; it "
+            "must be a column of categories with at least one value"
+        )
+    return SiteHead(image_width, shape, recipe, outputs)
+
+
+def backbone_and_head(recipe: ImageModelRecipe, weights_dir: Path | None) -> tuple[nn.Module, Layout, str]:
+    """Build one backbone, pretrained as the recipe says, and choose the head that goes with it."""
     backbone = build_backbone(recipe)
     load_pretrained(backbone, recipe, weights_dir)
     shape = feature_shape(backbone, recipe)
     layout = layout_of(backbone, shape, recipe)
+    if recipe.fusion == "token_cross_attention":
+        return backbone, layout, "places"
     head = recipe.head if recipe.head != "auto" else suited_head(backbone, layout)
     check_head(head, backbone, layout, shape, recipe)
-    return ImageModel(backbone, layout, head, recipe, classes)
+    return backbone, layout, head
 
 
 def build_backbone(recipe: ImageModelRecipe) -> Any:
@@ -179,50 +192,23 @@ def layout_of(backbone: Any, shape: tuple[int, ...], recipe: ImageModelRecipe) -
 def suited_head(backbone: Any, layout: Layout) -> str:
     """Choose the head of `head = "auto"`.
 
-    ConvNeXt pools with multi-scale GeM, transformers average their tokens (Swin's lie in a map). MobileNetV3 and its
-    like keep pretrained layers behind their pooling, and so use timm's own.
+    ConvNeXt pools with multi-scale GeM, transformers average their tokens (Swin's lie in a map). Networks with layers
+    behind their pooling, such as MobileNetV3 with its pretrained ones, keep them.
     """
     if isinstance(backbone, ConvNeXt):
         return "multi_scale_gem"
     if layout != "maps":
         return "token_average"
-    return (
-        "average" if getattr(backbone, "head_hidden_size", backbone.num_features) == backbone.num_features else "timm"
-    )
+    width = backbone.num_features
+    behind = hasattr(backbone, "head_layers") or getattr(backbone, "head_hidden_size", width) != width
+    return "timm" if behind else "average"
 
 
 def check_head(head: str, backbone: Any, layout: Layout, shape: tuple[int, ...], recipe: ImageModelRecipe) -> None:
     """Refuse a head that does not fit the backbone."""
     where = f"model {recipe.name!r}: head = {head!r} does not fit {recipe.backbone!r}"
     if head == "timm" and not hasattr(backbone, "forward_head"):
-        raise RecipeError(f'{where}, which is not from timm; take "auto"')
+        raise RecipeError(f'{where}, which has no layers behind its pooling; take "auto"')
     patches = shape[1] - getattr(backbone, "num_prefix_tokens", 0) if layout == "tokens" else 1
     if head in ("multi_scale_gem", "average") and round(patches**0.5) ** 2 != patches:
         raise RecipeError(f'{where}, whose {patches} tokens do not make a square map; take "token_average"')
-
-
-def pooling(head: str, prefix_tokens: int) -> nn.Module:
-    """Return the pooling layer of a head; timm's own pooling is part of the backbone."""
-    if head == "multi_scale_gem":
-        return MultiScaleGeM()
-    if head == "token_average":
-        return TokenAverage(prefix_tokens)
-    return MapAverage() if head == "average" else nn.Identity()
-
-
-def take_norm(backbone: Any) -> nn.Module:
-    """Take over the norm that ConvNeXt, BEiT and others keep behind their pooling, pretrained values included."""
-    for owner, name in ((getattr(backbone, "head", None), "norm"), (backbone, "fc_norm")):
-        norm = getattr(owner, name, None)
-        if isinstance(norm, nn.LayerNorm):
-            taken = nn.LayerNorm(backbone.num_features, eps=norm.eps)
-            taken.load_state_dict(norm.state_dict())
-            setattr(owner, name, nn.Identity())
-            return taken
-    return nn.Identity()
-
-
-def classifier(inputs: int, hidden: int, dropout: float, outputs: int) -> nn.Sequential:
-    """Return dropout and a linear layer, behind a fully connected layer unless `hidden` is 0."""
-    widening: list[nn.Module] = [nn.Linear(inputs, hidden), nn.GELU()] if hidden else []
-    return nn.Sequential(*widening, nn.Dropout(dropout), nn.Linear(hidden or inputs, outputs))

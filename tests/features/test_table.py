@@ -192,10 +192,10 @@ def test_written_and_read(cohort_of: Cohorts, tmp_path: Path) -> None:
     whole = (tmp_path / "features.parquet").read_bytes()
     for name, content in (("half.parquet", whole[: len(whole) // 2]), ("text.parquet", json.dumps({}).encode())):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(DataError, match=f"{name} is not a whole feature table"):
+        with pytest.raises(DataError, match=f"{name} is not a whole"):
             FeatureTable.read(tmp_path / name)
     table.frame.write_parquet(tmp_path / "bare.parquet")
-    with pytest.raises(DataError, match=r"bare\.parquet is not a whole feature table"):
+    with pytest.raises(DataError, match=r"bare\.parquet is not a whole"):
         FeatureTable.read(tmp_path / "bare.parquet")
 
 

@@ -1,12 +1,14 @@
 """A toy task small enough to train on in a second: lesions on noise, the positives with a bright square."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from image_models.lesions import Lesions
+from image_models.metadata_shape import MetadataShape
 from image_models.recipe import AugmentRecipe, ImageModelRecipe
 
 MakeLesions = Callable[..., Lesions]
@@ -58,6 +60,26 @@ def toy_recipe() -> MakeRecipe:
             "augment": AugmentRecipe(rotation_degrees=20.0),
         }
         return ImageModelRecipe(**{**settings, **changes})
+
+    return make
+
+
+@pytest.fixture
+def told() -> Callable[[Lesions], Lesions]:
+    """Lesions with metadata that say something of the class: a number, a flag, and a site of three."""
+
+    def make(lesions: Lesions) -> Lesions:
+        rng = np.random.default_rng(1)
+        count = len(lesions)
+        number = lesions.target + rng.normal(0, 0.5, count)
+        site = np.eye(3)[rng.integers(0, 3, count)] * (rng.random(count) > 0.2)[:, None]
+        return replace(
+            lesions,
+            metadata=np.column_stack([number, rng.random(count) < 0.1, site]).astype(np.float32),
+            metadata_shape=MetadataShape(
+                ("age", "age missing", "site = a", "site = b", "site = c"), sites=(2, 3, 4), groups=((0, 1), (2, 3, 4))
+            ),
+        )
 
     return make
 

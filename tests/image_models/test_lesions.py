@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 from image_models.lesions import UNKNOWN, Lesions
+from image_models.metadata_shape import MetadataShape
+
+SHAPE = MetadataShape(("age", "size"))
 
 
 def lesions(**changes: Any) -> Lesions:
@@ -31,6 +34,13 @@ def test_binary_lesions_have_one_probability_column() -> None:
             "3 lesion ids, but present has 4 rows, gr",
         ),
         ({"metadata": np.zeros((2, 5), np.float32)}, "metadata has 2 rows"),
+        ({"metadata": np.zeros((3, 2), np.float32)}, "go together"),
+        (
+            {"metadata": np.zeros((3, 5), np.float32), "metadata_shape": SHAPE},
+            r"float32 \(3, 5\), not float32 \(3, 2\)",
+        ),
+        ({"metadata": np.zeros((3, 2)), "metadata_shape": SHAPE}, "metadata is float64"),
+        ({"metadata": np.full((3, 2), np.nan, np.float32), "metadata_shape": SHAPE}, "missing or infinite"),
         ({"images": np.zeros((3, 8, 8, 3), np.float32)}, "not uint8"),
         ({"images": np.zeros((3, 3, 8, 8), np.uint8)}, "not uint8 \\(n, side, side, 3\\)"),
         ({"present": np.ones(3, np.int64)}, "not bool"),

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from image_models.loader import Resident, batches, gathered, resident_images
+from image_models.metadata_shape import MetadataShape
 
 CPU = torch.device("cpu")
 
@@ -20,7 +21,8 @@ def test_batches_hold_what_was_asked_for_in_order(tmp_path, toy_lesions, in_memo
         np.save(tmp_path / "images.npy", images)
         images = np.load(tmp_path / "images.npy", mmap_mode="r")
     metadata = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
-    lesions = toy_lesions(images=images, metadata=metadata)
+    shape = MetadataShape(("age", "sex = female", "sex = male"), groups=((0,), (1, 2)))
+    lesions = toy_lesions(images=images, metadata=metadata, metadata_shape=shape)
     parts = parts_of(8, 8, 1, 8, 8, 3)
     rows = np.unique(np.concatenate(parts))
     held = Resident(rows, torch.from_numpy(images[rows])) if resident else None

@@ -16,14 +16,15 @@ def gradients(model: nn.Module, seed: int) -> None:
         parameter.grad = torch.randn(parameter.shape, generator=generator)
 
 
-def test_step_is_adamw_with_clipped_gradients(toy_recipe):
-    recipe = toy_recipe(clip_norm=0.5, weight_decay=0.1)
+@pytest.mark.parametrize(("name", "rule"), [("adamw", torch.optim.AdamW), ("adam", torch.optim.Adam)])
+def test_step_is_pytorchs_with_clipped_gradients(toy_recipe, name, rule):
+    recipe = toy_recipe(clip_norm=0.5, weight_decay=0.1, optimiser=name)
     model = build(recipe, 2)
     reference = copy.deepcopy(model)
     ours = Optimiser(model, recipe, "fp32", CPU)
     decayed = [p for p in reference.parameters() if p.ndim > 1]
     rest = [p for p in reference.parameters() if p.ndim <= 1]
-    theirs = torch.optim.AdamW([{"params": decayed}, {"params": rest, "weight_decay": 0.0}], weight_decay=0.1)
+    theirs = rule([{"params": decayed}, {"params": rest, "weight_decay": 0.0}], weight_decay=0.1)
     for step, rate in enumerate((1e-2, 5e-3, 1e-3)):
         gradients(model, step)
         gradients(reference, step)
@@ -36,7 +37,8 @@ def test_step_is_adamw_with_clipped_gradients(toy_recipe):
         theirs.step()
         torch.testing.assert_close(norm, total)
     for one, other in zip(model.parameters(), reference.parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+        # Adam's decay is part of the gradient: where the two cancel, rounding is divided by next to nothing.
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6 if name == "adamw" else 1e-5)
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
@@ -55,8 +57,9 @@ def test_layer_decay_slows_the_first_layers(toy_recipe):
     assert stem < 0.3 * head
 
 
-def test_state_taken_over_continues_to_the_bit(toy_recipe):
-    recipe = toy_recipe()
+@pytest.mark.parametrize("name", ["adamw", "adam"])
+def test_state_taken_over_continues_to_the_bit(toy_recipe, name):
+    recipe = toy_recipe(optimiser=name)
     model = build(recipe, 2).to(memory_format=torch.channels_last)
     first = Optimiser(model, recipe, "fp32", CPU)
     gradients(model, 0)

@@ -8,7 +8,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from image_models.pooling import P_RANGE, SMALLEST_FEATURE, MapAverage, MultiScaleGeM, TokenAverage, windowed_gem
+from image_models.pooling import (
+    P_RANGE,
+    SMALLEST_FEATURE,
+    AttendedAverage,
+    MapAverage,
+    MultiScaleGeM,
+    TokenAverage,
+    windowed_gem,
+)
 
 
 def loop_gem(maps: np.ndarray, p: float, kernel: int) -> np.ndarray:
@@ -117,3 +125,30 @@ def test_averages() -> None:
     tokens = torch.rand(2, 9, 6)
     tokens[:, :2] = float("nan")
     torch.testing.assert_close(TokenAverage(2)(tokens), tokens[:, 2:].mean(1))
+
+
+def test_attended_average_is_its_formula_place_by_place() -> None:
+    torch.manual_seed(0)
+    pool = AttendedAverage(6, prefix_tokens=1).double()
+    for parameter in pool.parameters():
+        torch.nn.init.normal_(parameter, 0, 0.5)
+    tokens = torch.randn(2, 5, 6).double()
+    wanted = torch.zeros(2, 6).double()
+    with torch.no_grad():
+        for lesion, place in itertools.product(range(2), range(1, 5)):
+            asking = pool.norm(tokens[lesion, place])
+            asked = pool.norm(tokens[lesion, 1:])
+            query, keys, values = pool.attention.query(asking), pool.attention.key(asked), pool.attention.value(asked)
+            answers = []
+            for q, k, v in zip(
+                query.chunk(pool.attention.heads),
+                keys.chunk(pool.attention.heads, 1),
+                values.chunk(pool.attention.heads, 1),
+                strict=True,
+            ):
+                answers.append(torch.softmax(k @ q / len(q) ** 0.5, 0) @ v)
+            wanted[lesion] += (tokens[lesion, place] + pool.attention.out(torch.cat(answers))) / 4
+        torch.testing.assert_close(pool(tokens), wanted)
+        moved = tokens.clone()
+        moved[:, 0] = 100.0
+        assert torch.equal(pool(moved), pool(tokens))

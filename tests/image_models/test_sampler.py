@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from data.errors import TrainingError
 from image_models.recipe import ImageModelRecipe
-from image_models.sampler import Sampler, make_sampler
+from image_models.sampler import RatioSampler, Sampler, make_sampler
 
 
 def sampler(
@@ -52,6 +52,7 @@ def test_an_epoch_is_all_positives_and_its_share_of_negatives(
     positives = [row for row in usable if labels[row] == 1]
     negatives = [row for row in usable if labels[row] == 0]
     rows = drawn.rows(epoch)
+    assert isinstance(drawn, RatioSampler)
     full = np.concatenate([drawn.always, np.zeros(drawn.drawn)])
     wanted = max(1, round(len(positives) * repeats * ratio))
     assert drawn.drawn == wanted
@@ -95,6 +96,40 @@ def test_rows_of_a_fit_hold_those_of_its_epochs(labels, ratio, epochs, batch):
     assert (np.diff(shown) > 0).all()
     for epoch in range(epochs):
         assert np.isin(drawn.rows(epoch), shown).all()
+
+
+@given(
+    labels=st.lists(st.integers(-1, 3), min_size=2, max_size=60).filter(lambda ls: len({x for x in ls if x >= 0}) > 1),
+    epoch=st.integers(0, 20),
+    batch=st.integers(1, 9),
+)
+def test_weighted_draws_show_every_class_equally_often(labels, epoch, batch):
+    drawn = sampler(labels, sampling="weighted", batch_size=batch)
+    rows = drawn.rows(epoch)
+    known = [label for label in labels if label >= 0]
+    assert len(rows) == len(known) == drawn.images_per_epoch
+    shown = np.bincount(np.array(labels)[rows], minlength=4)
+    assert {code for code in range(4) if shown[code]} == set(known)
+    assert np.ptp(shown[sorted(set(known))]) <= 1
+    counts = drawn.class_counts(np.array(labels), 5)
+    assert (np.abs(counts[:4] - shown) <= 1).all()
+    assert set(rows) <= set(drawn.rows_of_fit(epoch + 1))
+    again = sampler(labels, sampling="weighted", batch_size=batch)
+    np.testing.assert_array_equal(again.rows(epoch), rows)
+
+
+def test_weighted_draws_are_with_replacement_and_anew_each_epoch():
+    drawn = sampler([1] * 2 + [0] * 98, sampling="weighted")
+    first, second = drawn.rows(0), drawn.rows(1)
+    assert (np.bincount(first, minlength=100)[:2] > 10).all()
+    assert sorted(first) != sorted(second)
+    counts = np.bincount(np.concatenate([drawn.rows(epoch) for epoch in range(2000)]), minlength=100)
+    # 50 of 98 draws with replacement per epoch: 1020 in the mean, standard deviation 32.
+    assert np.abs(counts[2:] - 2000 * 50 / 98).max() < 5 * 32
+
+
+def test_all_shows_every_row_once_whatever_the_ratio():
+    assert sorted(sampler([0, 1, 1, 0, 0, -1, 0], sampling="all").rows(3)) == [0, 1, 2, 3, 4, 6]
 
 
 def test_every_negative_has_the_same_chance():

@@ -5,10 +5,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from image_models.recipe import ImageModelRecipe
-from image_models.schedule import describe, learning_rate, warmup_steps
+from image_models.schedule import describe, epochs_without_gain, learning_rate, warmup_steps
 
 
 def recipe(**changes: object) -> ImageModelRecipe:
@@ -77,6 +77,43 @@ def test_every_rate_lies_between_zero_and_the_full_rate(total, warmup, t_max, af
     assert rates[first] == settings.learning_rate
     assert all(earlier < later for earlier, later in pairwise(rates[: first + 1]))
     assert describe(total, settings)
+
+
+@given(
+    scores=st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.4]), max_size=30),
+    patience=st.integers(0, 4),
+    factor=st.sampled_from([0.1, 0.5, 0.9]),
+)
+def test_plateau_is_pytorchs(scores, patience, factor):
+    settings = recipe(
+        warmup_ratio=0.0, schedule="plateau", select="best", plateau_patience=patience, plateau_factor=factor
+    )
+    optimiser = torch.optim.SGD([torch.zeros(1)], lr=settings.learning_rate)
+    reference = ReduceLROnPlateau(
+        optimiser, "max", factor=factor, patience=patience, threshold=0, threshold_mode="abs",
+        min_lr=settings.minimum_learning_rate, eps=0,
+    )  # fmt: skip
+    for epoch in range(len(scores) + 1):
+        assert learning_rate(10 * epoch, 1000, settings, scores[:epoch]) == pytest.approx(
+            optimiser.param_groups[0]["lr"]
+        )
+        if epoch < len(scores):
+            reference.step(scores[epoch])
+
+
+def test_plateau_warms_up_and_is_described():
+    settings = recipe(warmup_ratio=0.1, schedule="plateau", select="best")
+    assert learning_rate(0, 100, settings) == pytest.approx(1e-4 / 11)
+    assert learning_rate(50, 100, settings, [0.2, 0.1, 0.1, 0.1]) == pytest.approx(1e-5)
+    lines = describe(100, settings)
+    assert lines[0] == "steps 0-9: warm-up, 9.09e-06 to 0.0001"
+    assert lines[1].startswith(
+        "steps 10-99: 0.0001, times 0.1 whenever more than 2 epochs in a row bring no better inner score"
+    )
+
+
+def test_epochs_without_gain_count_from_the_first_best():
+    assert [epochs_without_gain(scores) for scores in ([], [0.3], [0.1, 0.3, 0.3, 0.2], [0.1, 0.2])] == [0, 0, 2, 0]
 
 
 def test_a_stretched_cosine_ends_near_the_minimum():

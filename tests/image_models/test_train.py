@@ -15,7 +15,7 @@ import image_models.fit
 import image_models.train
 from data.errors import Interrupted, TrainingError
 from data.ranking import auc
-from image_models.plan import derived_seed
+from image_models.plan import derived_seed, plan_training
 from image_models.predict import load_model, predict
 from image_models.recipe import AugmentRecipe
 from image_models.train import train_fold
@@ -83,11 +83,22 @@ def test_two_runs_agree_to_the_bit_and_another_seed_does_not(tmp_path, toy_lesio
     assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
 
 
-RESUMED = {
+RESUMED: dict[str, dict[str, Any]] = {
     "averaged": {},
     "frozen order of everything once": {"negatives_per_positive": 0.0, "ema_decay": 0.0, "accumulate": 2},
     "second fit": {"labels": "relabelled_then_target", "second_fit_epochs": 1, "epochs": 2},
     "best epoch": {"select": "best", "inner_share": 0.3},
+    "plateau that ends early": {
+        "select": "best",
+        "inner_share": 0.3,
+        "schedule": "plateau",
+        "plateau_patience": 0,
+        "stop_after": 1,
+        "epochs": 5,
+        "optimiser": "adam",
+        "labels": "relabelled_then_target",
+    },
+    "weighted draws": {"sampling": "weighted", "epochs": 1},
     "mixup and focal loss": {"augment": AugmentRecipe(mixup=0.4, blur=0.5, cutout=0.5), "loss": "focal"},
     "bf16": {"precision": "bf16", "epochs": 2},
     "transformer": {"backbone": "test_vit", "image_size": 160, "drop_path": 0.2, "epochs": 1, "layer_decay": 0.7},
@@ -272,6 +283,35 @@ def test_best_epoch_is_the_one_the_inner_split_prefers(tmp_path, toy_lesions, to
     assert [epoch.inner_score for epoch in report.epochs] == [0.1, 0.19, 0.15]
     assert same(weights(tmp_path), kept[1])
     assert not same(weights(tmp_path), kept[2])
+
+
+def test_the_rate_falls_on_a_plateau_and_the_fit_ends(tmp_path, toy_lesions, toy_recipe, monkeypatch):
+    scores = iter([0.1, 0.15, 0.15, 0.12, 0.11, 0.1])
+    monkeypatch.setattr(image_models.fit, "pauc", lambda target, probability: next(scores))
+    recipe = toy_recipe(
+        select="best", inner_share=0.3, schedule="plateau", plateau_patience=1, plateau_factor=0.5, stop_after=3,
+        epochs=9, warmup_ratio=0.0,
+    )  # fmt: skip
+    report = fit(tmp_path, recipe, toy_lesions())
+    assert [epoch.inner_score for epoch in report.epochs] == [0.1, 0.15, 0.15, 0.12, 0.11]
+    rate = recipe.learning_rate
+    assert [epoch.learning_rate for epoch in report.epochs] == [rate, rate, rate, rate, rate / 2]
+    assert report.selected_epoch == 2
+    per_epoch = plan_training(recipe, toy_lesions(), ROWS, 7, smallest_batch=2).fits[0].sampler
+    assert (report.steps, report.images) == (5 * per_epoch.steps_per_epoch, 5 * per_epoch.images_per_epoch)
+
+
+def test_progress_of_a_second_fit_goes_on_from_where_the_first_ended(tmp_path, toy_lesions, toy_recipe, monkeypatch):
+    monkeypatch.setattr(image_models.fit, "pauc", lambda target, probability: 0.1)
+    heard: list[tuple[int, int]] = []
+    recipe = toy_recipe(
+        select="best", inner_share=0.3, stop_after=1, epochs=9, labels="relabelled_then_target", second_fit_epochs=2
+    )
+    report = fit(tmp_path, recipe, toy_lesions(), progress=lambda done, total, **figures: heard.append((done, total)))
+    assert [(epoch.fit, epoch.epoch) for epoch in report.epochs] == [(1, 1), (1, 2), (2, 1), (2, 2)]
+    done = sorted({done for done, _ in heard})
+    assert done == list(range(1, report.steps + 1))
+    assert heard[-1] == (report.steps, report.steps)
 
 
 def test_accumulated_batches_give_the_step_of_one_large_batch(tmp_path, toy_lesions, toy_recipe, monkeypatch):

@@ -1,0 +1,223 @@
+"""Published columns as the numbers a network takes beside an image: fitted on training rows alone and kept as JSON.
+
+Numbers: missing ones become the training median, then mean 0 and deviation 1, with a flag beside a column that has
+gaps. Categories: one-hot, missing ones as the most frequent value (or all zeros, where asked), unseen ones all zeros.
+Boosters get engineered features instead, from `features.encode`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from data.cohort import Cohort
+from data.errors import DataError, RecipeError
+from features.encode import ONE_HOT_LIMIT
+
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+
+FARTHEST = 100.0
+"""Deviations from the mean beyond which a number counts as no farther: one slip of the pen must not drown the image."""
+
+
+@dataclass(frozen=True)
+class NumberColumn:
+    """What was fitted on one column of numbers."""
+
+    name: str
+    median: float
+    mean: float
+    """After the medians are filled in."""
+    deviation: float
+    """0 for a constant column, which becomes 0 everywhere."""
+    flag: bool
+    """Whether a second input says where the number is missing."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the numbers it becomes."""
+        return (self.name, f"{self.name} missing") if self.flag else (self.name,)
+
+    def encode(self, column: pl.Series) -> Floats:
+        """(rows, inputs)."""
+        value = as_numbers(column)
+        missing = np.isnan(value)
+        scale = 1.0 / self.deviation if self.deviation else 0.0
+        scaled = np.clip((np.where(missing, self.median, value) - self.mean) * scale, -FARTHEST, FARTHEST)
+        return np.column_stack([scaled, missing] if self.flag else [scaled]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class CategoryColumn:
+    """What was fitted on one column of categories."""
+
+    name: str
+    values: tuple[str, ...]
+    """Those of the training rows, sorted."""
+    mode: str | None
+    """What a missing value becomes; None leaves it all zeros."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the numbers it becomes."""
+        return tuple(f"{self.name} = {value}" for value in self.values)
+
+    def encode(self, column: pl.Series) -> Floats:
+        """(rows, inputs)."""
+        text = column.cast(pl.String)
+        text = text if self.mode is None else text.fill_null(self.mode)
+        return np.column_stack([(text == value).fill_null(False).to_numpy() for value in self.values]).astype(
+            np.float32
+        )
+
+
+@dataclass(frozen=True)
+class VectorEncoder:
+    """Columns of a lesion table to one vector per lesion, in the order the recipe names them."""
+
+    columns: tuple[NumberColumn | CategoryColumn, ...]
+
+    @classmethod
+    def fit(
+        cls,
+        frame: pl.DataFrame,
+        rows: Integers,
+        columns: Sequence[str],
+        *,
+        missing_flags: bool = True,
+        unfilled: Sequence[str] = (),
+    ) -> "VectorEncoder":
+        """Fit on `rows` of the frame; missing values of the categories in `unfilled` stay all zeros."""
+        if len(rows) == 0:
+            raise DataError("metadata: there is no training lesion to fit the encoder on")
+        refuse_absent(frame, columns, "metadata")
+        training = frame.select(columns)[rows]
+        empty = [name for name in columns if training[name].null_count() == len(rows)]
+        if empty:
+            raise DataError(
+                f"metadata: column {' and '.join(empty)} has no value among the {len(rows):,} training lesions; "
+                "leave it out of metadata.columns"
+            )
+        return cls(
+            tuple(
+                fit_number(training[name], missing_flags)
+                if training[name].dtype.is_numeric() or training[name].dtype == pl.Boolean
+                else fit_category(training[name], fill=name not in unfilled)
+                for name in columns
+            )
+        )
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of all numbers of a vector."""
+        return tuple(name for column in self.columns for name in column.inputs)
+
+    @property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """Positions that come from one column, column by column."""
+        ends = np.cumsum([len(column.inputs) for column in self.columns]).tolist()
+        starts = [0, *ends[:-1]]
+        return tuple(tuple(range(start, end)) for start, end in zip(starts, ends, strict=True))
+
+    def positions_of(self, category: str) -> tuple[int, ...]:
+        """Positions of a category's values; RecipeError when the column is one of numbers."""
+        for column, positions in zip(self.columns, self.groups, strict=True):
+            if column.name == category and isinstance(column, CategoryColumn):
+                return positions
+        raise RecipeError(f"metadata: column {category} holds numbers, not categories: it cannot be the site_column")
+
+    def transform(self, frame: pl.DataFrame) -> Floats:
+        """(rows, inputs), finite everywhere."""
+        refuse_absent(frame, [column.name for column in self.columns], "metadata")
+        return np.concatenate([column.encode(frame[column.name]) for column in self.columns], axis=1)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything fitted, as values that JSON holds exactly."""
+        return {
+            "numbers": [asdict(column) for column in self.columns if isinstance(column, NumberColumn)],
+            "categories": [asdict(column) for column in self.columns if isinstance(column, CategoryColumn)],
+            "order": [column.name for column in self.columns],
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "VectorEncoder":
+        """The encoder that `to_json` described."""
+        try:
+            by_name: dict[str, NumberColumn | CategoryColumn] = {}
+            for column in value["numbers"]:
+                by_name[column["name"]] = NumberColumn(**column)
+            for column in value["categories"]:
+                by_name[column["name"]] = CategoryColumn(column["name"], tuple(column["values"]), column["mode"])
+            return cls(tuple(by_name[name] for name in value["order"]))
+        except (KeyError, TypeError) as error:
+            raise DataError(
+                f"this is not a stored metadata encoder ({error!r}); delete its folder and train again"
+            ) from error
+
+
+def refuse_columns(cohort: Cohort, columns: Sequence[str], model: str) -> None:
+    """Refuse columns that a network must not be told, each with the reason, all in one message."""
+    task = cohort.task
+    reasons = dict.fromkeys(cohort.forbidden, "known only after the diagnosis")
+    reasons |= {
+        task.target: "the answer itself",
+        task.lesion: "the name of the lesion, different in every row",
+        task.group: "the name of the group that folds keep together, never seen again in a new one",
+    }
+    refused = [f"{name} ({reasons[name]})" for name in columns if name in reasons]
+    if refused:
+        raise RecipeError(
+            f"image model {model}: metadata.columns names {', '.join(refused)}: leave it out, for no new lesion has it"
+        )
+    refuse_absent(cohort.table, columns, f"image model {model}: metadata.columns")
+
+
+def refuse_absent(frame: pl.DataFrame, columns: Sequence[str], where: str) -> None:
+    """Refuse columns that a table does not have, with the most similar ones that it has."""
+    absent = [name for name in columns if name not in frame.columns]
+    if absent:
+        near = [match for name in absent for match in get_close_matches(name, frame.columns, n=1, cutoff=0.4)]
+        hint = f" (it has {', '.join(near)})" if near else ""
+        raise DataError(
+            f"{where}: the table has no column {' and no '.join(absent)}{hint}; correct metadata.columns in the "
+            "recipe, or add the column to the table"
+        )
+
+
+def as_numbers(column: pl.Series) -> npt.NDArray[np.float64]:
+    """A column as floats, NaN where there is no finite number."""
+    value = column.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+    return np.where(np.isfinite(value), value, np.nan)
+
+
+def fit_number(column: pl.Series, missing_flags: bool) -> NumberColumn:
+    """Median, mean and deviation of a column of numbers."""
+    value = as_numbers(column)
+    missing = np.isnan(value)
+    median = float(np.median(value[~missing])) if not missing.all() else 0.0
+    filled = np.where(missing, median, value)
+    # A constant of many digits would otherwise be left with a deviation of rounding errors.
+    deviation = float(filled.std()) if np.ptp(filled) else 0.0
+    return NumberColumn(column.name, median, float(filled.mean()), deviation, missing_flags and bool(missing.any()))
+
+
+def fit_category(column: pl.Series, fill: bool) -> CategoryColumn:
+    """Values of a column of categories, and the most frequent one (of equals the first in the alphabet)."""
+    counts = (
+        column.cast(pl.String)
+        .drop_nulls()
+        .value_counts(name="rows")
+        .sort("rows", column.name, descending=[True, False])
+    )
+    values = sorted(counts[column.name].to_list())
+    if len(values) > ONE_HOT_LIMIT:
+        raise RecipeError(
+            f"metadata: column {column.name} has {len(values)} categories, more than {ONE_HOT_LIMIT}: it is a name "
+            "rather than a category; leave it out of metadata.columns"
+        )
+    return CategoryColumn(column.name, tuple(values), counts[column.name][0] if fill else None)

@@ -1,0 +1,171 @@
+"""Image vectors of a frozen network: computed once, kept on disk, trained on in place of images.
+
+What is kept belongs to the network's image branches (their very weights), the image pack, the size, the number format
+and the batches; anything else gets a folder of its own. It is written in parts, so that an interrupted computation goes
+on with the part it was at, and every part carries its checksum. Heads are trained in `fit.py`.
+"""
+
+import hashlib
+import logging
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import timm
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from data.files import fingerprint
+from data.progress import Progress, silent
+from image_models.device import explained_out_of_memory
+from image_models.distributed import ALONE, Ranks
+from image_models.image_model import FusionModel, ImageModel
+from image_models.inputs import plain_inputs
+from image_models.lesions import Lesions
+from image_models.loader import Ints, Resident, overlapped
+from image_models.precision import Precision, autocast
+from image_models.recipe import ImageModelRecipe
+from image_models.state import read_header, read_tensors, write_tensors
+
+Floats = npt.NDArray[np.float32]
+
+PART_ROWS = 4096
+"""Lesions per file, and most that an interruption loses: 20 MB at 1,280 numbers each."""
+
+log = logging.getLogger(__name__)
+
+
+def kept_vectors(
+    model: nn.Module,
+    recipe: ImageModelRecipe,
+    lesions: Lesions,
+    rows: Ints,
+    *,
+    device: torch.device,
+    precision: Precision,
+    cache_dir: Path | None = None,
+    progress: Progress = silent,
+    ranks: Ranks = ALONE,
+) -> Resident:
+    """The vectors of `rows` (ascending, with images) on the device; empty ones for a network without images.
+
+    With `cache_dir` and lesions whose images have a fingerprint, the vectors of all lesions are computed and kept.
+    """
+    if recipe.backbone == "none" or len(rows) == 0:
+        return Resident(rows, torch.empty((len(rows), 0), device=device))
+    assert isinstance(model, ImageModel | FusionModel)
+    maker = _Maker(model.eval(), recipe, lesions, device, precision, progress, ranks)
+    if cache_dir is None or not lesions.images_fingerprint:
+        vectors = maker.compute(rows, 0, len(rows))
+    else:
+        vectors = _from_disk(cache_dir / "image_vectors" / maker.key(), maker, rows)
+    return Resident(rows, torch.from_numpy(vectors).to(device))
+
+
+class _Maker:
+    """Computes vectors of lesions with one network."""
+
+    def __init__(
+        self,
+        model: ImageModel | FusionModel,
+        recipe: ImageModelRecipe,
+        lesions: Lesions,
+        device: torch.device,
+        precision: Precision,
+        progress: Progress,
+        ranks: Ranks,
+    ) -> None:
+        self.model, self.recipe, self.lesions, self.ranks = model, recipe, lesions, ranks
+        self.device, self.precision, self.progress = device, precision, progress
+
+    def key(self) -> str:
+        """Name of everything that the vectors depend on."""
+        recipe = self.recipe
+        facts: dict[str, Any] = {
+            "images": self.lesions.images_fingerprint,
+            "weights": _branch_checksum(self.model),
+            "branches": [[branch.backbone, branch.head, branch.image_size] for branch in recipe.image_branches()],
+            # Not the numbers but their rounding depends on these, and two runs must agree to the bit.
+            "batch": recipe.predict_batch_size,
+            "channels_last": recipe.channels_last,
+            "precision": self.precision,
+            "device": self.device.type,
+            "versions": [torch.__version__, timm.__version__],
+        }
+        return fingerprint(facts)[:32]
+
+    def compute(self, rows: Ints, before: int, total: int) -> Floats:
+        """Vectors of rows that have images; `before` and `total` are what progress is counted from and towards."""
+        found: list[Tensor] = []
+        done = before
+        remedy = f"lower predict_batch_size (now {self.recipe.predict_batch_size}) of image model {self.recipe.name}"
+        mine = rows[self.ranks.share(len(rows))]
+        inputs = plain_inputs(self.recipe, self.lesions, mine, device=self.device, precision=self.precision)
+        with torch.inference_mode(), explained_out_of_memory(remedy, self.device), closing(inputs):
+            for batch in overlapped(inputs, self.device):
+                assert batch.shown.pixels is not None
+                with autocast(self.precision, self.device):
+                    vectors = self.model.image_vectors(batch.shown.pixels)
+                found.append(vectors.cpu())
+                done += batch.count * len(rows) // len(mine)
+                self.progress(done, total)
+        if not len(rows):
+            return np.empty((0, 0), np.float32)
+        # A process without a row learns from the first one how wide a vector is.
+        width = self.ranks.agreed(list(found[0].shape[1:]) if found else None)
+        return self.ranks.joined(torch.cat(found) if found else torch.empty(0, *width), len(rows)).numpy()
+
+
+def _from_disk(folder: Path, maker: _Maker, rows: Ints) -> Floats:
+    """Vectors of `rows` out of the parts in `folder`, after computing the parts that are not there."""
+    present = maker.lesions.present
+    parts: list[Floats] = []
+    for start in range(0, len(present), PART_ROWS):
+        inside = np.flatnonzero(present[start : start + PART_ROWS]) + start
+        wanted = rows[(rows >= start) & (rows < start + PART_ROWS)]
+        path = folder / f"{start:08}.safetensors"
+        vectors = maker.ranks.agreed_array(_read(path, len(inside)) if maker.ranks.leads else None)
+        if vectors is None:
+            vectors = maker.compute(inside, int(present[:start].sum()), int(present.sum()))
+            if maker.ranks.leads:
+                _write(path, vectors)
+        if len(wanted):
+            parts.append(vectors[np.searchsorted(inside, wanted)])
+    return np.concatenate(parts)
+
+
+def _write(path: Path, vectors: Floats) -> None:
+    write_tensors(path, {"vectors": torch.from_numpy(vectors)}, {"sha256": _checksum(vectors)})
+
+
+def _read(path: Path, count: int) -> Floats | None:
+    """The vectors of one part; None when it is not there, or not whole."""
+    if not path.exists():
+        return None
+    try:
+        vectors: Floats = read_tensors(path)["vectors"].numpy()
+        if len(vectors) == count and _checksum(vectors) == read_header(path)["sha256"]:
+            return vectors
+        problem = "its checksum differs"
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        problem = str(error)
+    log.warning("%s is damaged (%s); computing those image vectors again", path, problem)
+    return None
+
+
+def _checksum(vectors: Floats) -> str:
+    return hashlib.sha256(np.ascontiguousarray(vectors).data).hexdigest()
+
+
+def _branch_checksum(model: ImageModel | FusionModel) -> str:
+    """Checksum of every weight that image vectors depend on."""
+    digest = hashlib.sha256()
+    for branch in model.branches:
+        for part in (branch.backbone, branch.pool, branch.norm):
+            for name, tensor in part.state_dict().items():
+                digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+                digest.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
