@@ -77,6 +77,13 @@ class Booster(Protocol):
     def importance(self) -> Floats:
         """Share of each column in the model, summing to one (all zero when no split was made)."""
 
+    def contributions(self, values: Values, threads: int = 1) -> Floats:
+        """Tree SHAP: what each column adds to the margin of each row, and last what the model says of every row.
+
+        The sum over columns is the margin: the log-odds of the positive class (rows, columns + 1), or with several
+        classes the logits before the softmax (rows, classes, columns + 1).
+        """
+
     def save(self, path: Path) -> None:
         """Write the model in the library's own format; the same training writes the same bytes."""
 

@@ -99,6 +99,16 @@ class CatBoostBooster:
         result[_model_order(self.width, self.categorical)] = in_model_order
         return shares(result)
 
+    def contributions(self, values: Values, threads: int = 1) -> Floats:
+        """Tree SHAP by CatBoost, put back into the order of the columns."""
+        pool = catboost.Pool(_columns(values, self.categorical, None), thread_count=threads)
+        found = self.model.get_feature_importance(data=pool, type="ShapValues", thread_count=threads)
+        in_model_order = np.asarray(found, dtype=np.float64)
+        result = np.empty_like(in_model_order)
+        result[..., _model_order(self.width, self.categorical)] = in_model_order[..., :-1]
+        result[..., -1] = in_model_order[..., -1]
+        return result
+
     def save(self, path: Path) -> None:
         """Write cbm, with the place of the categories and without date and random identifier."""
         metadata = self.model.get_metadata()
@@ -106,7 +116,8 @@ class CatBoostBooster:
         metadata["train_finish_time"] = ""
         metadata["model_guid"] = ""
         with atomic(path) as temporary:
-            self.model.save_model(str(temporary), format="cbm")
+            # Written by Python: on a full disk CatBoost 1.2's own save_model leaves half a file and says nothing.
+            temporary.write_bytes(self.model._serialize_model())
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -136,7 +136,7 @@ def _entry(path: Path, model: Booster, part: Part, labels: Ints) -> dict[str, An
         "sha256": sha256_of(path),
         "trees": model.trees,
         "rows": len(part.rows),
-        "positives": int(np.count_nonzero(labels[part.rows] == 1)),
+        "positives": int(np.count_nonzero(labels[part.rows] > 0)),
     }
 
 
@@ -151,34 +151,60 @@ def predict_member(
     member: MemberRecipe, folder: Path, matrix: Matrix, rows: npt.ArrayLike, *, threads: int = 1
 ) -> Floats:
     """Probability that the models in `folder` give some rows: one column, or one per class."""
-    manifest = _manifest(folder)
-    if manifest["booster"] != member.booster:
-        raise DataError(
-            f"{folder} holds {manifest['booster']} models, but member {member.name} is {member.booster}; train it again"
-        )
+    features, models = load_models(member, folder)
     place = {name: i for i, name in enumerate(matrix.names)}
-    missing = [name for name in manifest["features"] if name not in place]
+    missing = [name for name in features if name not in place]
     if missing:
         raise DataError(
             f"the models in {folder} need {len(missing)} features that the table lacks ({', '.join(missing[:5])}); "
             "make the features with the recipe and encoders of that run"
         )
-    columns = np.array([place[name] for name in manifest["features"]], dtype=np.int64)
+    columns = np.array([place[name] for name in features], dtype=np.int64)
     values = take(matrix.values, np.asarray(rows, dtype=np.int64), columns)
-    parts = [_load(folder, member.booster, entry).predict(values, threads) for entry in manifest["models"]]
+    parts = [model.predict(values, threads) for model in models]
     return np.asarray(np.mean(parts, axis=0), dtype=np.float64)
+
+
+def load_models(member: MemberRecipe, folder: Path) -> tuple[tuple[str, ...], list[Booster]]:
+    """A fitted member's features and models, each compared with its checksum before its library sees it.
+
+    The libraries end the whole process over many damaged files, which no Python code can catch.
+    """
+    manifest = _manifest(folder)
+    if manifest["booster"] != member.booster:
+        raise DataError(
+            f"{folder} holds {manifest['booster']} models, but member {member.name} is {member.booster}; train it again"
+        )
+    return tuple(manifest["features"]), [_load(folder, member.booster, entry) for entry in manifest["models"]]
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
     try:
-        manifest = read_json(folder / MANIFEST)
+        manifest: dict[str, Any] = read_json(folder / MANIFEST)
     except FileNotFoundError as error:
         raise DataError(f"{folder} holds no fitted member ({MANIFEST} is missing); train it first") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{folder / MANIFEST} is damaged; train the member again") from error
-    if not isinstance(manifest, dict) or not manifest.get("models") or not {"booster", "features"} <= manifest.keys():
+    if not _is_manifest(manifest):
         raise DataError(f"{folder / MANIFEST} is not a member's manifest; train the member again")
     return manifest
+
+
+def _is_manifest(value: Any) -> bool:
+    """Whether this is what `fit_member` writes; a model's file lies beside it and nowhere else."""
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("booster"), str)
+        and _is_list(value.get("features"), str)
+        and _is_list(value.get("models"), dict)
+        and all(
+            isinstance(m.get("sha256"), str) and m.get("file") == Path(str(m.get("file"))).name for m in value["models"]
+        )
+    )
+
+
+def _is_list(value: Any, kind: type) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, kind) for item in value)
 
 
 def _load(folder: Path, booster: BoosterName, entry: Mapping[str, Any]) -> Booster:

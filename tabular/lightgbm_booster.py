@@ -82,6 +82,12 @@ class LightGBMBooster:
         """Share of each column in the total gain."""
         return shares(self.model.feature_importance("gain"))
 
+    def contributions(self, values: Values, threads: int = 1) -> Floats:
+        """Tree SHAP by LightGBM, which puts the classes side by side in one row."""
+        found = np.asarray(self.model.predict(values, pred_contrib=True, num_threads=threads), dtype=np.float64)
+        width = values.shape[1] + 1
+        return found if found.shape[1] == width else found.reshape(len(values), -1, width)
+
     def save(self, path: Path) -> None:
         """Write LightGBM's text, without the number of threads, which does not change the model."""
         text = self.model.model_to_string(num_iteration=-1)

@@ -187,6 +187,8 @@ class TuneRecipe(BaseModel):
     """Members to tune; none named: all."""
     jobs: int = Field(default=1, ge=1)
     """Trials at the same time; more than one gives up exact repeatability."""
+    workers: int = Field(default=1, ge=1)
+    """Processes of a cluster that search one study together, each with `jobs` trials at the same time."""
     seed: int = Field(default=42, ge=0)
     startup_trials: int = Field(default=10, ge=1)
     """Random trials before the sampler models the scores."""

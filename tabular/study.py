@@ -1,12 +1,13 @@
-"""Optuna, made repeatable and restartable: where a study lives, how trials are drawn, what happens to dead ones.
+"""Optuna, made repeatable and restartable: where a study lives, and how its trials are drawn.
 
-Knows parameters and values, not boosters; `tune` gives it something to maximise.
+Knows parameters and values, not boosters; `tune` gives it something to maximise, `slots` shares it among workers.
 """
 
 import os
 import threading
+import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -19,20 +20,20 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from data.errors import DataError
 from tabular.parameters import Value
 from tabular.recipe import Space, TuneRecipe
+from tabular.slots import requeue_dead, slots
 
-FAILURE = "failure"
-"""User attribute of a trial whose parameters the booster refused: it counts, and is not tried again."""
-RETRY_OF = "retry_of"
-"""User attribute of a trial that takes the place of one whose process died."""
-FROM_RECIPE = "from_recipe"
-"""User attribute of the trial with the member's parameters as its recipe has them."""
+STORAGE_ERRORS = (SQLAlchemyError, optuna.exceptions.OptunaError, OSError, ImportError, ValueError)
 HEARTBEAT_SECONDS = 30
 GRACE_SECONDS = 120
+"""A worker that has not been heard of for this long is dead, and its trial is another's."""
+CREATE_ATTEMPTS = 5
 
 
 @contextmanager
@@ -66,18 +67,30 @@ def open_study(storage: Path | str, name: str, recipe: TuneRecipe) -> Study:
             if recipe.prune_p
             else optuna.pruners.NopPruner(),
         )
-    except (SQLAlchemyError, optuna.exceptions.OptunaError, OSError, ImportError, ValueError) as error:
-        remedy = "delete it to begin again" if own else "give one such as postgresql://user@host/name, with its driver"
-        raise DataError(
-            f"the tuning storage {storage} cannot be opened: {str(error).splitlines()[0]}; {remedy}"
-        ) from error
+    except STORAGE_ERRORS as error:
+        raise unusable(storage, error) from error
     if own:
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             study.tell(trial.number, state=TrialState.FAIL)
     else:
         optuna.storages.fail_stale_trials(study)
-    _requeue_dead(study)
+    requeue_dead(study)
     return study
+
+
+def prepare_database(url: str) -> None:
+    """Make Optuna's tables at a storage URL: several workers that find none at the same moment would collide."""
+    try:
+        _database(url)
+    except STORAGE_ERRORS as error:
+        raise unusable(url, error) from error
+
+
+def unusable(storage: Path | str, error: Exception) -> DataError:
+    """What is wrong with a storage, as one message."""
+    own = isinstance(storage, Path)
+    remedy = "delete it to begin again" if own else "give one such as postgresql://user@host/name, with its driver"
+    return DataError(f"the tuning storage {shown(storage)} cannot be opened: {str(error).splitlines()[0]}; {remedy}")
 
 
 def _journal(path: Path) -> optuna.storages.BaseStorage:
@@ -94,27 +107,53 @@ def _journal(path: Path) -> optuna.storages.BaseStorage:
 
 
 def _database(url: str) -> optuna.storages.BaseStorage:
-    return optuna.storages.RDBStorage(url, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=GRACE_SECONDS)
+    """A database that workers share; of several that find it empty at once, one makes the tables."""
+    for attempt in range(1, CREATE_ATTEMPTS + 1):
+        try:
+            return SharedStorage(
+                url,
+                # A trial takes minutes between two words to the server, which holds a hundred connections by default.
+                engine_kwargs={"poolclass": NullPool},
+                heartbeat_interval=HEARTBEAT_SECONDS,
+                grace_period=GRACE_SECONDS,
+            )
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+            reason = f"{error} {error.__cause__}"
+            if attempt == CREATE_ATTEMPTS or not ("already exists" in reason or "duplicate key" in reason):
+                raise
+            time.sleep(0.2 * attempt)
+    raise AssertionError
 
 
-def _requeue_dead(study: Study) -> None:
-    trials = study.get_trials(deepcopy=False)
-    replaced = {trial.user_attrs.get(RETRY_OF) for trial in trials}
-    for trial in trials:
-        if is_dead(trial) and trial.number not in replaced:
-            wanted = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-            study.enqueue_trial(wanted, user_attrs={**trial.user_attrs, RETRY_OF: trial.number})
+class SharedStorage(optuna.storages.RDBStorage):
+    """A database in which no trial runs without a heartbeat, however early its worker is killed.
+
+    Optuna itself records the first beat after the trial began and its parameters were drawn. A worker killed in between
+    would leave a trial that runs for ever, because only a heartbeat can go stale.
+    """
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        """Record the first beat before the trial runs."""
+        if state is TrialState.RUNNING:
+            self.record_heartbeat(trial_id)
+        return super().set_trial_state_values(trial_id, state, values)
+
+    def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
+        """Queue a new trial and take it from the queue, so that it too has its beat first."""
+        if template_trial is not None:
+            return super()._create_new_trial(study_id, template_trial)
+        queued = super()._create_new_trial(study_id, optuna.trial.create_trial(state=TrialState.WAITING))
+        if self.set_trial_state_values(queued._trial_id, TrialState.RUNNING):
+            return self.get_trial(queued._trial_id)
+        return self._create_new_trial(study_id)
 
 
-def is_dead(trial: FrozenTrial) -> bool:
-    """Whether a trial ended with its process, not by itself."""
-    return trial.state is TrialState.FAIL and FAILURE not in trial.user_attrs
-
-
-def finished(study: Study) -> int:
-    """Trials that count towards the number asked for."""
-    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
-    return sum(not is_dead(trial) for trial in done)
+def shown(storage: Path | str) -> str:
+    """A storage as messages may show it: without its password."""
+    try:
+        return make_url(storage).render_as_string(hide_password=True) if isinstance(storage, str) else str(storage)
+    except ArgumentError:
+        return str(storage)
 
 
 def suggest(trial: Trial, space: Mapping[str, Space]) -> dict[str, Value]:
@@ -162,7 +201,7 @@ class RepeatableTPE(BaseSampler):
     """Tree-structured Parzen estimator whose draws depend on the seed, the place of the trial and the trials before it.
 
     Optuna's own keeps one random stream per process, so a study that was interrupted would go on differently. Here each
-    trial has its own stream. Trials that died with their process leave no gap in the count.
+    trial has its own stream. A retry of a trial that died with its process has the stream of that trial.
     """
 
     def __init__(self, recipe: TuneRecipe) -> None:
@@ -174,12 +213,12 @@ class RepeatableTPE(BaseSampler):
         with self._lock:
             if trial.number not in self._samplers:
                 earlier = study.get_trials(deepcopy=False)[: trial.number]
-                place = trial.number - sum(is_dead(other) for other in earlier)
+                place = [holder.number for holder in (*slots([*earlier, trial]), trial)].index(trial.number)
                 self._samplers[trial.number] = TPESampler(
                     seed=int(np.random.SeedSequence(self._recipe.seed, spawn_key=(place,)).generate_state(1)[0]),
                     n_startup_trials=self._recipe.startup_trials,
                     multivariate=True,
-                    constant_liar=self._recipe.jobs > 1,
+                    constant_liar=self._recipe.jobs * self._recipe.workers > 1,
                 )
             return self._samplers[trial.number]
 

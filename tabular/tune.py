@@ -23,7 +23,8 @@ from data.progress import Progress, silent
 from tabular.binned_folds import BinnedFold, FoldData
 from tabular.parameters import Value
 from tabular.recipe import MemberRecipe, Space, TabularRecipe
-from tabular.study import FAILURE, FROM_RECIPE, finished, inside, is_dead, open_study, quiet, suggest
+from tabular.slots import FAILURE, FROM_RECIPE, fill, finished, is_finished, slots_of
+from tabular.study import inside, open_study, quiet, suggest
 from tabular.training_data import derived
 
 SEARCH, REESTIMATE = 0, 1
@@ -187,14 +188,7 @@ def _run(
                 raise optuna.TrialPruned
         return fmean(scores)
 
-    def stop_when_done(study: Study, trial: FrozenTrial) -> None:
-        progress(min(finished(study), trials), trials)
-        if finished(study) >= trials:
-            study.stop()
-
-    missing = trials - finished(study)
-    if missing > 0:
-        study.optimize(objective, n_trials=missing, n_jobs=jobs, callbacks=[stop_when_done], catch=(TrainingError,))
+    fill(study, objective, trials, jobs, lambda done: progress(done, trials))
 
 
 def _best(study: Study, member: MemberRecipe) -> FrozenTrial:
@@ -219,9 +213,7 @@ def _importance(study: Study, seed: int) -> dict[str, float]:
 def trials_table(study: Study, parameters: Sequence[str], folds: int) -> pl.DataFrame:
     """Every trial that counts, in the order drawn."""
     rows: list[dict[str, Any]] = []
-    for trial in study.get_trials(deepcopy=False):
-        if is_dead(trial) or trial.state in (TrialState.WAITING, TrialState.RUNNING):
-            continue
+    for trial in filter(is_finished, slots_of(study)):
         row: dict[str, Any] = {"trial": len(rows), "state": trial.state.name.lower(), "pauc": _value(trial)}
         row["seconds"] = trial.duration.total_seconds() if trial.duration else None
         row |= {f"fold_{k}": trial.intermediate_values.get(k) for k in range(folds)}
@@ -232,8 +224,7 @@ def trials_table(study: Study, parameters: Sequence[str], folds: int) -> pl.Data
 
 
 def _first_value(study: Study) -> float | None:
-    own = [trial for trial in study.get_trials(deepcopy=False) if FROM_RECIPE in trial.user_attrs]
-    return next((_value(trial) for trial in own if not is_dead(trial)), None)
+    return next((_value(trial) for trial in slots_of(study) if FROM_RECIPE in trial.user_attrs), None)
 
 
 def _value(trial: FrozenTrial) -> float | None:

@@ -94,6 +94,18 @@ class XGBoostBooster:
         gain = self.model.get_score(importance_type="total_gain")
         return shares([gain.get(name, 0.0) for name in self.model.feature_names or []])
 
+    def contributions(self, values: Values, threads: int = 1) -> Floats:
+        """Tree SHAP by XGBoost."""
+        self.model.set_param({"nthread": threads})
+        rows = xgb.DMatrix(
+            values,
+            feature_names=self.model.feature_names,
+            feature_types=self.model.feature_types,
+            enable_categorical=True,
+            nthread=threads,
+        )
+        return np.asarray(self.model.predict(rows, pred_contribs=True), dtype=np.float64)
+
     def save(self, path: Path) -> None:
         """Write UBJ, whatever the temporary file is called."""
         with atomic(path) as temporary:

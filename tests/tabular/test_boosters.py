@@ -270,3 +270,38 @@ def test_names_stay_distinct_when_made_plain():
 
 def test_shares_of_nothing_are_zero():
     np.testing.assert_array_equal(shares([0.0, 0.0]), [0.0, 0.0])
+
+
+@every_booster
+def test_contributions_add_up_to_the_log_odds(booster, table):
+    model = fit(booster, rows_of(table))
+    contributions = model.contributions(table.matrix.values)
+    assert contributions.shape == (len(table.target), 8)
+    assert contributions.dtype == np.float64
+    probability = model.predict(table.matrix.values)
+    np.testing.assert_allclose(contributions.sum(axis=1), np.log(probability) - np.log1p(-probability), atol=2e-5)
+    assert np.ptp(contributions[:, -1]) == pytest.approx(0.0, abs=1e-6)
+
+
+@every_booster
+def test_contributions_to_several_classes_add_up_to_their_logits(booster, table):
+    three = (table.target + (table.matrix.values[:, 0] > 0)).astype(np.int64)
+    model = fit(booster, rows_of(table, target=three), classes=3)
+    contributions = model.contributions(table.matrix.values)
+    assert contributions.shape == (len(three), 3, 8)
+    logits = contributions.sum(axis=2)
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    expected = odds / odds.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(expected, model.predict(table.matrix.values), atol=1e-5)
+
+
+@every_booster
+def test_a_category_contributes_in_its_own_column(booster, table):
+    """CatBoost puts categories behind the numbers; here the category comes first."""
+    code = np.tile(np.arange(4, dtype=np.float32), 100)
+    noise = np.random.default_rng(1).normal(size=400).astype(np.float32)
+    values, target = np.column_stack([code, noise]), (code == 2).astype(np.int64)
+    model = fit(booster, Rows(values, target, ("place", "noise"), (0,)))
+    contributions = model.contributions(values)
+    assert contributions[code == 2, 0].min() > contributions[code != 2, 0].max() + 1.0
+    assert np.abs(contributions[:, 1]).max() < 0.5

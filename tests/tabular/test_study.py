@@ -6,7 +6,8 @@ from optuna.trial import TrialState
 
 from data.errors import DataError
 from tabular.recipe import Space, TuneRecipe
-from tabular.study import FAILURE, RETRY_OF, finished, inside, is_dead, open_study, quiet, suggest
+from tabular.slots import FAILURE, RETRY_OF, finished, is_dead
+from tabular.study import inside, open_study, quiet, suggest
 
 RECIPE = TuneRecipe(startup_trials=3)
 SPACE = {
@@ -154,3 +155,10 @@ def test_quiet_gives_back_what_it_took():
     with quiet():
         assert optuna.logging.get_verbosity() == optuna.logging.WARNING
     assert optuna.logging.get_verbosity() == level
+
+
+def test_a_password_is_not_shown():
+    url = "postgresql+psycopg://tuner:s3cret@127.0.0.1:1/none"
+    with quiet(), pytest.raises(DataError, match=r"postgresql\+psycopg://tuner:\*\*\*@127.0.0.1:1/none") as caught:
+        open_study(url, "s", RECIPE)
+    assert "s3cret" not in str(caught.value)
