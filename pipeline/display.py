@@ -3,6 +3,7 @@
 Stages ask for a `task` and pass the callable on; the packages below only know `data.progress.Progress`.
 """
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ from data.errors import Interrupted
 from data.progress import Progress as Listener
 
 LOG_SECONDS = 15.0
+
+CONTROLS = {code: "\ufffd" for code in (*range(32), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
 class Display:
@@ -51,7 +54,14 @@ class Display:
         if self._stop is not None:
             raise Interrupted(128 + number)
         self._stop = 128 + number
-        self.console.print("[yellow]stopping after this step; once more to stop at once[/yellow]")
+        self._say_from_handler("stopping after this step; once more to stop at once")
+
+    def _say_from_handler(self, text: str) -> None:
+        """Print a line past the buffer: the signal may have come in the middle of a write, which cannot be entered."""
+        try:
+            os.write(self.console.file.fileno(), f"{text}\n".encode())
+        except (OSError, ValueError):
+            self.console.print(text)  # a file in memory, or none
 
     def check_stop(self) -> None:
         """Raise Interrupted when the user has asked to stop."""
@@ -60,7 +70,7 @@ class Display:
 
     def say(self, text: str, style: str | None = None) -> None:
         """Print one line as it is: names and paths may hold brackets."""
-        self.console.print(text, style=style, markup=False, emoji=False)
+        self.console.print(printable(text), style=style, markup=False, emoji=False)
 
     def warn(self, text: str) -> None:
         """Print one line that deserves a look."""
@@ -116,6 +126,11 @@ class Display:
             self.check_stop()
 
         return listener
+
+
+def printable(text: str) -> str:
+    """A message without terminal codes, which an id or a file's name may hold."""
+    return text.translate(CONTROLS)
 
 
 def format_figures(figures: dict[str, float]) -> str:

@@ -1,5 +1,8 @@
 """Stage two on lesions without an answer: every fold's encoder and boosters, then the blend."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -22,7 +25,7 @@ def predict_members(space: Workspace, table: FeatureTable, progress: Progress) -
     everyone = np.arange(table.frame.height)
     sums: dict[str, npt.NDArray[np.float64]] = {}
     for fold in range(folds):
-        matrix = Encoder.from_json(read_json(encoder_path(space.run_dir, fold))).transform(table)
+        matrix = Encoder.from_json(stored(encoder_path(space.run_dir, fold))).transform(table)
         for member in tabular.members:
             for seed in member.seeds:
                 probability = predict_member(
@@ -31,8 +34,16 @@ def predict_members(space: Workspace, table: FeatureTable, progress: Progress) -
                 share = probability / (folds * len(member.seeds))
                 sums[member.name] = sums.get(member.name, 0.0) + share
         progress(fold + 1, folds)
-    state = BlendState.from_json(read_json(space.run_dir / "tabular" / "blend.json"))
+    state = BlendState.from_json(stored(space.run_dir / "tabular" / "blend.json"))
     return {**sums, "blend": state.apply(sums)}
+
+
+def stored(path: Path) -> Any:
+    """What a stage kept as JSON."""
+    try:
+        return read_json(path)
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} is missing or damaged ({error}); run `fusionnetx tabular` with its recipe") from error
 
 
 def fold_count(space: Workspace) -> int:

@@ -23,10 +23,16 @@ from data.folds import FoldRecipe
 from data.recipe import DataRecipe
 from features.recipe import FeatureRecipe
 from image_models.recipe import ImageModelRecipe
+from pipeline.jobs.resources import ResourcesRecipe
 from tabular.recipe import TabularRecipe
 
 RESERVED_NAMES = frozenset({"lesion_id", "fold", "blend"})
 """Columns that the tables of a run have beside those of the models and members."""
+
+MAX_BYTES = 2**17
+"""The longest shipped recipe, defaults written out, has a tenth of it."""
+MAX_DOTS = 256
+"""In one line. The parser takes time with the square of a key's dots: six seconds for 16,000."""
 
 
 class Recipe(BaseModel):
@@ -35,12 +41,13 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     description: str = ""
-    seed: int = Field(default=42, ge=0)
+    seed: int = Field(default=42, ge=0, lt=2**63)
     data: DataRecipe = DataRecipe()
     folds: FoldRecipe = FoldRecipe()
     image_models: tuple[ImageModelRecipe, ...] = ()
     features: FeatureRecipe = FeatureRecipe()
     tabular: TabularRecipe = TabularRecipe()
+    resources: ResourcesRecipe = ResourcesRecipe()
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Recipe":
@@ -85,13 +92,26 @@ def find_recipe(name: str) -> Path:
 def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     """Read a recipe by name or path and apply `key=value` changes."""
     path = find_recipe(name)
+    if path.stat().st_size > MAX_BYTES:
+        raise RecipeError(f"recipe {path} has {path.stat().st_size:,} bytes; a recipe has at most {MAX_BYTES:,}")
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raw = read_toml(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise RecipeError(f"recipe {path} is not valid TOML: {error}") from error
     for change in changes:
         apply_change(raw, change)
     return parse_recipe(raw, origin=str(path))
+
+
+def read_toml(text: str) -> dict[str, Any]:
+    """Parse TOML; ValueError when it is none, or nested deeper than Python's parser can follow."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.count(".") > MAX_DOTS:
+            raise ValueError(f"line {number} has {line.count('.'):,} dots")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def parse_recipe(raw: dict[str, Any], origin: str) -> Recipe:
@@ -167,9 +187,12 @@ def apply_change(raw: dict[str, Any], change: str) -> None:
     if not equals or not steps:
         raise RecipeError(f"--set {change}: write key=value, for instance --set seed=7")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
+        parsed = read_toml(f"value = {text}")
+    except ValueError:
+        parsed = {"value": text}
+    if list(parsed) != ["value"]:
+        raise RecipeError(f"--set {change!r}: one key and one value are needed; repeat --set for another")
+    value = parsed["value"]
     containers: list[Any] = [raw]
     for step in steps[:-1]:
         containers = [inner for container in containers for inner in descend(container, step, change)]
@@ -222,13 +245,19 @@ def explain(raw: Any, detail: Any) -> str:
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         key = path.rpartition(".")[2]
         known = field_names(parent)
-        return f"{path} = {value!r}: unknown key{nearest(key, known)}; known: {', '.join(known)}"
+        return f"{path} = {brief(value)}: unknown key{nearest(key, known)}; known: {', '.join(known)}"
     if detail["type"] in ("missing", "missing_argument") and isinstance(detail["loc"][-1], int):
         return f"{path} = {value!r}: one more entry is needed"
     if detail["type"] in ("missing", "missing_argument"):
         return f"{path}: this key is required and is not there"
-    shown = "" if isinstance(value, dict | list) or not path else f" = {value!r}"
+    shown = "" if isinstance(value, dict | list) or not path else f" = {brief(value)}"
     return f"{path}{shown}: {message}" if path else message
+
+
+def brief(value: Any) -> str:
+    """A value as it would be written, cut short when it fills the screen."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def field_names(annotation: Any) -> list[str]:

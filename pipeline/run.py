@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import DataError
-from data.files import fingerprint, read_json, sha256_of, write_json
+from data.files import fingerprint, read_json, remove_leftovers, sha256_of, sync_folder, write_json
+from data.pack import usable_cores
 
 RECORDED_PACKAGES = (
     "fusionnetx", "torch", "timm", "lightgbm", "xgboost", "catboost", "optuna", "polars", "scikit-learn",
@@ -62,13 +63,16 @@ class Step:
             return None
         try:
             loaded = read_json(self.report_path)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
-        whole = isinstance(loaded, dict) and {"fingerprint", "artefacts"} <= loaded.keys()
-        return loaded if whole else None
+        whole = isinstance(loaded, dict) and {"fingerprint", "settings", "artefacts"} <= loaded.keys()
+        return loaded if whole and _are_facts(loaded["artefacts"]) else None
 
-    def why(self) -> str | None:
-        """None when the step is done and whole; otherwise the reason it must run."""
+    def why(self, *, every_byte: bool = False) -> str | None:
+        """None when the step is done and whole; otherwise the reason it must run.
+
+        Large artefacts are compared by size alone, unless `every_byte` is asked for.
+        """
         report = self.report()
         if report is None:
             return "a damaged report" if self.report_path.exists() else "not run yet"
@@ -78,7 +82,7 @@ class Step:
                 {"settings": self.settings, "inputs": self.inputs},
             )
         for name, facts in report["artefacts"].items():
-            trouble = artefact_trouble(self.folder / name, facts)
+            trouble = artefact_trouble(self.folder / name, facts, every_byte=every_byte)
             if trouble:
                 return f"{name} {trouble}"
         return None
@@ -87,7 +91,9 @@ class Step:
         """Forget an earlier report before the work starts, so that a crash cannot leave a stale "done"."""
         self._started = time.monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.report_path.unlink(missing_ok=True)
+        if self.report_path.exists():
+            self.report_path.unlink()
+            sync_folder(self.folder)
 
     def finish(self, artefacts: Sequence[str], **facts: Any) -> dict[str, Any]:
         """Write the report, last; `artefacts` are the files the step wrote, relative to its folder."""
@@ -104,7 +110,7 @@ class Step:
             "seconds": facts.get("seconds", round(time.monotonic() - self._started, 3)),
             "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": {"python": platform.python_version(), "system": platform.platform(), "cpus": os.cpu_count()},
+            "machine": machine(),
             "versions": versions(),
             "commit": commit(),
         }
@@ -124,13 +130,21 @@ class Step:
         return str(report["artefacts"][name]["sha256"])
 
 
-def artefact_trouble(path: Path, facts: Mapping[str, Any]) -> str | None:
+def _are_facts(artefacts: Any) -> bool:
+    """Whether this is what `finish` notes of each file."""
+    return isinstance(artefacts, dict) and all(
+        isinstance(facts, dict) and isinstance(facts.get("bytes"), int) and isinstance(facts.get("sha256"), str)
+        for facts in artefacts.values()
+    )
+
+
+def artefact_trouble(path: Path, facts: Mapping[str, Any], *, every_byte: bool = False) -> str | None:
     """What is wrong with a file that a report promised."""
     if not path.is_file():
         return "is missing"
     if path.stat().st_size != facts["bytes"]:
         return f"is damaged ({path.stat().st_size} bytes instead of {facts['bytes']})"
-    if facts["bytes"] <= CHECKSUM_ON_SKIP_BYTES and sha256_of(path) != facts["sha256"]:
+    if (every_byte or facts["bytes"] <= CHECKSUM_ON_SKIP_BYTES) and sha256_of(path) != facts["sha256"]:
         return "is damaged (its checksum differs)"
     return None
 
@@ -171,6 +185,19 @@ def versions() -> dict[str, str]:
     return found
 
 
+def machine() -> dict[str, Any]:
+    """What of the machine can change a result: above all how many threads add up its sums."""
+    torch = sys.modules.get("torch")
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": platform.machine(),
+        "cpus": os.cpu_count(),
+        "cores": usable_cores(),
+        "torch_threads": None if torch is None else torch.get_num_threads(),
+    }
+
+
 @cache
 def commit() -> str | None:
     """The git commit of the code, recorded but never part of a fingerprint."""
@@ -186,7 +213,10 @@ def commit() -> str | None:
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Hold a run folder for this process; a second process is told who holds it. Freed by the system on any death."""
+    """Hold a run folder for this process; a second process is told who holds it. Freed by the system on any death.
+
+    What a killed process left half-written in it is removed.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = (folder / ".lock").open("a+", encoding="utf-8")
@@ -197,12 +227,18 @@ def hold(folder: Path) -> Iterator[None]:
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             handle.seek(0)
             holder = handle.read().strip() or "another process"
             raise DataError(
                 f"run folder {folder} is in use by {holder}; wait for it, stop it, or choose another --run"
             ) from error
+        except OSError as error:
+            raise DataError(
+                f"run folder {folder} is on a file system without locks ({error.strerror}), so two runs could spoil "
+                "each other's files; choose a folder on another one with --run"
+            ) from error
+        remove_leftovers(folder, deep=True)
         handle.truncate(0)
         handle.write(f"process {os.getpid()} on {socket.gethostname()}: {' '.join(sys.argv[:3])}\n")
         handle.flush()

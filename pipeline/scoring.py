@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.cohort import Task
-from data.intervals import bootstrap
+from data.intervals import interval_of, replicate_scores
 from data.score import all_scores
 from pipeline.workspace import Workspace
 
@@ -20,14 +20,26 @@ def score_columns(
     columns: Mapping[str, npt.NDArray[np.float64]],
     rows: npt.NDArray[np.int64] | None = None,
     replicates: int = 1000,
+    drawn: Mapping[str, npt.NDArray[np.float64]] | None = None,
 ) -> dict[str, Figures]:
-    """Score columns that are aligned to the training table (or to `rows` of it)."""
+    """Score columns that are aligned to the training table (or to `rows` of it).
+
+    `drawn` holds the scores of bootstrap replicates where somebody has made them already.
+    """
     train = space.data.train
     target, groups = train.target, train.groups
     if rows is not None:
         target, groups = target[rows], groups[rows]
     return {
-        name: score_one(train.task, target, column, groups, seed=space.recipe.seed, replicates=replicates)
+        name: score_one(
+            train.task,
+            target,
+            column,
+            groups,
+            seed=space.recipe.seed,
+            replicates=replicates,
+            drawn=None if drawn is None else drawn[name],
+        )
         for name, column in columns.items()
     }
 
@@ -40,20 +52,31 @@ def score_one(
     *,
     seed: int,
     replicates: int = 1000,
+    drawn: npt.NDArray[np.float64] | None = None,
 ) -> Figures:
     """Every score of one column; lesions without a probability are left out and counted."""
-    if probability.ndim == 2 and probability.shape[1] == 1:
-        probability = probability[:, 0]
-    known = np.isfinite(probability) if probability.ndim == 1 else np.isfinite(probability).all(axis=1)
+    known, probability = known_rows(probability)
     target, probability, groups = target[known], probability[known], groups[known]
     figures: Figures = {name: {"estimate": value} for name, value in all_scores(target, probability).items()}
     if replicates and task.score in figures:
-        interval = bootstrap(target, probability, groups, score=task.score, replicates=replicates, seed=seed)
+        if drawn is None:
+            drawn = replicate_scores(target, probability, groups, score=task.score, replicates=replicates, seed=seed)
+        interval = interval_of(drawn, figures[task.score]["estimate"])
         figures[task.score] = {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
         figures["replicates_without_score"] = {"estimate": float(interval.n_invalid)}
     figures["lesions"] = {"estimate": float(len(target))}
     figures["without_prediction"] = {"estimate": float((~known).sum())}
     return figures
+
+
+def known_rows(
+    probability: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+    """Which lesions have a probability; and a single column as a plain vector."""
+    if probability.ndim == 2 and probability.shape[1] == 1:
+        probability = probability[:, 0]
+    finite = np.isfinite(probability.reshape(len(probability), -1))
+    return np.asarray(finite.all(axis=1), dtype=np.bool_), probability
 
 
 def shown(figures: Figures, score: str) -> str:

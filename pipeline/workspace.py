@@ -6,21 +6,28 @@ Everything here is made when first asked for, so a stage that is already done ne
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from data.cohort import DataFolder
 from data.errors import DataError
-from data.files import fingerprint, sha256_of, write_text
+from data.files import sha256_of, write_text
 from data.folds import Folds, make_folds
 from data.images import ImageSource
 from data.pack import ImagePack, build_pack, pack_fingerprint, usable_cores
-from data.recipe import READERS
-from data.synthetic import GENERATION, write_cohort
+from data.recipe import read_folder
+from data.twins.stand_in import stand_in
 from pipeline.display import Display
+from pipeline.jobs.job import Executor
+from pipeline.jobs.local import LocalExecutor
+from pipeline.jobs.shared import Shared
 from pipeline.recipe import Recipe, recipe_text
 from pipeline.run import Step
+
+if TYPE_CHECKING:
+    from image_models.distributed import Ranks
 
 
 @dataclass
@@ -38,6 +45,16 @@ class Workspace:
     """Optuna storage URL; None keeps each study in the run folder."""
     tensorboard: bool = False
     """Write training scalars to the run folder."""
+    executor: Executor = field(default_factory=LocalExecutor)
+    """Who does the jobs."""
+    obeys_folds: bool = False
+    """True in a worker: the folds are those of the run folder, whatever became of the file they were read from."""
+    shared: Shared = field(default_factory=Shared)
+    """Large things that the jobs of this process have in common."""
+    ranks: "Ranks | None" = None
+    """The processes that do the present job together; None where this one does it alone."""
+    sharers: int = 1
+    """How many of them share this machine's processors."""
     _noted: set[str] = field(default_factory=set)
 
     @property
@@ -47,7 +64,7 @@ class Workspace:
 
     @property
     def threads(self) -> int:
-        """Threads that one booster may use."""
+        """Cores of this machine that a run may use."""
         return usable_cores()
 
     def note_once(self, text: str) -> None:
@@ -69,43 +86,47 @@ class Workspace:
                     f"data folder {self.data_dir} does not exist; give the folder of the Kaggle files (DATA=...)"
                 )
             return self.data_dir
-        synthetic = self.recipe.data.synthetic
-        if synthetic is None:
-            raise DataError(
-                "this recipe has no [data.synthetic] table and no data folder was given; "
-                "give the folder of the Kaggle files with --data (make: DATA=...)"
-            )
-        key = fingerprint({"recipe": synthetic.model_dump(mode="json"), "generation": GENERATION})
-        folder = self.cache_dir / f"synthetic-{key[:16]}"
         with self.display.task("synthetic cohort") as progress:
-            write_cohort(folder, synthetic, progress=progress, workers=self.recipe.data.workers)
+            folder = stand_in(self.recipe.data, self.cache_dir, progress)
+        if folder is None:
+            raise DataError(
+                "this recipe describes no synthetic data ([data.synthetic] or [data.twin]) and no data folder was "
+                "given; give the folder of the published files with --data (make: DATA=...)"
+            )
         return folder
 
     @cached_property
     def data(self) -> DataFolder:
         """The validated cohorts and their image sources."""
-        data = READERS[self.recipe.data.reader](self.source_dir)
+        data = read_folder(self.recipe.data, self.source_dir)
         for note in data.notes:
             self.display.warn(note)
         return data
 
-    @cached_property
-    def folds(self) -> Folds:
-        """The folds of this run: written once, then obeyed."""
-        train = self.data.train
+    @property
+    def folds_step(self) -> Step:
+        """The making of the folds and everything it depends on."""
         given = self.recipe.folds.file
         if given is not None and not Path(given).is_file():
             raise DataError(f"fold file {given} does not exist; correct folds.file in the recipe")
-        step = Step(
+        return Step(
             name="folds",
             folder=self.run_dir,
             report_name="folds.json",
             settings=self.recipe.folds.model_dump(mode="json"),
             inputs={
-                "train table": train.fingerprint,
+                "train table": self.data.train.fingerprint,
                 **({"fold file": sha256_of(Path(given))} if given is not None else {}),
             },
         )
+
+    @cached_property
+    def folds(self) -> Folds:
+        """The folds of this run: written once, then obeyed."""
+        train = self.data.train
+        if self.obeys_folds:
+            return Folds.read(self.run_dir / "folds.parquet", train)
+        step = self.folds_step
         path = self.run_dir / "folds.parquet"
         reason = step.why()
         if reason is None:
@@ -125,10 +146,20 @@ class Workspace:
         _ = self.folds
         return Step("folds", self.run_dir, {}, report_name="folds.json").checksum("folds.parquet")
 
+    @property
+    def train_images(self) -> ImageSource:
+        """The training images; DataError for a data set of tables alone."""
+        if self.data.train_images is None:
+            raise DataError(
+                f"{self.source_dir} holds tables without images; take the image models out of the recipe, "
+                "or choose a reader of images in [data]"
+            )
+        return self.data.train_images
+
     @cached_property
     def train_pack(self) -> ImagePack:
         """The training images, decoded once, aligned to the training table."""
-        return self.pack(self.data.train_images, self.data.train.ids, "training images")
+        return self.pack(self.train_images, self.data.train.ids, "training images")
 
     @cached_property
     def test_pack(self) -> ImagePack:

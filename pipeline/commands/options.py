@@ -2,14 +2,18 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from data.errors import DataError
+from data.errors import DataError, RecipeError
+from data.files import remove_leftovers
 from pipeline.display import Display
+from pipeline.jobs.job import Executor
+from pipeline.jobs.launched import follows, launched_by_torchrun
+from pipeline.jobs.local import LocalExecutor
 from pipeline.recipe import Recipe, load_recipe
 from pipeline.run import hold
 from pipeline.workspace import Workspace
@@ -37,6 +41,31 @@ TensorBoardOption = Annotated[
     bool,
     typer.Option("--tensorboard", help="Write training scalars to <run>/tensorboard (needs the extra [tracking])."),
 ]
+ExecutorOption = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        envvar="FUSIONNETX_EXECUTOR",
+        help="Who does the jobs: `local` (this process) or `ray` (the cluster at RAY_ADDRESS, else one started here).",
+    ),
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        envvar="FUSIONNETX_STORE",
+        help="With ray: a folder at any fsspec URL (s3://..., gs://..., file://...), for workers without this disk.",
+    ),
+]
+DevicesOption = Annotated[
+    int,
+    typer.Option(
+        "--devices",
+        min=1,
+        help="Processes that train each image model together, one for each GPU; on a machine without GPUs they share "
+        "its processors.",
+    ),
+]
 
 
 def example(*lines: str) -> str:
@@ -59,16 +88,48 @@ def open_workspace(
     *,
     storage: str | None = None,
     tensorboard: bool = False,
+    executor: str = "local",
+    store: str | None = None,
+    devices: int | None = None,
     record: bool = True,
 ) -> Iterator[Workspace]:
-    """Read the recipe, hold the run folder, listen for a request to stop; a look alone does not `record` the recipe."""
+    """Read the recipe, hold the run folder, listen for a request to stop; a look alone does not `record` the recipe.
+
+    Verbs that train take `devices`. Of the processes that torchrun starts for them, one goes on from here.
+    """
+    if devices is not None and follows():
+        from pipeline.jobs.follow import follow
+
+        raise typer.Exit(follow())
     recipe = load_recipe(recipe_name, changes or ())
     space = workspace(recipe, run_path(recipe_name, run), data)
     space.storage, space.tensorboard = storage, tensorboard
-    with space.display.listening(), hold(space.run_dir):
+    space.executor = executor_named(executor, store, devices or 1, trains=devices is not None)
+    with space.display.listening(), hold(space.run_dir), closing(space.executor):
+        remove_leftovers(space.cache_dir)
         if record:
             space.record_recipe()
         yield space
+
+
+def executor_named(name: str, store: str | None, devices: int = 1, *, trains: bool = False) -> Executor:
+    """The executor of that name."""
+    if name not in ("local", "ray"):
+        raise RecipeError(f"there is no executor {name!r}; there are local and ray")
+    together = devices > 1 or (trains and launched_by_torchrun())
+    if together and name == "ray":
+        raise RecipeError(
+            "a cluster gives every image model one process: take --executor local for models on several devices"
+        )
+    if together:
+        from pipeline.jobs.devices import DevicesExecutor
+
+        return DevicesExecutor(devices)
+    if name == "local":
+        return LocalExecutor()
+    from pipeline.jobs.ray_cluster import RayExecutor
+
+    return RayExecutor(store)
 
 
 def workspace(recipe: Recipe, run_dir: Path, data: Path | None) -> Workspace:

@@ -7,10 +7,13 @@ import typer
 
 from pipeline.commands.options import (
     DataOption,
+    DevicesOption,
+    ExecutorOption,
     RecipeOption,
     RunOption,
     SetOption,
     StorageOption,
+    StoreOption,
     TensorBoardOption,
     example,
     finished_run,
@@ -30,12 +33,25 @@ def oof(
         bool, typer.Option("--dry-run", help="Print the jobs, sizes and exact schedules; train nothing.")
     ] = False,
     tensorboard: TensorBoardOption = False,
+    executor: ExecutorOption = "local",
+    store: StoreOption = None,
+    devices: DevicesOption = 1,
 ) -> None:
     """Stage one: train every image model by fold and write out-of-fold probabilities."""
     from pipeline.stages.oof import run_oof
     from pipeline.stages.plan import print_plan
 
-    with open_workspace(recipe, data, run, set_, tensorboard=tensorboard, record=not dry_run) as space:
+    with open_workspace(
+        recipe,
+        data,
+        run,
+        set_,
+        tensorboard=tensorboard,
+        executor=executor,
+        store=store,
+        devices=None if dry_run else devices,
+        record=not dry_run,
+    ) as space:
         (print_plan if dry_run else run_oof)(space)
 
 
@@ -49,12 +65,25 @@ def tabular(
     set_: SetOption = None,
     storage: StorageOption = None,
     tensorboard: TensorBoardOption = False,
+    executor: ExecutorOption = "local",
+    store: StoreOption = None,
+    devices: DevicesOption = 1,
 ) -> None:
     """Stage two: engineer features, train the boosters by fold, blend them out of fold."""
     from pipeline.stages.oof import run_oof
     from pipeline.stages.tabular import run_tabular
 
-    with open_workspace(recipe, data, run, set_, storage=storage, tensorboard=tensorboard) as space:
+    with open_workspace(
+        recipe,
+        data,
+        run,
+        set_,
+        storage=storage,
+        tensorboard=tensorboard,
+        executor=executor,
+        store=store,
+        devices=devices,
+    ) as space:
         run_oof(space)
         run_tabular(space)
 
@@ -67,13 +96,26 @@ def submission(
     set_: SetOption = None,
     storage: StorageOption = None,
     tensorboard: TensorBoardOption = False,
+    executor: ExecutorOption = "local",
+    store: StoreOption = None,
+    devices: DevicesOption = 1,
 ) -> None:
     """Run whatever is missing, write submission.csv and say what it scored."""
     from pipeline.stages.oof import run_oof
     from pipeline.stages.submission import run_submission
     from pipeline.stages.tabular import run_tabular
 
-    with open_workspace(recipe, data, run, set_, storage=storage, tensorboard=tensorboard) as space:
+    with open_workspace(
+        recipe,
+        data,
+        run,
+        set_,
+        storage=storage,
+        tensorboard=tensorboard,
+        executor=executor,
+        store=store,
+        devices=devices,
+    ) as space:
         run_oof(space)
         run_tabular(space)
         run_submission(space)
@@ -84,8 +126,13 @@ def submission(
 )
 def predict(
     metadata: Annotated[Path, typer.Option(help="CSV shaped like test-metadata.csv.")],
-    images: Annotated[Path, typer.Option(help="A folder of images named by lesion id, or an HDF5 file of JPEGs.")],
     out: Annotated[Path, typer.Option(help="The CSV to write: lesion id and probability.")],
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of images named by lesion id, or an HDF5 file of JPEGs, if the run's models see images."
+        ),
+    ] = None,
     run: Annotated[str, typer.Option("--run", help="Name or path of a finished run.")] = "demo",
 ) -> None:
     """Predict new patients with a finished run; no training data needed."""

@@ -22,13 +22,16 @@ def write_sheet(space: Workspace, model_name: str | None, out_path: Path, rows: 
     name = model_name or next(iter(models))
     if name not in models:
         raise RecipeError(f"no image model is called {name!r}{nearest(name, models)}; there are {', '.join(models)}")
+    recipe = models[name]
+    if recipe.trains_on_vectors:
+        why = "sees no images" if recipe.backbone == "none" else "is frozen: its images are not changed"
+        raise RecipeError(f"image model {name} {why}; there is nothing to show")
     lesions = training_lesions(space)
     usable = np.flatnonzero(lesions.present)
     positives = usable[lesions.target[usable] > 0][: rows // 2]
     negatives = usable[lesions.target[usable] == 0][: rows - len(positives)]
-    recipe = models[name]
     images = lesions.images[np.concatenate([positives, negatives])]
-    sheet = contact_sheet(images, recipe.augment, recipe.image_size, seed=space.recipe.seed)
+    sheet = contact_sheet(images, recipe.augment, recipe.input_size, seed=space.recipe.seed)
     with atomic(out_path) as temporary:
         Image.fromarray(sheet).save(temporary, format="PNG")
     space.display.say(f"wrote {out_path}: {len(positives)} malignant lesions above {len(negatives)} benign ones")

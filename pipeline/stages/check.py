@@ -3,7 +3,8 @@
 from rich.table import Table
 
 from data.check import CheckReport, ImagesCheck, TableCheck, check
-from data.recipe import READERS
+from data.recipe import reader_of
+from pipeline.display import printable
 from pipeline.workspace import Workspace
 
 
@@ -12,7 +13,7 @@ def run_check(space: Workspace) -> bool:
     data = space.recipe.data
     with space.display.task("checking") as progress:
         report = check(
-            space.source_dir, READERS[data.reader], max_missing_share=data.max_missing_images, progress=progress
+            space.source_dir, reader_of(data).read, max_missing_share=data.max_missing_images, progress=progress
         )
     console = space.display.console
     space.display.say(str(report.folder), style="bold")
@@ -26,7 +27,7 @@ def run_check(space: Workspace) -> bool:
         space.display.warn(warning)
     for error in report.errors:
         console.print("[red]error:[/red]", end=" ")
-        console.print(error, markup=False)
+        console.print(printable(error), markup=False)
     space.display.say(verdict(report))
     return report.ok
 
@@ -36,9 +37,10 @@ def findings(title: str, table: TableCheck | None, images: ImagesCheck | None) -
     shown = Table(title=title, title_justify="left", show_header=False)
     if table is not None:
         shown.add_row("lesions", f"{table.rows:,}")
-        shown.add_row("patients", f"{table.patients:,}")
-        if table.positives is not None:
-            shown.add_row("malignant", f"{table.positives:,} ({table.positives / max(table.rows, 1):.3%})")
+        shown.add_row("patients" if table.group == "patient_id" else table.group, f"{table.patients:,}")
+        # Of two classes the first is what is left.
+        for name, count in list(table.classes.items())[len(table.classes) == 2 :]:
+            shown.add_row(name, f"{count:,} ({count / max(table.rows, 1):.3%})")
         some = list(table.missing.items())
         shown.add_row("missing", ", ".join(f"{name} {share:.2%}" for name, share in some[:6]) or "nothing")
         if len(some) > 6:

@@ -5,14 +5,15 @@ from pathlib import Path
 import polars as pl
 
 from data.cohort import Cohort
-from data.files import write_json
+from data.files import fingerprint, write_json
 from data.folds import Folds
 from data.matrix import Matrix
 from features.encode import Encoder
 from features.table import FeatureTable, build
+from pipeline.jobs.inputs import data_inputs, run_name
 from pipeline.run import Step
 from pipeline.seeds import derive
-from pipeline.stages.oof import image_scores, nested_scores, pair_models
+from pipeline.stages.oof import fold_models, image_scores, nested_scores, pair_models
 from pipeline.workspace import Workspace
 
 
@@ -29,6 +30,18 @@ def image_inputs(space: Workspace) -> dict[str, str]:
     if space.recipe.tabular.nested:
         inputs |= {job.title: job.step.checksum("predictions.parquet") for job in pair_models(space)}
     return inputs
+
+
+def stage_two_inputs(space: Workspace) -> tuple[str, ...]:
+    """Files that a job of stage two reads: the data, stage one's columns, and the parameters that tuning found."""
+    pairs = pair_models(space) if space.recipe.tabular.nested else []
+    columns = [fold.folder / "predictions.parquet" for fold in [*fold_models(space), *pairs]]
+    oof = space.run_dir / "oof"
+    paths = [oof / "oof.parquet", oof / "report.json", *columns, *(path.parent / "report.json" for path in columns)]
+    searches = [
+        space.run_dir / "tabular" / member.name / "tuning" / "tuning.json" for member in space.recipe.tabular.members
+    ]
+    return (*data_inputs(space), *(run_name(path, space) for path in [*paths, *searches]))
 
 
 def features_of(space: Workspace, cohort: Cohort, scores: pl.DataFrame | None, label: str) -> FeatureTable:
@@ -76,11 +89,29 @@ def encoder_step(space: Workspace, fold: int) -> Step:
     )
 
 
-def store_and_encode(space: Workspace, table: FeatureTable, fold: int) -> tuple[Matrix, Matrix]:
-    """Encode a fold of this run, and keep the encoder for new patients."""
+def shared_features(space: Workspace, nested_fold: int | None = None) -> FeatureTable:
+    """Features of the training table, made once for all jobs of this process."""
+    key = fingerprint([image_inputs(space), nested_fold])
+    return space.shared.get("features", key, lambda: training_features(space, nested_fold))
+
+
+def shared_fold(space: Workspace, fold: int) -> tuple[Encoder, Matrix, Matrix]:
+    """An encoded fold, made once for all its jobs in this process.
+
+    The newest fold alone is kept; an older one is in memory as long as a job still works on it.
+    """
+
+    def make() -> tuple[Encoder, Matrix, Matrix]:
+        table = shared_features(space, fold if space.recipe.tabular.nested else None)
+        return encoded(space, table, space.folds, fold)
+
+    return space.shared.get("fold", fingerprint([image_inputs(space), fold]), make)
+
+
+def fit_encoder(space: Workspace, fold: int) -> None:
+    """Do an encoder job: keep what was fitted on a fold's training part, for new patients."""
     step = encoder_step(space, fold)
     step.begin()
-    encoder, train_matrix, held_out_matrix = encoded(space, table, space.folds, fold)
+    encoder, train_matrix, _ = shared_fold(space, fold)
     write_json(encoder_path(space.run_dir, fold), encoder.to_json())
     step.finish(["encoder.json"], columns=len(train_matrix.names))
-    return train_matrix, held_out_matrix

@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from data.cohort import Cohort
 from data.errors import TrainingError
+from data.pack import ImagePack
 from data.predictions import TEST_FOLD, Predictions
 from data.relabel import relabelled
+from features.vector import refuse_columns
 from image_models.recipe import ImageModelRecipe
 from pipeline.run import Step
 from pipeline.scoring import score_columns
 from pipeline.seeds import derive
+from pipeline.stages.metadata import artefacts, fit_metadata, with_stored_metadata
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -84,40 +88,47 @@ class FoldModel:
     def step(self) -> Step:
         """The training job and everything its result depends on."""
         space = self.space
-        return Step(
-            name=f"image model {self.title}",
-            folder=self.folder,
-            settings=self.settings,
-            inputs={
-                "train table": space.data.train.fingerprint,
-                "train images": space.pack_fingerprint(space.data.train_images, space.data.train.ids),
-                "folds": space.folds_checksum,
-            },
-        )
+        inputs = {"train table": space.data.train.fingerprint, "folds": space.folds_checksum}
+        if self.model.backbone != "none":
+            inputs["train images"] = space.pack_fingerprint(space.train_images, space.data.train.ids)
+        return Step(name=f"image model {self.title}", folder=self.folder, settings=self.settings, inputs=inputs)
 
     @cached_property
     def test_step(self) -> Step:
         """The job that predicts the test lesions."""
         data = self.space.data
         assert data.test is not None
-        assert data.test_images is not None
+        inputs = {"model": self.step.checksum("model.safetensors")}
+        if self.model.backbone != "none":
+            assert data.test_images is not None
+            inputs["test images"] = self.space.pack_fingerprint(data.test_images, data.test.ids)
+        if self.model.metadata.columns:
+            inputs["test table"] = data.test.fingerprint
+        inputs |= {name: self.step.checksum(name) for name in artefacts(self.model)}
         return Step(
             name=f"image model {self.title}, test lesions",
             folder=self.folder / "test",
             settings={"test_time": self.model.test_time, "precision": self.model.precision},
-            inputs={
-                "test images": self.space.pack_fingerprint(data.test_images, data.test.ids),
-                "model": self.step.checksum("model.safetensors"),
-            },
+            inputs=inputs,
         )
 
     def train(self, lesions: "Lesions", label: str) -> None:
-        """Train (going on from the last saved state if there is one), predict the held-out lesions, report."""
+        """Train (going on from the last saved state if there is one), predict the held-out lesions, report.
+
+        Of processes that do this together, the leading one alone writes.
+        """
+        from image_models.distributed import ALONE
         from image_models.predict import load_model, predict
         from image_models.train import train_fold
 
         space, task = self.space, self.space.data.train.task
-        self.step.begin()
+        ranks = space.ranks or ALONE
+        if ranks.leads:
+            self.step.begin()
+            lesions = fit_metadata(self.model, space.data.train, self.train_rows, self.folder, lesions)
+        ranks.agreed(None)  # the metadata's encoder is there from here on
+        if not ranks.leads:
+            lesions = with_stored_metadata(self.model, self.folder, space.data.train.table, lesions)
         try:
             with space.display.task(f"{label}: training") as progress:
                 training = train_fold(
@@ -131,14 +142,18 @@ class FoldModel:
                     cache_dir=space.cache_dir,
                     log_dir=space.run_dir / "tensorboard" / self.model.name / self.name if space.tensorboard else None,
                     progress=progress,
+                    ranks=ranks,
                 )
             network = load_model(self.weights_path, self.model, lesions.classes)
             with space.display.task(f"{label}: predicting {len(self.held_out):,} lesions") as progress:
                 probability = predict(
-                    network, self.model, lesions, self.held_out, cache_dir=space.cache_dir, progress=progress
-                )
+                    network, self.model, lesions, self.held_out, cache_dir=space.cache_dir, progress=progress,
+                    ranks=ranks,
+                )  # fmt: skip
         except TrainingError as error:
             raise TrainingError(f"{self.step.name}: {error}") from error
+        if not ranks.leads:
+            return
         Predictions(
             lesion_id=lesions.ids[self.held_out],
             fold=space.folds.fold[self.held_out],
@@ -147,7 +162,7 @@ class FoldModel:
         ).write(self.folder / "predictions.parquet")
         scores = score_columns(space, {"held out": probability}, rows=self.held_out, replicates=0)["held out"]
         self.step.finish(
-            ["model.safetensors", "predictions.parquet"],
+            ["model.safetensors", "predictions.parquet", *artefacts(self.model)],
             training=training.as_dict(),
             seconds=training.seconds,
             scores=scores,
@@ -156,16 +171,24 @@ class FoldModel:
         space.display.say(f"{label}: {score}{training.seconds:.1f} s, {training.images_per_second:,.0f} images/s")
 
     def predict_test(self, lesions: "Lesions") -> None:
-        """Predict every test lesion."""
+        """Predict every test lesion; of processes that do this together, the leading one alone writes."""
+        from image_models.distributed import ALONE
         from image_models.predict import load_model, predict
 
         space = self.space
-        self.test_step.begin()
+        assert space.data.test is not None
+        ranks = space.ranks or ALONE
+        if ranks.leads:
+            self.test_step.begin()
+        lesions = with_stored_metadata(self.model, self.folder, space.data.test.table, lesions)
         network = load_model(self.weights_path, self.model, lesions.classes)
         with space.display.task(f"{self.title}: predicting {len(lesions):,} test lesions") as progress:
             probability = predict(
-                network, self.model, lesions, np.arange(len(lesions)), cache_dir=space.cache_dir, progress=progress
-            )
+                network, self.model, lesions, np.arange(len(lesions)), cache_dir=space.cache_dir, progress=progress,
+                ranks=ranks,
+            )  # fmt: skip
+        if not ranks.leads:
+            return
         Predictions(
             lesion_id=lesions.ids,
             fold=np.full(len(lesions), TEST_FOLD, dtype=np.int64),
@@ -185,19 +208,28 @@ class FoldModel:
         )
 
 
+def sees_images(space: Workspace) -> bool:
+    """Whether any model of the recipe has a backbone; otherwise no image is read or packed."""
+    return any(model.backbone != "none" for model in space.recipe.image_models)
+
+
 def training_lesions(space: Workspace, *, images: bool = True) -> "Lesions":
-    """The training cohort as arrays for networks; without images (for a plan) every lesion counts as there."""
-    from image_models.lesions import Lesions
+    """The training cohort as arrays for networks; without images (for a plan, or when no model sees any) every lesion
+    counts as there. Metadata differ by model and fold: `FoldModel.train` adds them.
+    """
+    from image_models.lesions import Lesions, no_images
 
     train = space.data.train
     count = len(train.ids)
-    pixels = space.train_pack.images if images else np.broadcast_to(np.uint8(0), (count, 1, 1, 3))
-    present = space.train_pack.present if images else np.ones(count, dtype=np.bool_)
+    for model in space.recipe.image_models:
+        refuse_columns(train, model.metadata.columns, model.name)
+    packed = images and sees_images(space)
     needs_relabelling = any(model.labels != "target" for model in space.recipe.image_models)
     _, group = np.unique(train.groups, return_inverse=True)
     return Lesions(
-        images=pixels,
-        present=present,
+        images=space.train_pack.images if packed else no_images(count),
+        present=space.train_pack.present if packed else np.ones(count, dtype=np.bool_),
+        images_fingerprint=space.train_pack.fingerprint if packed else "",
         target=train.target,
         training_label=relabelled(train) if needs_relabelling else train.target,
         group=group.astype(np.int64),
@@ -206,15 +238,28 @@ def training_lesions(space: Workspace, *, images: bool = True) -> "Lesions":
     )
 
 
-def unlabelled_lesions(
-    ids: npt.NDArray[np.str_], images: npt.NDArray[np.uint8], present: npt.NDArray[np.bool_], classes: int
-) -> "Lesions":
-    """Lesions whose answer is not known, as the arrays that networks take."""
-    from image_models.lesions import Lesions
+def test_lesions(space: Workspace) -> "Lesions":
+    """The test cohort as arrays for networks."""
+    test = space.data.test
+    assert test is not None
+    return unlabelled_lesions(test, space.test_pack if sees_images(space) else None)
 
-    unknown = np.full(len(ids), -1, dtype=np.int64)
+
+def unlabelled_lesions(cohort: Cohort, pack: ImagePack | None) -> "Lesions":
+    """Lesions whose answer is not known, as the arrays that networks take; None when no model sees images."""
+    from image_models.lesions import UNKNOWN, Lesions, no_images
+
+    count = len(cohort.ids)
+    unknown = np.full(count, UNKNOWN, dtype=np.int64)
     return Lesions(
-        images=images, present=present, target=unknown, training_label=unknown, group=unknown, classes=classes, ids=ids
+        images=no_images(count) if pack is None else pack.images,
+        present=np.ones(count, dtype=np.bool_) if pack is None else pack.present,
+        images_fingerprint="" if pack is None else pack.fingerprint,
+        target=unknown,
+        training_label=unknown,
+        group=unknown,
+        classes=len(cohort.task.classes),
+        ids=cohort.ids,
     )
 
 

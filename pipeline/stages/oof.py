@@ -11,9 +11,17 @@ import polars as pl
 from data.files import atomic
 from data.parquet import read_parquet
 from data.predictions import assemble, mean_of
+from pipeline.jobs.running import run_all
 from pipeline.run import Step
 from pipeline.scoring import score_columns, shown
-from pipeline.stages.fold_models import FoldModel, named_columns, stacked, training_lesions, unlabelled_lesions
+from pipeline.stages.fold_models import (
+    FoldModel,
+    named_columns,
+    sees_images,
+    stacked,
+)  # fmt: skip
+from pipeline.stages.image_jobs import shared_test_lesions, shared_training_lesions, test_job, training_job
+from pipeline.stages.intervals import drawn_scores
 from pipeline.workspace import Workspace
 
 
@@ -28,14 +36,12 @@ def run_oof(space: Workspace) -> None:
         space.display.say(
             f"stage one: {len(jobs) - len(todo)} of {len(jobs)} fold models are done, {len(todo)} to train"
         )
-        lesions = training_lesions(space)
-        with space.display.task("stage one") as progress:
-            for position, (job, reason) in enumerate(todo, start=1):
-                if reason != "not run yet":
-                    space.display.say(f"{job.title}: {reason}; trained again")
-                progress(position - 1, len(todo))
-                job.train(lesions, f"[{position}/{len(todo)}] {job.title}")
-            progress(len(todo), len(todo))
+        for job, reason in todo:
+            if reason != "not run yet":
+                space.display.say(f"{job.title}: {reason}; trained again")
+        shared_training_lesions(space)
+        training = [training_job(job, f"[{i}/{len(todo)}]") for i, (job, _) in enumerate(todo, start=1)]
+        run_all(space, training, "stage one")
     else:
         space.display.say(f"stage one: all {len(jobs)} fold models are done")
     predict_test(space)
@@ -56,8 +62,8 @@ def pair_models(space: Workspace) -> list[FoldModel]:
 
 
 def has_test_images(space: Workspace) -> bool:
-    """True when there are test lesions to predict from images."""
-    return space.data.test is not None and space.data.test_images is not None
+    """True when there are test lesions to predict, with images for the models that see them."""
+    return space.data.test is not None and (space.data.test_images is not None or not sees_images(space))
 
 
 def predict_test(space: Workspace) -> None:
@@ -67,26 +73,27 @@ def predict_test(space: Workspace) -> None:
     todo = [job for job in fold_models(space) if job.test_step.why()]
     if not todo:
         return
-    test = space.data.test
-    assert test is not None
-    pack = space.test_pack
-    lesions = unlabelled_lesions(test.ids, pack.images, pack.present, len(test.task.classes))
-    for job in todo:
-        job.predict_test(lesions)
-        space.display.check_stop()
+    shared_test_lesions(space)
+    run_all(space, [test_job(job) for job in todo], "stage one: test lesions")
+
+
+def join_step(space: Workspace) -> Step:
+    """The joining of the columns and everything it depends on."""
+    jobs = fold_models(space)
+    inputs = {job.title: job.step.checksum("predictions.parquet") for job in jobs}
+    if has_test_images(space):
+        inputs |= {f"{job.title}, test": job.test_step.checksum("predictions.parquet") for job in jobs}
+    models = [model.name for model in space.recipe.image_models]
+    return Step("out-of-fold table", space.run_dir / "oof", {"models": models}, inputs)
 
 
 def join(space: Workspace) -> None:
     """Write oof.parquet (each lesion once) and test.parquet (mean of the fold models); score the columns."""
-    models, folds, train = space.recipe.image_models, space.folds, space.data.train
-    jobs = {name: [job for job in fold_models(space) if job.model.name == name] for name in (m.name for m in models)}
-    everything = [job for of_model in jobs.values() for job in of_model]
-    inputs = {job.title: job.step.checksum("predictions.parquet") for job in everything}
-    if has_test_images(space):
-        inputs |= {f"{job.title}, test": job.test_step.checksum("predictions.parquet") for job in everything}
-    step = Step("out-of-fold table", space.run_dir / "oof", {"models": list(jobs)}, inputs)
+    step = join_step(space)
     if step.why() is None:
         return
+    models, folds, train = space.recipe.image_models, space.folds, space.data.train
+    jobs = {name: [job for job in fold_models(space) if job.model.name == name] for name in (m.name for m in models)}
     step.begin()
     columns: dict[str, npt.NDArray[np.float64]] = {}
     tests: dict[str, npt.NDArray[np.float64]] = {}
@@ -100,7 +107,8 @@ def join(space: Workspace) -> None:
         assert space.data.test is not None
         write_table(step.folder / "test.parquet", space.data.test.ids, None, tests)
         artefacts.append("test.parquet")
-    scores = score_columns(space, {name: stacked(columns, name) for name in jobs})
+    drawn = drawn_scores(space, "oof/oof.parquet", jobs)
+    scores = score_columns(space, {name: stacked(columns, name) for name in jobs}, drawn=drawn)
     step.finish(artefacts, scores=scores)
     for name, figures in scores.items():
         space.display.say(f"out of fold, {name}: {train.task.score} {shown(figures, train.task.score)}")

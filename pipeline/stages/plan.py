@@ -1,5 +1,6 @@
 """What `oof --dry-run` prints: every job, its size and its exact learning-rate schedule; nothing is trained."""
 
+from image_models.recipe import ImageModelRecipe
 from pipeline.stages.fold_models import FoldModel, training_lesions
 from pipeline.workspace import Workspace
 
@@ -10,9 +11,7 @@ def print_plan(space: Workspace) -> None:
 
     lesions = training_lesions(space, images=False)
     for model in space.recipe.image_models:
-        space.display.say(
-            f"{model.name}: {model.backbone} at {model.image_size} px, labels = {model.labels}", style="bold"
-        )
+        space.display.say(f"{model.name}: {what_it_sees(model)}, labels = {model.labels}", style="bold")
         for fold in range(space.folds.count):
             job = FoldModel(space, model, (fold,))
             plan = plan_training(model, lesions, job.train_rows, job.seed)
@@ -21,3 +20,14 @@ def print_plan(space: Workspace) -> None:
             if fold == 0:
                 for line in describe_plan(model, plan):
                     space.display.say(f"    {line}")
+
+
+def what_it_sees(model: ImageModelRecipe) -> str:
+    """`efficientnet_b0 at 224 px (frozen) + 3 metadata columns by gated fusion`."""
+    frozen = " (frozen)" if model.frozen else ""
+    parts = [f"{branch.backbone} at {branch.image_size} px{frozen}" for branch in model.image_branches()]
+    count = len(model.metadata.columns)
+    if count:
+        by = f" by {model.fusion} fusion" if parts else " alone"
+        parts.append(f"{count} metadata column{'s' * (count > 1)}{by}")
+    return " + ".join(parts)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from data.cohort import Cohort
 from data.errors import DataError
 from data.files import write_text
 from pipeline.predicting import predict_members
@@ -44,7 +46,7 @@ def run_submission(space: Workspace) -> None:
             None,
             flat(columns, space.data.test.task.probability_columns),
         )
-        write_submission(space, path, columns["blend"])
+        write_submission(path, space.data.test, columns["blend"], space.data.submission_ids)
         step.finish(["submission.csv", "tabular/test.parquet"], scores=test_scores(space, columns))
     print_scores(space, refresh_metrics(space))
 
@@ -80,13 +82,13 @@ def predict_test(space: Workspace) -> dict[str, npt.NDArray[np.float64]]:
         return predict_members(space, table, progress)
 
 
-def write_submission(space: Workspace, path: Path, probability: npt.NDArray[np.float64]) -> None:
+def write_submission(
+    path: Path, cohort: Cohort, probability: npt.NDArray[np.float64], order: npt.NDArray[np.str_] | None
+) -> None:
     """Write the positive probability in the order of sample_submission.csv, checked before it gets its name."""
-    test = space.data.test
-    assert test is not None
-    task = test.task
-    wanted = test.ids if space.data.submission_ids is None else space.data.submission_ids
-    found = dict(zip(test.ids.tolist(), probability.tolist(), strict=True))
+    task = cohort.task
+    wanted = cohort.ids if order is None else order
+    found = dict(zip(cohort.ids.tolist(), probability.tolist(), strict=True))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([task.lesion, task.target])
@@ -114,18 +116,34 @@ def validate_submission(text: str, wanted: npt.NDArray[np.str_], lesion: str, ta
         raise DataError(f"the submission is not valid: {'; '.join(problems)}. Nothing was written.")
 
 
+@dataclass(frozen=True)
+class Answers:
+    """The synthetic cohort's answer key, in the order of the test table."""
+
+    target: npt.NDArray[np.int64]
+    split: npt.NDArray[Any]
+    """`public` or `private`."""
+
+
+def answers_of(space: Workspace) -> Answers | None:
+    """The answer key; None with real data, whose answers nobody has."""
+    test = space.data.test
+    if not space.synthetic or test is None or not (space.source_dir / ANSWERS_FILE).is_file():
+        return None
+    answers = pl.DataFrame({"isic_id": test.ids.tolist()}).join(
+        pl.read_csv(space.source_dir / ANSWERS_FILE), on="isic_id", how="left", maintain_order="left"
+    )
+    return Answers(answers["target"].to_numpy().astype(np.int64), answers["split"].to_numpy())
+
+
 def test_scores(space: Workspace, columns: dict[str, npt.NDArray[np.float64]]) -> dict[str, Any] | None:
     """Scores against the synthetic cohort's answer key; None with real data, whose answers nobody has."""
-    answers_path = space.source_dir / ANSWERS_FILE
-    if not space.synthetic or not answers_path.is_file():
+    answers = answers_of(space)
+    if answers is None:
         return None
+    target, split = answers.target, answers.split
     test = space.data.test
     assert test is not None
-    answers = pl.DataFrame({"isic_id": test.ids.tolist()}).join(
-        pl.read_csv(answers_path), on="isic_id", how="left", maintain_order="left"
-    )
-    target = answers["target"].to_numpy().astype(np.int64)
-    split = answers["split"].to_numpy()
     images = {}
     if space.recipe.image_models and space.data.test_images is not None:
         frame = image_scores(space, "test.parquet")

@@ -15,18 +15,25 @@ import numpy.typing as npt
 from data.files import write_json
 from data.matrix import Matrix
 from data.predictions import Predictions
+from pipeline.jobs.inputs import run_name
+from pipeline.jobs.job import Job
+from pipeline.jobs.running import boosters_at_once, run_all
 from pipeline.run import Step
 from pipeline.scoring import score_columns, shown
 from pipeline.seeds import derive
-from pipeline.stages.features import encoder_step, image_inputs, store_and_encode, training_features
+from pipeline.stages.features import encoder_step, image_inputs, shared_fold, stage_two_inputs
+from pipeline.stages.intervals import drawn_scores
 from pipeline.stages.oof import write_table
 from pipeline.stages.tuning import run_tuning, tuned_members
 from pipeline.workspace import Workspace
 from tabular.blend import blend
 from tabular.crossfit import fit_member, predict_member
+from tabular.parameters import BoosterName
 from tabular.recipe import MemberRecipe
 
 Floats = npt.NDArray[np.float64]
+SLOWEST_FIRST: tuple[BoosterName, ...] = ("catboost", "lightgbm", "xgboost")
+"""By time on the CPU: side by side, a slow one that starts last would leave the other cores waiting."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ class MemberFold:
     def fit(self, train_matrix: Matrix, held_out_matrix: Matrix, groups: npt.NDArray[np.int64]) -> None:
         """Fit on the fold's training part, predict its held-out lesions, report."""
         space, train = self.space, self.space.data.train
+        threads = space.recipe.resources.booster_threads
         rows, held_out = space.folds.train_rows(self.fold), space.folds.validation_rows(self.fold)
         self.step.begin()
         fit = fit_member(
@@ -85,13 +93,13 @@ class MemberFold:
             np.arange(len(rows)),
             seed=derive(space.recipe.seed, self.member.name, self.fold, self.seed),
             folder=self.folder,
-            threads=space.threads,
+            threads=threads,
             classes=len(train.task.classes),
         )
         for note in fit.notes:
             space.note_once(f"{self.member.name}: {note}")
         probability = predict_member(
-            self.member, self.folder, held_out_matrix, np.arange(len(held_out)), threads=space.threads
+            self.member, self.folder, held_out_matrix, np.arange(len(held_out)), threads=threads
         )
         columns = train.task.probability_columns
         Predictions(
@@ -138,34 +146,67 @@ def member_dir(space: Workspace, member: MemberRecipe, fold: int, seed: int) -> 
 
 
 def fit_all(space: Workspace, todo: list[MemberFold]) -> None:
-    """Fit encoders and boosters fold by fold, so that only one fold's matrix is in memory."""
-    folds = {job.fold for job in todo}
-    folds |= {fold for fold in range(space.folds.count) if encoder_step(space, fold).why()}
-    if not folds:
-        return
+    """Fit encoders and boosters, fold by fold, so that a process has few folds' matrices in memory."""
+    slowest_first = sorted(todo, key=lambda job: (job.fold, SLOWEST_FIRST.index(job.member.booster)))
+    jobs: list[Job] = []
+    for fold in range(space.folds.count):
+        if encoder_step(space, fold).why():
+            jobs.append(encoder_job(space, fold))
+        jobs += [booster_job(job) for job in slowest_first if job.fold == fold]
+    run_all(space, jobs, "stage two: boosters", boosters_at_once(space))
+    space.shared.forget("features", "fold")
+
+
+def encoder_job(space: Workspace, fold: int) -> Job:
+    """The fitting of a fold's encoder as a job."""
+    return Job(
+        work="encoder",
+        arguments=(fold,),
+        title=f"encoder of fold {fold}",
+        cpus=space.recipe.resources.booster_threads,
+        inputs=stage_two_inputs(space),
+        outputs=(run_name(encoder_step(space, fold).folder, space),),
+    )
+
+
+def booster_job(job: MemberFold) -> Job:
+    """A member on a fold, with one seed, as a job."""
+    space, member = job.space, job.member
+    wants_gpu = member.booster != "lightgbm" and member.device != "cpu"
+    return Job(
+        work="booster",
+        arguments=(member.name, job.fold, job.seed),
+        title=job.step.name,
+        cpus=space.recipe.resources.booster_threads,
+        gpus=1.0 if wants_gpu and space.executor.gpus(space) else 0.0,
+        inputs=stage_two_inputs(space),
+        outputs=(run_name(job.folder, space),),
+    )
+
+
+def fit_booster(space: Workspace, member: str, fold: int, seed: int) -> None:
+    """Do a booster job."""
+    _, train_matrix, held_out_matrix = shared_fold(space, fold)
     _, codes = np.unique(space.data.train.groups, return_inverse=True)
-    groups = codes.astype(np.int64)
-    shared = None if space.recipe.tabular.nested else training_features(space)
-    position = 0
-    with space.display.task("stage two: boosters") as progress:
-        for fold in sorted(folds):
-            table = shared if shared is not None else training_features(space, fold)
-            train_matrix, held_out_matrix = store_and_encode(space, table, fold)
-            for job in [job for job in todo if job.fold == fold]:
-                job.fit(train_matrix, held_out_matrix, groups)
-                position += 1
-                progress(position, len(todo))
+    found = next(known for known in tuned_members(space) if known.name == member)
+    MemberFold(space, found, fold, seed).fit(train_matrix, held_out_matrix, codes.astype(np.int64))
+
+
+def blend_step(space: Workspace, jobs: list[MemberFold]) -> Step:
+    """The blending of the members and everything it depends on."""
+    tabular = space.recipe.tabular
+    return Step(
+        name="blend",
+        folder=space.run_dir / "tabular",
+        settings={"blend": tabular.blend.model_dump(mode="json"), "members": [m.name for m in tabular.members]},
+        inputs={job.step.name: job.step.checksum("predictions.parquet") for job in jobs},
+    )
 
 
 def join_members(space: Workspace, jobs: list[MemberFold]) -> None:
     """Write tabular/oof.parquet with every member's column and the blend, and score them."""
     recipe, train, folds = space.recipe, space.data.train, space.folds
-    inputs = {job.step.name: job.step.checksum("predictions.parquet") for job in jobs}
-    settings = {
-        "blend": recipe.tabular.blend.model_dump(mode="json"),
-        "members": [m.name for m in recipe.tabular.members],
-    }
-    step = Step("blend", space.run_dir / "tabular", settings, inputs)
+    step = blend_step(space, jobs)
     if step.why() is None:
         return
     step.begin()
@@ -175,7 +216,8 @@ def join_members(space: Workspace, jobs: list[MemberFold]) -> None:
     write_json(step.folder / "blend.json", blended.to_json())
     write_table(step.folder / "oof.parquet", train.ids, folds.fold, flat(columns, train.task.probability_columns))
     with space.display.task("intervals over patients"):
-        scores = score_columns(space, columns)
+        drawn = drawn_scores(space, "tabular/oof.parquet", columns)
+        scores = score_columns(space, columns, drawn=drawn)
     step.finish(["oof.parquet", "blend.json"], scores=scores)
     for name, figures in scores.items():
         space.display.say(f"cross-validated, {name}: {train.task.score} {shown(figures, train.task.score)}")

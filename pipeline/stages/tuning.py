@@ -11,16 +11,21 @@ from statistics import fmean
 
 import numpy as np
 
-from data.errors import DataError
+from data.errors import DataError, RecipeError
 from data.files import read_json
 from data.folds import Folds, make_folds
+from data.progress import Progress
 from features.table import FeatureTable
+from pipeline.jobs.inputs import run_name
+from pipeline.jobs.job import Job
+from pipeline.jobs.running import run_all
 from pipeline.run import Step
 from pipeline.seeds import derive
-from pipeline.stages.features import encoded, image_inputs, training_features
+from pipeline.stages.features import encoded, image_inputs, shared_features, stage_two_inputs
 from pipeline.workspace import Workspace
 from tabular.binned_folds import FoldData
 from tabular.recipe import MemberRecipe
+from tabular.study import prepare_database, quiet
 from tabular.tune import TuneResult, tune
 
 
@@ -45,7 +50,7 @@ def tuning_step(space: Workspace, member: MemberRecipe) -> Step:
         folder=tuning_dir(space, member),
         settings={
             "member": member.model_dump(mode="json"),
-            "tune": recipe.tabular.tune.model_dump(mode="json", exclude={"jobs", "members"}),
+            "tune": recipe.tabular.tune.model_dump(mode="json", exclude={"jobs", "workers", "members"}),
             "features": recipe.features.model_dump(mode="json"),
             "resample": recipe.tabular.resample.model_dump(mode="json"),
             "image_noise": recipe.tabular.image_noise,
@@ -61,26 +66,89 @@ def tuning_step(space: Workspace, member: MemberRecipe) -> Step:
 
 def run_tuning(space: Workspace) -> None:
     """Search what has not been searched; an interrupted search goes on with its remaining trials."""
-    todo = [(member, step) for member in wanted_members(space) if (step := tuning_step(space, member)).why()]
-    if not todo:
-        return
-    table = training_features(space)
-    for member, step in todo:
-        step.begin()
-        with space.display.task(f"tuning {member.name}") as progress:
-            result = tune(
-                member,
-                space.recipe.tabular,
-                fold_data(space, table, space.folds),
-                storage=space.storage or step.folder / "study.journal",
-                study_name=f"{space.run_dir.name}-{member.name}",
-                seed=derive(space.recipe.seed, "tuning", member.name),
-                other_folds=other_fold_data(space, table),
-                threads=space.threads,
-                progress=progress,
-            )
-        step.finish(list(result.write(step.folder)), reestimate=honest(result))
-        tell(space, member, result)
+    todo = [member for member in wanted_members(space) if tuning_step(space, member).why()]
+    workers = space.recipe.tabular.tune.workers if space.executor.spreads else 1
+    if workers > 1 and todo:
+        refuse_private_study(space)
+        for url in {study_url(space, member) for member in todo}:
+            with quiet():
+                prepare_database(url)
+        trials = [search_job(space, member, "trials", worker) for member in todo for worker in range(1, workers + 1)]
+        run_all(space, trials, "tuning: trials")
+    run_all(space, [search_job(space, member, "search") for member in todo], "tuning")
+    space.shared.forget("features")
+
+
+def search_job(space: Workspace, member: MemberRecipe, work: str, worker: int = 0) -> Job:
+    """A worker's share of the trials of a study, or the end of a search: what is missing, the winner, its scores."""
+    threads = space.recipe.resources.search_threads or space.threads
+    folder = run_name(tuning_dir(space, member), space)
+    return Job(
+        work=work,
+        arguments=(member.name, threads, study_url(space, member)),
+        title=f"tuning of {member.name}" + (f", worker {worker}" if worker else ""),
+        cpus=threads,
+        inputs=(*stage_two_inputs(space), folder),
+        outputs=() if worker else (folder,),
+    )
+
+
+def study_url(space: Workspace, member: MemberRecipe) -> str:
+    """Where a study lives: at the URL given, in a database that workers share, or (empty) in this process's file."""
+    if space.storage is not None or not space.executor.spreads or space.recipe.tabular.tune.workers == 1:
+        return space.storage or ""
+    folder = tuning_dir(space, member).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{folder / 'study.db'}"
+
+
+def refuse_private_study(space: Workspace) -> None:
+    """Refuse to share a study in the run folder with workers that do not see it."""
+    if space.storage is None and space.executor.store_url is not None:
+        raise RecipeError(
+            "tabular.tune.workers above 1 with --store needs a study that all workers reach; give --storage "
+            "postgresql+psycopg://user@host/name"
+        )
+
+
+def run_trials(space: Workspace, name: str, threads: int, storage: str) -> None:
+    """Do a worker's share of the trials: until the study has as many as the recipe asks for."""
+    with space.display.task(f"tuning {name}: trials") as progress:
+        search(space, named(space, name), threads, storage, progress, last=False)
+
+
+def finish_search(space: Workspace, name: str, threads: int, storage: str) -> None:
+    """Do the trials that are missing, score the winner on other folds, keep the result."""
+    member = named(space, name)
+    step = tuning_step(space, member)
+    step.begin()
+    with space.display.task(f"tuning {name}") as progress:
+        result = search(space, member, threads, storage, progress, last=True)
+    step.finish(list(result.write(step.folder)), reestimate=honest(result))
+    tell(space, member, result)
+
+
+def search(
+    space: Workspace, member: MemberRecipe, threads: int, storage: str, progress: Progress, *, last: bool
+) -> TuneResult:
+    """Run trials of a member's study; the `last` to do so also scores the winner again."""
+    table = shared_features(space)
+    return tune(
+        member,
+        space.recipe.tabular,
+        fold_data(space, table, space.folds),
+        storage=storage or tuning_dir(space, member) / "study.journal",
+        study_name=f"{space.run_dir.name}-{member.name}",
+        seed=derive(space.recipe.seed, "tuning", member.name),
+        other_folds=other_fold_data(space, table) if last else (),
+        threads=threads,
+        progress=progress,
+    )
+
+
+def named(space: Workspace, name: str) -> MemberRecipe:
+    """A member as the recipe has it."""
+    return next(member for member in space.recipe.tabular.members if member.name == name)
 
 
 def tuned_members(space: Workspace) -> tuple[MemberRecipe, ...]:

@@ -9,12 +9,13 @@ def run_weights(space: Workspace) -> None:
     from image_models.weights import fetch
 
     problems = []
-    for model in space.recipe.image_models:
+    branches = [(model.name, part) for model in space.recipe.image_models for part in model.image_branches()]
+    for name, part in branches:
         try:
-            path = fetch(model, space.weights_dir)
+            path = fetch(part, space.weights_dir)
         except TrainingError as error:
             problems.append(str(error))
             continue
-        space.display.say(f"{model.name}: {path or 'needs no pretrained weights'}")
+        space.display.say(f"{name}, {part.backbone}: {path or 'needs no pretrained weights'}")
     if problems:
         raise TrainingError("\n".join(problems))

@@ -1,0 +1,210 @@
+"""Stage one with metadata, frozen networks and many classes, from published files to probabilities of new patients."""
+
+import dataclasses
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from safetensors.numpy import load_file
+
+from data.cohort import Cohort
+from image_models.predict import load_model, predict
+from pipeline.display import Display
+from pipeline.recipe import parse_recipe
+from pipeline.stages.fold_models import FoldModel, training_lesions
+from pipeline.stages.metadata import with_stored_metadata
+from pipeline.stages.oof import run_oof
+from pipeline.workspace import Workspace
+
+TOLD = {"columns": ["age_approx", "sex", "anatom_site_general"], "widths": [8]}
+MODELS: dict[str, dict[str, Any]] = {
+    "sites": {
+        "backbone": "lesion_net", "second_backbone": "lesion_net", "second_image_size": 48, "metadata": TOLD,
+        "fusion": "site_branches", "site_column": "anatom_site_general", "sampling": "weighted", "optimiser": "adam",
+    },
+    "frozen": {
+        "backbone": "lesion_net", "frozen": True, "metadata": {"columns": ["age_approx"], "widths": [4]}, "epochs": 4,
+        "select": "best", "schedule": "plateau", "stop_after": 2, "inner_share": 0.3, "plateau_patience": 0,
+    },
+    "alone": {"backbone": "none", "metadata": {"columns": ["age_approx", "tbp_lv_areaMM2"], "widths": [8]}},
+}  # fmt: skip
+COMMON = {"pretrained": "none", "image_size": 32, "hidden": 4, "epochs": 1, "learning_rate": 3e-3, "precision": "fp32"}
+
+
+def with_models(*names: str, **changes: Any) -> Any:
+    """A change of the tiny recipe: these models, and boosters kept to one."""
+
+    def change(raw: dict[str, Any]) -> None:
+        raw["image_models"] = [{"name": name, **COMMON, **MODELS[name], **changes} for name in names]
+        raw["tabular"]["members"] = [member for member in raw["tabular"]["members"] if member["name"] == "lightgbm"]
+
+    return change
+
+
+@pytest.fixture
+def submitted(cli, variant, tmp_path) -> Any:
+    """A finished run of some of the models."""
+
+    def run(*names: str, **changes: Any) -> tuple[Path, Path]:
+        recipe, folder = variant(with_models(*names, **changes)), tmp_path / "run"
+        answer = cli("submission", "--recipe", recipe, "--run", folder)
+        assert answer.code == 0, answer
+        return recipe, folder
+
+    return run
+
+
+def reports(run: Path) -> dict[str, int]:
+    return {str(path.relative_to(run)): path.stat().st_mtime_ns for path in run.glob("oof/*/fold_*/**/report.json")}
+
+
+def test_new_patients_get_the_same_probabilities_and_only_what_changed_is_trained_again(
+    cli, submitted, cohort_dir, tmp_path
+):
+    recipe, run = submitted("sites", "frozen", "alone")
+    table = pl.read_parquet(run / "oof" / "oof.parquet")
+    assert table.columns == ["lesion_id", "fold", "sites", "frozen", "alone"]
+    report = json.loads((run / "oof" / "sites" / "fold_0" / "report.json").read_text())
+    assert set(report["artefacts"]) == {"model.safetensors", "predictions.parquet", "metadata.json"}
+    new = ["--metadata", cohort_dir / "test-metadata.csv", "--out", tmp_path / "new.csv"]
+    assert cli("predict", "--run", run, *new, "--images", cohort_dir / "test-image.hdf5").code == 0
+    both = pl.read_csv(tmp_path / "new.csv").join(pl.read_csv(run / "submission.csv"), on="isic_id")
+    assert both.height == 150
+    np.testing.assert_allclose(both["malignant"], both["target"], atol=1e-9)
+    refused = cli("predict", "--run", run, *new)
+    assert refused.code == 2
+    assert "sites and frozen of stage one see images" in refused.err
+
+    before = reports(run)
+    change = 'image_models[alone].metadata.columns=["age_approx"]'
+    assert cli("oof", "--recipe", recipe, "--run", run, "--set", change).code == 0
+    changed = {name.split("/")[1] for name, time in reports(run).items() if time != before[name]}
+    assert changed == {"alone"}
+    (run / "oof" / "frozen" / "fold_1" / "metadata.json").write_text("{}")
+    again = cli("oof", "--recipe", recipe, "--run", run, "--set", change)
+    assert again.code == 0
+    assert "frozen, fold 1: metadata.json is damaged" in again.out
+
+
+def test_a_run_without_image_networks_packs_no_image(cli, variant, cohort_dir, tmp_path):
+    recipe = variant(with_models("alone"))
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    for name in ("train-metadata.csv", "test-metadata.csv", "train-image.hdf5", "test-image.hdf5"):
+        (tables / name).symlink_to(cohort_dir / name)
+    cache = tmp_path / "cache"
+    run = tmp_path / "run"
+    assert cli("oof", "--recipe", recipe, "--run", run, "--data", tables, cache=cache).code == 0
+    assert not list(cache.rglob("images.npy"))
+    for name in ("oof", "test"):
+        assert pl.read_parquet(run / "oof" / f"{name}.parquet")["alone"].is_between(0, 1).all()
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["age_approx", "iddx_1"], "iddx_1 (known only after the diagnosis)"),
+        (["patient_id"], "patient_id (the name of the group"),
+        (["target"], "target (the answer itself)"),
+        (["age"], "the table has no column age"),
+    ],
+)
+def test_columns_that_are_refused_are_refused_before_anything_is_trained(cli, variant, tmp_path, columns, message):
+    recipe = variant(with_models("alone", metadata={"columns": columns, "widths": [4]}))
+    answer = cli("oof", "--recipe", recipe, "--run", tmp_path / "run")
+    assert answer.code == 2
+    assert message in answer.err
+    assert not list((tmp_path / "run").rglob("model.safetensors"))
+
+
+def test_the_dry_run_says_what_each_model_sees_and_that_a_plateau_depends_on_scores(cli, variant, tmp_path):
+    answer = cli("oof", "--recipe", variant(with_models(*MODELS)), "--run", tmp_path / "run", "--dry-run")
+    assert answer.code == 0
+    for part in (
+        "sites: lesion_net at 32 px + lesion_net at 48 px + 3 metadata columns by site_branches fusion",
+        "frozen: lesion_net at 32 px (frozen) + 1 metadata column by concatenation fusion",
+        "alone: 2 metadata columns alone",
+        "whenever more than 0 epochs in a row bring no better inner score",
+        "a fit ends before its last epoch once 2 in a row bring no better score",
+        "image vectors computed once",
+    ):
+        assert part in answer.out
+
+
+def test_no_contact_sheet_of_what_is_not_augmented(cli, variant, tmp_path):
+    for name, why in (("frozen", "is frozen"), ("alone", "sees no images")):
+        recipe = variant(with_models(name))
+        answer = cli("show-augmentations", "--recipe", recipe, "--run", tmp_path / "run", "--out", tmp_path / "a.png")
+        assert answer.code == 2
+        assert why in answer.err
+
+
+@pytest.fixture
+def space(cohort_dir: Path, tmp_path: Path) -> Any:
+    """A workspace of the tiny cohort with some of the models, its cohort changed by a function."""
+    from tests.conftest import TINY
+
+    def make(change: Any, *names: str, run: str = "run", **changes: Any) -> Workspace:
+        raw = tomllib.loads(TINY)
+        with_models(*names, **changes)(raw)
+        made = Workspace(
+            parse_recipe(raw, "tiny"), tmp_path / run, cohort_dir.parent, tmp_path, Display(), data_dir=cohort_dir
+        )
+        made.__dict__["data"] = dataclasses.replace(made.data, train=change(made.data.train), test=None)
+        return made
+
+    return make
+
+
+def three_classes(train: Cohort) -> Cohort:
+    """The cohort with a third class: large benign lesions."""
+    task = dataclasses.replace(train.task, classes=("small", "malignant", "large"), score="auc")
+    large = (pl.col("tbp_lv_areaMM2") > pl.col("tbp_lv_areaMM2").median()) & (pl.col("target") == 0)
+    table = train.table.with_columns(target=pl.when(large).then(2).otherwise(pl.col("target")).cast(pl.Int64))
+    return dataclasses.replace(train, table=table, task=task)
+
+
+def test_three_classes_get_a_column_each(space):
+    made = space(three_classes, "frozen", "alone", class_weights="balanced", epochs=4, learning_rate=3e-2)
+    run_oof(made)
+    table = pl.read_parquet(made.run_dir / "oof" / "oof.parquet")
+    for name in ("frozen", "alone"):
+        columns = [f"{name}:{label}" for label in ("small", "malignant", "large")]
+        assert set(columns) <= set(table.columns)
+        np.testing.assert_allclose(table.select(columns).sum_horizontal(), 1, atol=1e-9)
+    scores = json.loads((made.run_dir / "oof" / "report.json").read_text())["scores"]
+    assert scores["alone"]["auc"]["estimate"] > 0.7  # it is told the area
+    assert {"accuracy", "balanced_accuracy", "f1"} <= scores["alone"].keys()
+
+
+def test_metadata_of_held_out_lesions_reach_no_fitted_number(space):
+    def scrambled(train: Cohort) -> Cohort:
+        held_out = pl.Series(plain.folds.fold == 0)
+        age = pl.when(held_out).then(99.0).otherwise(pl.col("age_approx"))
+        sex = pl.when(held_out).then(pl.lit("unknown to training")).otherwise(pl.col("sex"))
+        return dataclasses.replace(train, table=train.table.with_columns(age_approx=age, sex=sex))
+
+    plain = space(lambda train: train, "alone", metadata={"columns": ["age_approx", "sex"], "widths": [4]})
+    other = space(scrambled, "alone", metadata={"columns": ["age_approx", "sex"], "widths": [4]}, run="other")
+    for made in (plain, other):
+        FoldModel(made, made.recipe.image_models[0], (0,)).train(training_lesions(made), "fold 0")
+    one, two = (made.run_dir / "oof" / "alone" / "fold_0" for made in (plain, other))
+    assert (one / "metadata.json").read_bytes() == (two / "metadata.json").read_bytes()
+    first, second = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
+    assert all((first[name] == second[name]).all() for name in first)
+    assert (one / "predictions.parquet").read_bytes() != (two / "predictions.parquet").read_bytes()
+
+
+def test_a_stored_encoder_gives_every_lesion_the_numbers_it_had_in_training(space):
+    made = space(lambda train: train, "alone")
+    job = FoldModel(made, made.recipe.image_models[0], (0,))
+    lesions = training_lesions(made)
+    job.train(lesions, "fold 0")
+    told = with_stored_metadata(job.model, job.folder, made.data.train.table, lesions)
+    network = load_model(job.weights_path, job.model, 2)
+    found = predict(network, job.model, told, job.held_out, device="cpu")
+    np.testing.assert_allclose(found, job.predictions().probabilities, atol=1e-6)
