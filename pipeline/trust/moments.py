@@ -1,0 +1,122 @@
+"""The moments at which a run is killed: spread over all its stages, some beside a rename, some at any time.
+
+Chosen from what an uninterrupted run did and when, so that a seed stands for the same moments on every machine.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+STAGES = (
+    ("cache/~synthetic", "synthetic cohort"),
+    ("cache/synthetic", "synthetic cohort"),
+    ("cache/", "image pack"),
+    ("run/folds", "folds"),
+    ("run/oof/oof.", "joining stage one"),
+    ("run/oof/test.", "joining stage one"),
+    ("run/oof/report.", "joining stage one"),
+    ("run/features/", "encoders"),
+    ("run/tabular/test.", "submission"),
+    ("run/tabular/oof.", "blend"),
+    ("run/tabular/blend.", "blend"),
+    ("run/tabular/report.", "blend"),
+    ("run/submission", "submission"),
+    ("run/metrics", "submission"),
+)
+"""Start of a file's name -> the stage that writes it; the rest is told by what the path holds."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A file got its name."""
+
+    file: str
+    """`run/...` or `cache/...`."""
+    seconds: float
+    """Since the program started."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When to kill."""
+
+    when: Literal["before", "after", "at"]
+    """Before or after a file gets its name, or some time `seconds` after that."""
+    file: str
+    nth: int
+    """Which of the times this file is written."""
+    stage: str
+    """The stage that is at work then."""
+    place: int
+    """Its place in the run, to put moments in order."""
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        again = f" (time {self.nth})" if self.nth > 1 else ""
+        when = f"{self.seconds:.2f} s after" if self.when == "at" else f"right {self.when}"
+        return f"{when} {self.file}{again}"
+
+    @property
+    def in_cache(self) -> bool:
+        """True when the work that is cut off fills the cache, so that the cache must be empty at the start."""
+        return self.file.startswith("cache/") or self.stage in ("synthetic cohort", "image pack")
+
+    def sooner(self) -> "Moment":
+        """Half as long after the same file: the run had ended before it could be killed."""
+        return replace(self, seconds=self.seconds / 2)
+
+
+def stage_of(file: str) -> str:
+    """The stage that writes a file."""
+    for start, stage in STAGES:
+        if file.startswith(start):
+            return stage
+    if file.startswith("run/oof/"):
+        return "test lesions" if "/test/" in file else "image models"
+    if file.startswith("run/tabular/"):
+        return "tuning" if "/tuning/" in file else "boosters"
+    return "start"
+
+
+def choose(events: Sequence[Event], kills: int, seed: int) -> list[Moment]:
+    """`kills` different moments, the stages by turns; fewer when the program has not as many."""
+    rng = np.random.default_rng(seed)
+    times = occurrences(events)
+    places: dict[str, list[int]] = {}
+    for place, event in enumerate(events):
+        if place:
+            places.setdefault(stage_of(event.file), []).append(place)
+    chosen: dict[Moment, None] = {}
+    turn = 0
+    while len(chosen) < kills and turn < 20 * kills:
+        stage = list(places)[turn % len(places)]
+        kind = (turn + turn // len(places)) % 3
+        waits = np.array([events[place].seconds - events[place - 1].seconds for place in places[stage]])
+        # A long piece of work is more likely to be hit, as it would be by chance.
+        place = places[stage][rng.choice(len(waits), p=waits / waits.sum() if kind == 0 and waits.sum() > 0 else None)]
+        share = float(rng.uniform(0.1, 0.9))
+        if kind == 0:
+            gap = events[place].seconds - events[place - 1].seconds
+            moment = Moment("at", events[place - 1].file, times[place - 1], stage, place, round(share * gap, 3))
+        else:
+            moment = Moment("before" if kind == 1 else "after", events[place].file, times[place], stage, place)
+        chosen[moment] = None
+        turn += 1
+    return list(chosen)
+
+
+def in_order(moments: Iterable[Moment]) -> list[Moment]:
+    """Moments in the order in which a run comes to them."""
+    return sorted(moments, key=lambda moment: (moment.place, moment.when == "after"))
+
+
+def occurrences(events: Sequence[Event]) -> list[int]:
+    """For each event, how many times its file had been written by then."""
+    seen: dict[str, int] = {}
+    result = []
+    for event in events:
+        seen[event.file] = seen.get(event.file, 0) + 1
+        result.append(seen[event.file])
+    return result

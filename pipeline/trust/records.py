@@ -1,0 +1,67 @@
+"""What a run left behind, without what only tells the time: the basis for comparing two runs.
+
+Two runs of one recipe on one machine must agree in everything found here, however often either was stopped.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from data.files import fingerprint, read_json, sha256_of
+
+REPORTS = ("report.json", "folds.json", "submission.json")
+"""Names that a step's report may have; an image pack's has the first."""
+TIMELESS_KEYS = ("step", "format", "fingerprint", "settings", "inputs", "artefacts", "checksums", "missing", "scores")
+"""Keys of a report that do not say when, how fast or by which version it was made."""
+TELLS_TIME = frozenset({"training.json", "study.journal", "trials.parquet", "report.html"})
+"""Files that hold seconds or dates among their results."""
+NOT_RESULTS = frozenset({".lock", "tensorboard", "cpu_precision"})
+"""Names, of files or folders, that no result depends on."""
+
+
+def reports_of(run_dir: Path) -> dict[str, dict[str, Any]]:
+    """Every readable report of a run, by its path in the run folder, in the order of paths."""
+    found = {}
+    for path in sorted(path for name in REPORTS for path in run_dir.rglob(name)):
+        try:
+            loaded = read_json(path)
+        except (OSError, ValueError):
+            continue
+        if isinstance(loaded, dict) and {"fingerprint", "artefacts"} <= loaded.keys():
+            found[str(path.relative_to(run_dir))] = loaded
+    return found
+
+
+def content(folder: Path) -> dict[str, str]:
+    """Checksum of every file whose content must not depend on how the work went; leftovers are files like others."""
+    result = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and path.name not in TELLS_TIME and not NOT_RESULTS & set(name.parts):
+            result[str(name)] = timeless(path) if path.name in REPORTS else sha256_of(path)
+    return result
+
+
+def timeless(report_path: Path) -> str:
+    """Checksum of a report without its times; of its bytes when it is no report."""
+    try:
+        report = read_json(report_path)
+        kept = {key: report[key] for key in TIMELESS_KEYS if key in report}
+        kept["artefacts"] = lasting(report.get("artefacts", {}))
+    except (OSError, ValueError, AttributeError, TypeError):
+        return sha256_of(report_path)
+    return fingerprint(kept)
+
+
+def lasting(artefacts: Mapping[str, Any]) -> dict[str, Any]:
+    """The artefacts of a report that hold no times."""
+    return {name: facts for name, facts in artefacts.items() if Path(name).name not in TELLS_TIME}
+
+
+def differences(left: Mapping[str, str], right: Mapping[str, str]) -> list[str]:
+    """Names that are in one alone or differ, each with what is wrong with the second."""
+    return [
+        f"{name} {'is missing' if name not in right else 'is left over' if name not in left else 'differs'}"
+        for name in sorted({*left, *right})
+        if left.get(name) != right.get(name)
+    ]
