@@ -1,0 +1,175 @@
+"""The core of the audit: change a fold and see that nothing made for that fold changes, to the bit.
+
+Three runs of the strict recipe on one small cohort share their folds: one as it is, one in which the answers of the
+scored fold are turned, one in which everything about the lesions of that fold is different (answers, measurements,
+pixels). Whatever predicts the fold must be the same in all three; what is said of its lesions must not depend on their
+answers. There is no interval here and no luck: a difference is a leak, and a leak that moves a single bit is found.
+"""
+
+import dataclasses
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from data.cohort import DataFolder
+from data.matrix import Matrix
+from data.progress import Progress, silent
+from pipeline.audit.compare import fitted_differently, said_differently
+from pipeline.audit.deal import Ints
+from pipeline.audit.perturb import other_answers, other_measurements, other_pixels
+from pipeline.audit.variants import scratch
+from pipeline.recipe import Recipe
+from pipeline.stages import tabular as stage_two
+from pipeline.stages import tuning
+from pipeline.stages.features import features_of
+from pipeline.stages.fold_models import sees_images
+from pipeline.stages.oof import run_oof
+from pipeline.workspace import Workspace
+from tabular.recipe import BlendRecipe
+
+SCORED_FOLD = 1
+
+
+@dataclass
+class Trio:
+    """Three runs that differ in one fold, each made when first asked for."""
+
+    space: Workspace
+    recipe: Recipe
+    data: DataFolder
+    folder: Path
+    stage_one: Path | None = None
+    """Folder of a trio whose finished image models may be taken over: a leak planted in stage two leaves them alone."""
+
+    @cached_property
+    def as_it_is(self) -> Workspace:
+        """The cohort as it is; its folds are the folds of all three."""
+        return self.run("as_it_is", self.recipe, self.data)
+
+    @cached_property
+    def answers_turned(self) -> Workspace:
+        """The scored fold has other answers."""
+        train = other_answers(self.data.train, self.scored_rows, self.recipe.seed)
+        return self.run("answers_turned", self.with_these_folds, dataclasses.replace(self.data, train=train))
+
+    @cached_property
+    def all_changed(self) -> Workspace:
+        """The scored fold has other answers, measurements and pixels."""
+        rows = self.scored_rows
+        train = other_measurements(other_answers(self.data.train, rows, self.recipe.seed), rows)
+        return self.run("all_changed", self.with_these_folds, dataclasses.replace(self.data, train=train), pixels=True)
+
+    @property
+    def scored_rows(self) -> Ints:
+        """Lesions of the scored fold."""
+        return np.flatnonzero(self.as_it_is.folds.fold == SCORED_FOLD)
+
+    @property
+    def with_these_folds(self) -> Recipe:
+        """The recipe, told to obey the first run's folds."""
+        path = str(self.as_it_is.run_dir / "folds.parquet")
+        folds = self.recipe.folds.model_copy(update={"file": path, "count": None})
+        return self.recipe.model_copy(update={"folds": folds})
+
+    def run(self, name: str, recipe: Recipe, data: DataFolder, *, pixels: bool = False) -> Workspace:
+        """Both stages in a folder of their own."""
+        run = scratch(self.space, self.folder / name, recipe, data)
+        if self.stage_one is not None:
+            take_over_image_models(self.stage_one / name, run)
+        if pixels and sees_images(run):
+            run.train_pack = other_pixels(run.train_pack, self.scored_rows)
+        run_oof(run)
+        stage_two.run_tabular(run)
+        return run
+
+
+def take_over_image_models(finished: Path, run: Workspace) -> None:
+    """Copy trained networks from another run; their steps decide whether they still hold. Joined tables stay behind."""
+    for model in run.recipe.image_models:
+        shutil.copytree(finished / "oof" / model.name, run.run_dir / "oof" / model.name, dirs_exist_ok=True)
+
+
+def independence(trio: Trio, progress: Progress = silent) -> list[str]:
+    """Everything that knows of the scored fold and must not; empty when nothing does."""
+    found: list[str] = []
+    checks = (patients_in_two_folds, answer_findings, lesion_findings, search_findings, blend_findings)
+    for done, check in enumerate(checks):
+        progress(done, len(checks))
+        found += check(trio)
+    progress(len(checks), len(checks))
+    return found
+
+
+def patients_in_two_folds(trio: Trio) -> list[str]:
+    """Patients whose lesions are in several folds."""
+    run = trio.as_it_is
+    _, patient = np.unique(run.data.train.groups, return_inverse=True)
+    pairs = np.unique(np.column_stack([patient, run.folds.fold]), axis=0)
+    torn = int(np.sum(np.bincount(pairs[:, 0]) > 1))
+    return [f"folds: {torn} patients are in more than one"] if torn else []
+
+
+def answer_findings(trio: Trio) -> list[str]:
+    """What is fitted for, or said of, the scored fold depends on its own answers."""
+    one, other = trio.as_it_is, trio.answers_turned
+    changed = [*said_differently(one, other, SCORED_FOLD), *fitted_differently(one, other, SCORED_FOLD)]
+    return [f"answers turned: {what} changed" for what in changed]
+
+
+def lesion_findings(trio: Trio) -> list[str]:
+    """What is fitted for the scored fold depends on its lesions."""
+    changed = fitted_differently(trio.as_it_is, trio.all_changed, SCORED_FOLD)
+    return [f"lesions changed: {what} changed" for what in changed]
+
+
+def search_findings(trio: Trio) -> list[str]:
+    """What a search trains on knows the answers it is scored by, or the winner is scored on the folds it was chosen on.
+
+    On metadata alone: image columns of a search come from the run's own folds, which is the path that the strict recipe
+    closes for the members and that a search by its nature keeps open.
+    """
+    one, other = trio.as_it_is, trio.answers_turned
+    if len(one.data.train.task.classes) > 2:
+        return []
+    tables = [features_of(run, run.data.train, None, "the audit") for run in (one, other)]
+    searched = [list(tuning.fold_data(run, table, run.folds)) for run, table in zip((one, other), tables, strict=True)]
+    left, right = (folds[SCORED_FOLD] for folds in searched)
+    found = []
+    same = {
+        "labels a trial trains on": np.array_equal(left.train_target, right.train_target),
+        "patients a trial trains on": np.array_equal(left.train_groups, right.train_groups),
+        "features a trial trains on": same_matrix(left.train, right.train),
+        "features a trial is scored on": same_matrix(left.held_out, right.held_out),
+    }
+    found += [f"search: {what} know the answers that score it" for what, equal in same.items() if not equal]
+    if any(same_matrix(again.held_out, fold.held_out) for again in tuning.other_fold_data(one, tables[0])
+           for fold in searched[0]):  # fmt: skip
+        found.append("search: its winner is scored again on a fold that chose it")
+    return found
+
+
+def same_matrix(one: Matrix, other: Matrix) -> bool:
+    """Equal columns and equal values, NaN included."""
+    return one.names == other.names and np.array_equal(one.values, other.values, equal_nan=True)
+
+
+def blend_findings(trio: Trio) -> list[str]:
+    """Blends that learn know the answers of the fold they blend; tried on one and the same set of columns."""
+    run, train = trio.as_it_is, trio.data.train
+    if len(train.task.classes) > 2:
+        return []
+    columns = stage_two.member_columns(run, stage_two.member_jobs(run))
+    own = run.folds.fold == SCORED_FOLD
+    blend = vars(stage_two)["blend"]  # as stage two finds it
+    found = []
+    for recipe in (BlendRecipe(method="stacker"), BlendRecipe(method="weighted"), BlendRecipe(method="rank_mean")):
+        left, right = (
+            blend(columns, recipe, target=one.target, folds=run.folds.fold, groups=train.groups).out_of_fold
+            for one in (train, trio.answers_turned.data.train)
+        )
+        if not np.array_equal(left[own], right[own]):
+            found.append(f"answers turned: blend ({recipe.method}) of fold {SCORED_FOLD} changed")
+    return found

@@ -1,0 +1,267 @@
+"""The audit on the tiny cohort: quick forms of what `make audit` does at length."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from rich.console import Console
+from safetensors.numpy import load_file, save_file
+
+from data.isic2024 import FORBIDDEN, read
+from pipeline.audit import audit as audit_module
+from pipeline.audit import leaks
+from pipeline.audit.audit import Check
+from pipeline.audit.compare import differing_files, said_differently
+from pipeline.audit.independence import SCORED_FOLD, Trio, independence
+from pipeline.audit.leaks import LEAKS, rewired
+from pipeline.audit.mutations import NOTHING, Verdict
+from pipeline.audit.own_patient import features_by_patient, predictions_by_patient
+from pipeline.audit.perturb import other_answers, other_measurements
+from pipeline.audit.variants import null_recipe, relabelled_by, strict_recipe, thinned, without_test
+from pipeline.display import Display
+from pipeline.recipe import load_recipe
+from pipeline.workspace import Workspace
+
+QUICK = [
+    leaks.resampling_before_the_split,
+    leaks.imputer_on_all_rows,
+    leaks.target_encoder_on_all_rows,
+    leaks.a_patient_in_two_folds_unrefused,
+    leaks.a_column_known_after_the_diagnosis,
+    leaks.blend_weights_on_the_scored_rows,
+    leaks.search_trained_on_what_scores_it,
+    leaks.search_confirmed_where_it_was_made,
+]
+
+
+def metadata_only(raw: dict[str, Any]) -> None:
+    raw["image_models"] = []
+    raw["tabular"]["members"] = raw["tabular"]["members"][:1]
+    raw["features"] = {"families": ["published", "patient_z"]}
+
+
+@pytest.fixture
+def space(variant: Any, cohort_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A metadata-only run of a few hundred lesions on one thread."""
+    monkeypatch.setattr(Workspace, "threads", 1)
+    return Workspace(
+        recipe=load_recipe(str(variant(metadata_only))),
+        run_dir=tmp_path / "run",
+        cache_dir=cohort_dir.parent,
+        weights_dir=tmp_path,
+        display=Display(Console(quiet=True)),
+        data_dir=cohort_dir,
+    )
+
+
+@pytest.fixture
+def trio(space: Workspace, tmp_path: Path) -> Callable[[str], Trio]:
+    def make(name: str) -> Trio:
+        data = without_test(thinned(space.data, 400, 0))
+        return Trio(space, strict_recipe(space.recipe), data, tmp_path / name)
+
+    return make
+
+
+def test_nothing_is_found_in_the_pipeline_as_it_is(trio: Callable[[str], Trio]):
+    assert independence(trio("clean")) == []
+
+
+@pytest.mark.parametrize("plant", QUICK, ids=lambda plant: plant.__name__)
+def test_a_planted_leak_is_found(trio: Callable[[str], Trio], plant: Callable[[], Any]):
+    with plant():
+        assert independence(trio("leaking"))
+
+
+def test_a_feature_that_looks_at_other_patients_without_saying_so_is_found(space: Workspace):
+    test = space.data.test
+    assert test is not None
+    assert features_by_patient(space, test).undeclared == ()
+    with leaks.a_rank_among_all_patients():
+        assert features_by_patient(space, test).undeclared == ("age_approx_of_table",)
+
+
+def test_a_feature_that_says_so_is_reported(space: Workspace, tiny_recipe: Path):
+    changed = ["features.families=['published', 'image_logit', 'image_site_age_z']"]
+    space.recipe = load_recipe(str(tiny_recipe), changed)
+    test = space.data.test
+    assert test is not None
+    found = features_by_patient(space, test)
+    assert found.declared == ("narrow_site_age_z", "wide_site_age_z")
+    assert found.families == ("image_site_age_z",)
+    assert found.undeclared == ()
+
+
+def test_a_finished_run_predicts_each_patient_as_if_alone(finished_run: Path, space: Workspace, tiny_recipe: Path):
+    space.recipe, space.run_dir = load_recipe(str(tiny_recipe)), finished_run
+    test = space.data.test
+    assert test is not None
+    assert predictions_by_patient(space, test) == ()
+    with leaks.a_rank_among_all_patients(), pytest.raises(Exception, match="differs from the one"):
+        predictions_by_patient(space, test)
+
+
+def test_planting_puts_everything_back():
+    for leak in LEAKS:
+        before = snapshot()
+        with leak.plant():
+            assert snapshot() != before, leak.name
+        assert snapshot() == before, leak.name
+
+
+def snapshot() -> list[int]:
+    """Identities of everything that leaks replace."""
+    from data.folds import Folds
+    from features.encode import Encoder
+    from image_models import train
+    from pipeline.stages.fold_models import FoldModel
+
+    modules = [leaks.workspace, leaks.folds_module, leaks.encode, leaks.arrange, leaks.feature_stage, leaks.stage_two,
+               leaks.tuning, leaks.blending, train, Folds, Encoder, FoldModel]  # fmt: skip
+    return [id(value) for module in modules for _, value in sorted(vars(module).items())] + [
+        id(leaks.families.FAMILIES["published"])
+    ]
+
+
+def test_an_exception_does_not_leave_a_leak_behind():
+    holder = {"entry": 1}
+    with pytest.raises(KeyError), rewired(holder, "entry", lambda old: old + 1):
+        raise KeyError(holder["entry"])
+    assert holder == {"entry": 1}
+
+
+def test_other_answers_change_answers_alone_and_in_their_rows_alone(cohort_dir: Path):
+    cohort = read(cohort_dir).train
+    rows = np.arange(100, 200)
+    changed = other_answers(cohort, rows, seed=0)
+    assert changed.fingerprint != cohort.fingerprint
+    others = np.setdiff1d(np.arange(len(cohort.ids)), rows)
+    assert changed.table[others].equals(cohort.table[others])
+    free = [name for name in cohort.table.columns if name not in FORBIDDEN]
+    assert changed.table.select(free).equals(cohort.table.select(free))
+    assert np.mean(changed.target[rows] != cohort.target[rows]) > 0.3
+    known = [name for name in FORBIDDEN if cohort.table[name].n_unique() > 2]
+    assert all(not changed.table[name][rows].equals(cohort.table[name][rows]) for name in known)
+
+
+def test_other_measurements_change_every_published_column_of_their_rows(cohort_dir: Path):
+    cohort = read(cohort_dir).train
+    rows = np.arange(0, 600, 3)
+    changed = other_measurements(cohort, rows)
+    others = np.setdiff1d(np.arange(600), rows)
+    assert changed.table[others].equals(cohort.table[others])
+    for name in cohort.table.columns:
+        same = changed.table[name][rows].equals(cohort.table[name][rows])
+        assert same == (name in {*FORBIDDEN, "isic_id", "patient_id"}), name
+
+
+def test_dealt_labels_take_the_diagnosis_with_them(cohort_dir: Path):
+    data = read(cohort_dir)
+    giver = np.random.default_rng(0).permutation(600)
+    table, before = relabelled_by(data, giver).train.table, data.train.table
+    for name in before.columns:
+        wanted = before[name][giver] if name in FORBIDDEN else before[name]
+        assert table[name].equals(wanted), name
+
+
+def test_fewer_lesions_keep_the_positives_and_whole_test_patients(cohort_dir: Path):
+    data = read(cohort_dir)
+    small = thinned(data, 200, 0)
+    assert len(small.train.ids) == 200
+    assert small.train.target.sum() == data.train.target.sum()
+    assert data.test is not None
+    assert small.test is not None
+    for patient in np.unique(small.test.groups):
+        assert np.sum(small.test.groups == patient) == np.sum(data.test.groups == patient)
+    assert len(small.test.ids) <= 100
+    assert thinned(data, 600, 0).train is data.train
+
+
+def test_the_null_recipe_searches_and_stacks_and_the_strict_one_does_not():
+    recipe = load_recipe("demo")
+    null, strict = null_recipe(recipe), strict_recipe(recipe)
+    assert null.tabular.tune.trials
+    assert null.tabular.blend.method == "stacker"
+    assert [m.name for m in null.tabular.members] == [m.name for m in recipe.tabular.members]
+    assert [m.name for m in null.image_models] == [m.name for m in recipe.image_models]
+    assert strict.tabular.nested
+    assert not strict.tabular.tune.trials
+    assert all(model.select == "best" for model in strict.image_models)
+    assert strict.features.encodes_target
+
+
+def test_a_changed_weight_a_changed_record_and_a_changed_value_are_seen(
+    finished_run: Path, run_copy: Path, space: Workspace, tiny_recipe: Path
+):
+    one, other = (run / "oof" / "narrow" / "fold_1" for run in (finished_run, run_copy))
+    assert list(differing_files(one, other)) == []
+    report = json.loads((other / "report.json").read_text())
+    report["seconds"] = 99.0
+    (other / "report.json").write_text(json.dumps(report))
+    assert list(differing_files(one, other)) == []
+    report["training"]["steps"] += 1
+    (other / "report.json").write_text(json.dumps(report))
+    weights = load_file(other / "model.safetensors")
+    first = next(name for name, values in weights.items() if values.dtype == np.float32)
+    weights[first] = np.nextafter(weights[first], np.float32(1))
+    save_file(weights, other / "model.safetensors")
+    assert list(differing_files(one, other)) == ["weights in model.safetensors", "steps in report.json"]
+
+    table = pl.read_parquet(run_copy / "oof" / "oof.parquet")
+    rows = pl.col("fold") == SCORED_FOLD
+    moved = table.with_columns(wide=pl.when(rows).then(pl.col("wide") * (1 - 1e-15)).otherwise("wide"))
+    moved.write_parquet(run_copy / "oof" / "oof.parquet")
+    space.recipe = load_recipe(str(tiny_recipe))
+    runs = [dataclasses.replace(space, run_dir=run) for run in (finished_run, run_copy)]
+    assert "wide: values of fold 1" in said_differently(*runs, SCORED_FOLD)
+    assert "narrow: values of fold 1" not in said_differently(*runs, SCORED_FOLD)
+
+
+def test_a_leak_that_nothing_notices_and_a_clean_pipeline_that_is_accused_are_wrong():
+    assert not Verdict("a leak", null_p=0.5).right
+    assert Verdict("a leak", null_p=0.005).caught_by == ("null test",)
+    assert Verdict("a leak", contract="no").caught_by == ("contract",)
+    assert Verdict("a leak", findings=("search: x", "search: y", "folds: z")).caught_by == ("search", "folds")
+    assert Verdict(NOTHING, null_p=0.5).right
+    assert not Verdict(NOTHING, findings=("folds: z",)).right
+
+
+def test_the_command_prints_its_checks_and_keeps_them(cli: Any, variant: Any, cohort_dir: Path, tmp_path: Path):
+    run = tmp_path / "audited"
+    answer = cli("audit", "--recipe", variant(metadata_only), "--data", cohort_dir, "--run", run,
+                 "--draws", 1, "--no-mutations")  # fmt: skip
+    assert answer.code == 0, answer
+    kept = json.loads((run / "audit.json").read_text())
+    assert kept["passed"]
+    assert {name: check["status"] for name, check in kept["checks"].items()} == {
+        "independence": "passed", "own patient": "passed", "null test": "passed", "mutations": "not done",
+        "copies": "passed", "two ids": "passed", "fold columns": "passed", "patient columns": "passed",
+        "drift": kept["checks"]["drift"]["status"],
+    }  # fmt: skip
+    null = kept["checks"]["null test"]["facts"]
+    assert {column["name"] for column in null["columns"]} == {"lightgbm_metadata", "blend"}
+    assert "the audit passed" in answer.out
+    assert not (run / ".audit").exists()
+
+
+def test_a_failed_check_fails_the_command(cli: Any, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def checks(self: object) -> Iterator[Check]:
+        yield Check("folds", "failed", "a patient is in two")
+        yield Check("drift", "look", "a column moved")
+
+    monkeypatch.setattr(audit_module.Audit, "checks", checks)
+    answer = cli("audit", "--recipe", tiny_recipe, "--run", tmp_path / "run")
+    assert answer.code == 1
+    assert "the audit failed: folds" in answer.out
+    assert not json.loads((tmp_path / "run" / "audit.json").read_text())["passed"]
+
+
+def test_no_draw_is_refused(cli: Any, tiny_recipe: Path, tmp_path: Path):
+    answer = cli("audit", "--recipe", tiny_recipe, "--run", tmp_path / "run", "--draws", 0)
+    assert answer.code == 2
+    assert "--draws 0" in answer.err
