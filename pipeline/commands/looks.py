@@ -31,6 +31,23 @@ def report(
         run_report(space)
 
 
+@commands.command(epilog=example("ablation", "ablation --only metadata_simple", "ablation --run first_try"))
+def ablation(
+    recipe: RecipeOption = "demo",
+    data: DataOption = None,
+    run: RunOption = None,
+    set_: SetOption = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Make only this row (and the full run). Repeatable.")
+    ] = None,
+) -> None:
+    """Say what each part of a run brings: stage two again without it, image models as they are."""
+    from pipeline.ablation.study import run_ablation
+
+    with open_workspace(recipe, data, run, set_) as space:
+        run_ablation(space, only or ())
+
+
 @commands.command(
     epilog=example("features", "features --describe", "features --describe --recipe fusionnetx --data isic-2024/")
 )

@@ -11,6 +11,8 @@ from pipeline.report.finished import FinishedRun, Floats
 from tabular.blend import blend
 
 REPLICATES = 1000
+MANY_CLASS_REPLICATES = 200
+"""A macro average has no fast form: each replicate ranks all lesions once per class."""
 
 
 def correlation(run: FinishedRun) -> dict[str, Any]:
@@ -25,6 +27,19 @@ def correlation(run: FinishedRun) -> dict[str, Any]:
         "lesions": int(known.sum()),
         "columns": list(columns),
         "spearman": [[float(value) if np.isfinite(value) else None for value in row] for row in matrix],
+    }
+
+
+def agreement(run: FinishedRun) -> dict[str, Any]:
+    """How often every pair of columns calls a lesion the same class (several classes)."""
+    columns = {**run.image_columns, **run.member_columns, "blend": run.blend}
+    known = np.isfinite(np.concatenate(list(columns.values()), axis=1)).all(axis=1)
+    called = np.stack([column[known].argmax(axis=1) for column in columns.values()])
+    return {
+        "lesions": int(known.sum()),
+        "columns": list(columns),
+        "same_call": [[float((a == b).mean()) for b in called] for a in called],
+        "right": [float((one == run.target[known]).mean()) for one in called],
     }
 
 
@@ -43,10 +58,11 @@ def leave_one_out(run: FinishedRun) -> list[dict[str, Any]]:
 
 def lead(run: FinishedRun, without: Floats, score: str) -> dict[str, Any]:
     """The score without a member and the difference it makes, with its interval."""
-    known = np.isfinite(without) & np.isfinite(run.blend)
+    known = np.isfinite(without + run.blend).reshape(len(without), -1).all(axis=1)
     target, groups = run.target[known], run.groups[known]
+    replicates = REPLICATES if run.binary else MANY_CLASS_REPLICATES
     difference = paired_bootstrap(
-        target, run.blend[known], without[known], groups, score=score, replicates=REPLICATES, seed=run.seed
+        target, run.blend[known], without[known], groups, score=score, replicates=replicates, seed=run.seed
     )
     return {
         "score_without": SCORES[score](target, without[known]),

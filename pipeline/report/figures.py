@@ -4,13 +4,22 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.report.ablation import study_of
 from pipeline.report.account import account
 from pipeline.report.calibration import calibration, decision_curve, recalibrated
-from pipeline.report.contribution import correlation, leave_one_out
+from pipeline.report.classes import class_figures
+from pipeline.report.contribution import agreement, correlation, leave_one_out
 from pipeline.report.curves import distributions, precision_recall, roc
 from pipeline.report.finished import FinishedRun
 from pipeline.report.gallery import gallery, hardest
-from pipeline.report.groups import MIN_PATIENTS, MIN_POSITIVES, THRESHOLD_SENSITIVITY, by_group
+from pipeline.report.groups import (
+    MIN_LESIONS,
+    MIN_PATIENTS,
+    MIN_POSITIVES,
+    THRESHOLD_SENSITIVITY,
+    by_group,
+    by_group_of_classes,
+)
 from pipeline.report.importance import study_members
 from pipeline.report.networks import networks
 from pipeline.report.published import PUBLISHED, PUBLISHED_ON, SOURCE
@@ -27,24 +36,47 @@ def report_figures(run: FinishedRun) -> dict[str, Any]:
         "published": {"source": SOURCE, "rows": list(PUBLISHED)} if applies(run) else None,
         "image_models": networks(run),
         "tuning": searches(run),
+        "ablation": study_of(run),
         "curves": None, "groups": None, "correlation": None, "leave_one_out": [], "boosters": None, "gallery": None,
+        "classes": None, "class_groups": None, "agreement": None,
     }  # fmt: skip
-    if not run.binary:
-        return figures
-    with display.task("report: curves and groups"):
-        figures["curves"] = curve_figures(run)
-        figures["groups"] = {
-            "min_positives": MIN_POSITIVES, "min_patients": MIN_PATIENTS,
-            "threshold_sensitivity": THRESHOLD_SENSITIVITY, "divisions": by_group(run),
-        }  # fmt: skip
-        figures["correlation"] = correlation(run)
-        figures["leave_one_out"] = leave_one_out(run)
+    if run.binary:
+        figures |= two_class_figures(run)
+    else:
+        figures |= many_class_figures(run)
     chosen = hardest(run)
     with display.task("report: what the boosters lean on") as progress:
         table = training_features(run.space)
         figures["boosters"], attribution = study_members(run, table, np.concatenate(list(chosen.values())), progress)
     figures["gallery"] = gallery(run, chosen, attribution, table)
     return figures
+
+
+def two_class_figures(run: FinishedRun) -> dict[str, Any]:
+    """Curves, groups and likeness of the columns, about the probability of the positive class."""
+    with run.space.display.task("report: curves and groups"):
+        return {
+            "curves": curve_figures(run),
+            "groups": {
+                "min_positives": MIN_POSITIVES, "min_patients": MIN_PATIENTS,
+                "threshold_sensitivity": THRESHOLD_SENSITIVITY, "divisions": by_group(run),
+            },
+            "correlation": correlation(run),
+            "leave_one_out": leave_one_out(run),
+        }  # fmt: skip
+
+
+def many_class_figures(run: FinishedRun) -> dict[str, Any]:
+    """The same questions where the call is one of several classes."""
+    with run.space.display.task("report: classes and groups"):
+        return {
+            "classes": class_figures(run),
+            "class_groups": {
+                "min_lesions": MIN_LESIONS, "min_patients": MIN_PATIENTS, "divisions": by_group_of_classes(run),
+            },
+            "agreement": agreement(run),
+            "leave_one_out": leave_one_out(run),
+        }  # fmt: skip
 
 
 def applies(run: FinishedRun) -> bool:

@@ -76,6 +76,16 @@ class FinishedRun:
         """Fold that held out each lesion."""
         return self.space.folds.fold.astype(np.int64)
 
+    @cached_property
+    def known_rows(self) -> Ints:
+        """Lesions that the blend has a probability for."""
+        by_class = np.isfinite(self.blend).reshape(len(self.blend), -1)
+        return np.flatnonzero(by_class.all(axis=1)).astype(np.int64)
+
+    def called(self, rows: Ints) -> Ints | None:
+        """The most probable class of some lesions; None with two classes, where everything is about one of them."""
+        return None if self.binary else np.asarray(self.blend[rows].argmax(axis=1), dtype=np.int64)
+
     @property
     def seed(self) -> int:
         """Seed of everything random in the report."""

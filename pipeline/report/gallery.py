@@ -9,7 +9,8 @@ import simplejpeg
 from data.decode import decode
 from data.errors import DataError
 from features.table import FeatureTable
-from pipeline.report.finished import FinishedRun, Ints
+from pipeline.report.classes import confidently_wrong
+from pipeline.report.finished import FinishedRun, Floats, Ints
 from pipeline.report.importance import Attribution
 
 SHOWN = 6
@@ -22,7 +23,9 @@ QUALITY = 80
 
 
 def hardest(run: FinishedRun) -> dict[str, Ints]:
-    """Rows of the malignant lesions ranked lowest and the benign ones ranked highest."""
+    """Rows of the malignant lesions ranked lowest and the benign ones ranked highest; of several classes, one kind."""
+    if not run.binary:
+        return {"confidently_wrong": confidently_wrong(run, 2 * SHOWN)}
     found = {}
     for kind, value, sign in (("malignant_ranked_lowest", 1, 1.0), ("benign_ranked_highest", 0, -1.0)):
         rows = np.flatnonzero((run.target == value) & np.isfinite(run.blend))
@@ -34,7 +37,8 @@ def gallery(
     run: FinishedRun, chosen: dict[str, Ints], attribution: Attribution | None, table: FeatureTable | None
 ) -> dict[str, Any]:
     """The figures beside each picture."""
-    rank = np.argsort(np.argsort(-np.where(np.isfinite(run.blend), run.blend, -1.0), kind="stable")) + 1
+    suspicion = run.blend if run.binary else run.blend.max(axis=1)
+    rank = np.argsort(np.argsort(-np.where(np.isfinite(suspicion), suspicion, -1.0), kind="stable")) + 1
     return {
         kind: [lesion_figures(run, int(row), int(rank[row]), attribution, table) for row in rows]
         for kind, rows in chosen.items()
@@ -45,25 +49,39 @@ def lesion_figures(
     run: FinishedRun, row: int, rank: int, attribution: Attribution | None, table: FeatureTable | None
 ) -> dict[str, Any]:
     """One lesion: who it is, what every column said, what pushed it, and the patient's other lesions."""
-    others = np.flatnonzero((run.groups == run.groups[row]) & np.isfinite(run.blend))
+    others = run.known_rows[run.groups[run.known_rows] == run.groups[row]]
     others = others[others != row]
-    shown = others[np.argsort(-run.blend[others], kind="stable")][:NEIGHBOURS]
-    columns = {**run.image_columns, **run.member_columns}
+    code = None if run.binary else int(run.blend[row].argmax())
+    said = {name: of_class(column, code) for name, column in {**run.image_columns, **run.member_columns}.items()}
+    blend = of_class(run.blend, code)
+    shown = others[np.argsort(-blend[others], kind="stable")][:NEIGHBOURS]
     return {
         "lesion": str(run.ids[row]),
         "patient": str(run.groups[row]),
         "fold": int(run.fold[row]),
         "rank": rank,
-        "probability": float(run.blend[row]),
-        "said": {name: finite(column[row]) for name, column in columns.items()},
+        "called": None if code is None else run.task.classes[code],
+        "truth": run.task.classes[run.target[row]],
+        "probability": float(blend[row]),
+        "said": {name: finite(column[row]) for name, column in said.items()},
         "patient_lesions": len(others) + 1,
-        "patient_malignant": int(run.target[np.append(others, row)].sum()),
+        "patient_malignant": int((run.target[np.append(others, row)] > 0).sum()),
         "pushes": [] if attribution is None else pushes(attribution, row, table),
         "others": [
-            {"lesion": str(run.ids[i]), "probability": float(run.blend[i]), "malignant": bool(run.target[i])}
+            {
+                "lesion": str(run.ids[i]),
+                "probability": float(blend[i]),
+                "malignant": bool(run.target[i]) if run.binary else False,
+                "truth": run.task.classes[run.target[i]],
+            }
             for i in shown
         ],
     }
+
+
+def of_class(column: Floats, code: int | None) -> Floats:
+    """The probability of one class; with two classes there is one column."""
+    return column if code is None else column[:, code]
 
 
 def finite(value: Any) -> float | None:
@@ -94,10 +112,13 @@ def pictures(run: FinishedRun, figures: dict[str, Any]) -> dict[str, str]:
     """A small JPEG data URI of every lesion in the gallery that has a readable image."""
     wanted = {entry["lesion"] for entries in figures.values() for entry in entries}
     wanted |= {other["lesion"] for entries in figures.values() for entry in entries for other in entry["others"]}
-    found = {}
+    images = run.space.data.train_images
+    found: dict[str, str] = {}
+    if images is None:
+        return found
     for lesion in sorted(wanted):
         try:
-            pixels = decode(run.space.data.train_images.read(lesion), SIDE_PX)
+            pixels = decode(images.read(lesion), SIDE_PX)
         except DataError:
             continue
         encoded = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=QUALITY)

@@ -21,6 +21,8 @@ MIN_POSITIVES = 10
 """Above 80 % sensitivity, ten positives leave two that decide the score; fewer leave one or none."""
 MIN_PATIENTS = 5
 """Patients with a malignant lesion, without which an interval over patients has nothing to draw from."""
+MIN_LESIONS = 30
+"""Lesions without which the share of right calls is not given (several classes)."""
 THRESHOLD_SENSITIVITY = 0.90
 REPLICATES = 400
 
@@ -44,6 +46,38 @@ def by_group(run: FinishedRun) -> list[dict[str, Any]]:
         }
         for name, title, labels, values in divisions(run)
     ]
+
+
+def by_group_of_classes(run: FinishedRun) -> list[dict[str, Any]]:
+    """The same for several classes: how often the most probable class is the true one."""
+    present = np.isin(np.arange(len(run.target)), run.known_rows)
+    return [
+        {
+            "name": name,
+            "title": title,
+            "groups": [
+                right_calls(run, str(label), np.flatnonzero((values == label) & present).astype(np.int64))
+                for label in labels
+            ],
+        }
+        for name, title, labels, values in divisions(run)
+    ]
+
+
+def right_calls(run: FinishedRun, label: str, rows: Ints) -> dict[str, Any]:
+    """Counts, accuracy with its interval, and the share of the most frequent class, which calling it always reaches."""
+    target, groups = run.target[rows], run.groups[rows]
+    patients = len(np.unique(groups))
+    enough = len(rows) >= MIN_LESIONS and patients >= MIN_PATIENTS
+    return {
+        "label": label,
+        "lesions": len(rows),
+        "patients": patients,
+        "classes": len(np.unique(target)),
+        "largest_class_share": float(np.bincount(target).max() / len(rows)) if len(rows) else None,
+        "too_few": not enough,
+        "accuracy": interval_figures(target, run.blend[rows], groups, "accuracy", run.seed) if enough else None,
+    }
 
 
 def divisions(run: FinishedRun) -> Iterator[tuple[str, str, list[str], npt.NDArray[Any]]]:

@@ -29,6 +29,8 @@ SHOWN_FEATURES = 20
 SHOWN_LESIONS = 150
 """Dots in a row of the SHAP plot."""
 REPLICATES = 300
+MANY_CLASS_REPLICATES = 50
+"""A macro average has no fast form; this many tell a loss from none."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ def study_members(
         worst = max(worst, shuffle_fold(run, members, matrix, local, held_out[local], shuffled, fold))
         local = np.flatnonzero(np.isin(held_out, attributed_rows))
         if len(local):
-            contributions.append((held_out[local], mean_contributions(members, matrix, local), subset(matrix, local)))
+            found = mean_contributions(run, members, matrix, local, held_out[local])
+            contributions.append((held_out[local], found, subset(matrix, local)))
         progress(fold + 1, folds)
     attribution = join_attributions(contributions, features)
     sampled = np.isin(attribution.rows, sample_for_attribution(run))
@@ -87,11 +90,16 @@ def study_members(
         "families": family_figures(run, shuffled, attribution),
         "features": features_shown,
         "contribution_range": contribution_range(features_shown),
-        "shuffled": {"lesions": len(shuffled_rows), "positives": int(run.target[shuffled_rows].sum())},
-        "attributed": {"lesions": int(sampled.sum()), "positives": int(run.target[attribution.rows[sampled]].sum())},
+        "shuffled": counted(run, shuffled_rows),
+        "attributed": counted(run, attribution.rows[sampled]),
         "largest_difference_to_stored_predictions": worst,
     }
     return figures, attribution
+
+
+def counted(run: FinishedRun, rows: Ints) -> dict[str, int | None]:
+    """How many lesions, and how many of them malignant where that is the question."""
+    return {"lesions": len(rows), "positives": int(run.target[rows].sum()) if run.binary else None}
 
 
 def sample_for_shuffling(run: FinishedRun) -> Ints:
@@ -105,11 +113,12 @@ def sample_for_attribution(run: FinishedRun) -> Ints:
 
 
 def sample(run: FinishedRun, most_positives: int, most_negatives: int, purpose: str) -> Ints:
-    """Rows drawn without replacement from each class, ascending."""
+    """Rows drawn without replacement from each class (the first, by convention the most frequent, is the negative)."""
     rng = np.random.default_rng(derive(run.seed, "report", purpose))
     chosen = []
-    for value, most in ((1, most_positives), (0, most_negatives)):
-        rows = np.flatnonzero((run.target == value) & np.isfinite(run.blend))
+    for value in reversed(range(len(run.task.classes))):
+        most = most_positives if value else most_negatives
+        rows = run.known_rows[run.target[run.known_rows] == value]
         chosen.append(rng.choice(rows, min(most, len(rows)), replace=False))
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
@@ -153,14 +162,16 @@ def shuffle_fold(
 
 def store(into: dict[str, Floats], name: str, place: Ints, values: Floats, length: int) -> None:
     """Put one fold's values into a column of all folds."""
-    into.setdefault(name, np.full(length, np.nan))[place] = values
+    into.setdefault(name, np.full((length, *values.shape[1:]), np.nan))[place] = values
 
 
-def mean_contributions(members: Sequence[LoadedMember], matrix: Matrix, rows: Ints) -> dict[str, Floats]:
+def mean_contributions(
+    run: FinishedRun, members: Sequence[LoadedMember], matrix: Matrix, local: Ints, rows: Ints
+) -> dict[str, Floats]:
     """Contribution of each feature, averaged over the members; one that a member does not have counts as none."""
     total: dict[str, Floats] = {}
     for member in members:
-        found = member.contributions(matrix, rows)
+        found = member.contributions(matrix, local, run.called(rows), run.space.threads)
         for i, name in enumerate(member.features):
             total[name] = total.get(name, np.zeros(len(rows))) + found[:, i] / len(members)
     return total
@@ -191,8 +202,8 @@ def family_figures(run: FinishedRun, shuffled: Shuffled, attribution: Attributio
     rows = []
     for family, columns in shuffled.by_family.items():
         loss = paired_bootstrap(
-            target, plain, run.blend_state.apply(columns), groups, score=run.task.score, replicates=REPLICATES,
-            seed=run.seed,
+            target, plain, run.blend_state.apply(columns), groups, score=run.task.score,
+            replicates=REPLICATES if run.binary else MANY_CLASS_REPLICATES, seed=run.seed,
         )  # fmt: skip
         inside = [i for i, name in enumerate(attribution.names) if family_of[name] == family]
         together = np.abs(attribution.contributions[:, inside].sum(axis=1))

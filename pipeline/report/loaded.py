@@ -1,20 +1,18 @@
 """A member's fitted models of one fold, held in memory: what they predict, and how each feature pushed it.
 
-Attributions are the boosters' own (tree SHAP, in log-odds): they add up to the model's output exactly, which a test
-checks. Loading once matters because permutation asks the same models hundreds of times.
+Attributions are the boosters' own (tree SHAP, in log-odds): they add up to the model's output exactly, which tests
+check. Loading once matters because permutation asks the same models hundreds of times.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from data.files import read_json
 from data.matrix import Matrix
 from pipeline.report.finished import FinishedRun, Floats, Ints
-from tabular.boosters import Booster, Values, adapter
-from tabular.crossfit import MANIFEST
+from tabular.boosters import Booster, Values
+from tabular.crossfit import load_models
 from tabular.recipe import MemberRecipe
 from tabular.training_data import take
 
@@ -39,10 +37,14 @@ class LoadedMember:
         values = self.values(matrix, rows)
         return self._mean([model.predict(values, threads) for model in self.models])
 
-    def contributions(self, matrix: Matrix, rows: Ints) -> Floats:
-        """Mean contribution of each feature to the log-odds, and in the last column what no feature accounts for."""
+    def contributions(self, matrix: Matrix, rows: Ints, towards: Ints | None = None, threads: int = 1) -> Floats:
+        """Mean contribution of each feature to the log-odds, and in the last column what no feature accounts for.
+
+        With several classes: to the logit of the class `towards` of each row, less the mean logit of all classes,
+        because logits mean something only beside each other.
+        """
         values = self.values(matrix, rows)
-        return self._mean([of_model(model, values) for model in self.models])
+        return self._mean([for_class(model.contributions(values, threads), towards) for model in self.models])
 
     def _mean(self, parts: list[Floats]) -> Floats:
         return np.asarray(np.average(np.stack(parts), axis=0, weights=self.weights), dtype=np.float64)
@@ -61,46 +63,16 @@ def load_member(seeds: list[tuple[MemberRecipe, Path]]) -> LoadedMember:
     models: list[Booster] = []
     weights: list[float] = []
     for member, folder in seeds:
-        manifest = read_json(folder / MANIFEST)
-        features = tuple(manifest["features"])
-        models += [adapter(member.booster).load(folder / entry["file"]) for entry in manifest["models"]]
-        weights += [1.0 / len(manifest["models"])] * len(manifest["models"])
+        features, bags = load_models(member, folder)
+        models += bags
+        weights += [1.0 / len(bags)] * len(bags)
     return LoadedMember(seeds[0][0].name, features, tuple(models), tuple(weights))
 
 
-def of_model(model: Booster, values: Values) -> Floats:
-    """Contributions of one model, one column per feature and the base last."""
-    return np.asarray(_contributions(model, values), dtype=np.float64)
-
-
-def _contributions(model: Any, values: Values) -> Any:
-    """By library; only the libraries that the recipe uses are imported."""
-    library = type(model.model).__module__.split(".")[0]
-    return {"lightgbm": _by_lightgbm, "xgboost": _by_xgboost, "catboost": _by_catboost}[library](model, values)
-
-
-def _by_lightgbm(model: Any, values: Values) -> Any:
-    return model.model.predict(values, pred_contrib=True)
-
-
-def _by_xgboost(model: Any, values: Values) -> Any:
-    import xgboost
-
-    booster = model.model
-    data = xgboost.DMatrix(
-        values, feature_names=booster.feature_names, feature_types=booster.feature_types, enable_categorical=True
-    )
-    return booster.predict(data, pred_contribs=True)
-
-
-def _by_catboost(model: Any, values: Values) -> Floats:
-    import catboost
-
-    from tabular.catboost_booster import _columns, _model_order
-
-    pool = catboost.Pool(_columns(values, model.categorical, None))
-    in_model_order = np.asarray(model.model.get_feature_importance(data=pool, type="ShapValues"))
-    result = np.empty_like(in_model_order)
-    result[:, _model_order(model.width, model.categorical)] = in_model_order[:, :-1]
-    result[:, -1] = in_model_order[:, -1]
-    return result
+def for_class(found: Floats, towards: Ints | None) -> Floats:
+    """One class of every row, (rows, columns + 1); with two classes there is only one."""
+    if found.ndim == 2:
+        return found
+    if towards is None:
+        raise ValueError("several classes: say towards which one of each row")
+    return np.asarray((found - found.mean(axis=1, keepdims=True))[np.arange(len(found)), towards], dtype=np.float64)

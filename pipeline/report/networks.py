@@ -4,6 +4,7 @@ import statistics
 import time
 from typing import Any
 
+from image_models.metadata_shape import MetadataShape
 from image_models.recipe import ImageModelRecipe
 from pipeline.report.finished import FinishedRun
 
@@ -19,7 +20,7 @@ def networks(run: FinishedRun) -> list[dict[str, Any]]:
             "name": model.name,
             "backbone": model.backbone,
             "image_size_px": model.image_size,
-            **cost(model, len(run.task.classes)),
+            **cost(model, len(run.task.classes), metadata_of(run, model)),
             "seconds": sum(fold["seconds"] for fold in folds),
             "images_per_second": statistics.fmean(fold["images_per_second"] for fold in folds),
             "folds": folds,
@@ -52,26 +53,36 @@ def folds_of(run: FinishedRun, name: str) -> list[dict[str, Any]]:
     return entries
 
 
-def cost(model: ImageModelRecipe, classes: int) -> dict[str, Any]:
+def metadata_of(run: FinishedRun, model: ImageModelRecipe) -> MetadataShape | None:
+    """What a model is told beside images, by the first of its files; None for images alone."""
+    from image_models.model_file import read_metadata_shape
+
+    if not model.metadata.columns:
+        return None
+    return read_metadata_shape(next(job.weights_path for job in run.image_jobs if job.model.name == model.name))
+
+
+def cost(model: ImageModelRecipe, classes: int, metadata: MetadataShape | None = None) -> dict[str, Any]:
     """Parameters, megabytes, operations, and milliseconds for one image on one thread of this machine."""
     import dataclasses
 
     import torch
 
+    from image_models.groups import blank_inputs
     from image_models.zoo import build, describe
 
-    network = build(dataclasses.replace(model, pretrained="none"), classes).eval()
-    facts = describe(network, model.image_size)
-    image = torch.zeros(1, 3, model.image_size, model.image_size)
+    network = build(dataclasses.replace(model, pretrained="none"), classes, metadata=metadata).eval()
+    facts = describe(network, model.input_size)
+    inputs = blank_inputs(network, model.input_size)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with torch.inference_mode():
-            network(image)
+            network(*inputs)
             times: list[float] = []
             while len(times) < TIMED_IMAGES and sum(times) < TIMED_SECONDS:
                 started = time.perf_counter()
-                network(image)
+                network(*inputs)
                 times.append(time.perf_counter() - started)
     finally:
         torch.set_num_threads(threads)

@@ -11,6 +11,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from pipeline.report.ablation import VERDICTS, study_plot
+from pipeline.report.class_plots import class_plots
 from pipeline.report.plots import (
     cost_plot,
     decision_plot,
@@ -24,6 +26,7 @@ from pipeline.report.plots import (
 from pipeline.report.search_plots import history_plot, parallel_plot
 from pipeline.report.svg import Axis, dot_strip, interval_strip
 
+TEMPLATES = Path(__file__).parent
 NOTHING = "–"
 """Shown where metrics.json has null."""
 
@@ -89,6 +92,12 @@ def score_strip(value: Value | None, metrics: dict[str, Any], colour: int = 1) -
     )  # fmt: skip
 
 
+def share_strip(value: Value, reference: Value) -> Markup:
+    """The interval of a share on a strip from 0 to 1, with another share marked."""
+    one = value.value
+    return interval_strip(one["low"], one["estimate"], one["high"], Axis("", 0.0, 1.0), reference.value, 1)
+
+
 def difference_strip(value: Value, rows: Value) -> Markup:
     """The interval of a difference on a strip that all rows share, with no difference marked."""
     ends = [end for row in rows.value for end in row.values() if isinstance(end, dict) and "low" in end]
@@ -122,16 +131,32 @@ def plots_of(metrics: dict[str, Any]) -> dict[str, Any]:
     tuning = [(history_plot(one, i), parallel_plot(one, i)) for i, one in enumerate(report["tuning"])]
     return {
         "curves": [make(curves) for make in makers] if curves else [],
+        "classes": class_plots(report["classes"]) if report["classes"] else [],
         "models": [*([cost] if cost else []), *training_plots(metrics)],
         "tuning": [[plot for plot in pair if plot] for pair in tuning],
+        "ablation": study_plot(report["ablation"]) if report["ablation"] else None,
     }
 
 
 def page(metrics: dict[str, Any], pictures: dict[str, str], titles: dict[str, str]) -> str:
     """The report as one HTML text. `titles` are the scores' names, `pictures` data URIs by lesion."""
-    folder = Path(__file__).parent
+    return render(
+        "report.html",
+        metrics,
+        score_strip=lambda value, colour=1: score_strip(value, metrics, colour),
+        share_strip=share_strip,
+        many=bool(metrics["report"]["classes"]),
+        plots=plots_of(metrics),
+        pictures=pictures,
+        titles=titles,
+        verdicts=VERDICTS,
+    )
+
+
+def render(template: str, figures: dict[str, Any], **values: Any) -> str:
+    """A template as one HTML text: figures with their pointers as `m`, and the style sheet of every page."""
     environment = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -139,20 +164,15 @@ def page(metrics: dict[str, Any], pictures: dict[str, str], titles: dict[str, st
     )
     environment.filters |= {"figure": figure, "interval": interval}
     environment.globals |= {
-        "score_strip": lambda value, colour=1: score_strip(value, metrics, colour),
         "difference_strip": difference_strip,
         "bar": bar,
         "swarm": swarm,
         "largest": lambda rows, *path: max((abs(_reach(row, path)) for row in rows.value), default=0.0),
         "shade": shade,
+        **values,
     }
-    return environment.get_template("report.html").render(
-        m=Value(metrics),
-        plots=plots_of(metrics),
-        pictures=pictures,
-        titles=titles,
-        style=Markup((folder / "report.css").read_text(encoding="utf-8")),
-    )
+    style = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
+    return environment.get_template(template).render(m=Value(figures), style=style)
 
 
 def _reach(row: Any, path: tuple[str, ...]) -> float:

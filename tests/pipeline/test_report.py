@@ -14,13 +14,11 @@ import pytest
 from data.score import SCORES
 from pipeline.commands.options import workspace
 from pipeline.recipe import load_recipe
-from pipeline.report.figures import report_figures
-from pipeline.report.finished import FinishedRun, open_finished
 from pipeline.report.metrics import refresh_metrics
 from pipeline.report.page import NOTHING, Value, page
 from pipeline.run import Step
 
-SECTIONS = ["summary", "curves", "groups", "models", "members", "boosters", "gallery", "tuning", "account"]
+SECTIONS = ["summary", "curves", "groups", "models", "members", "ablation", "boosters", "gallery", "tuning", "account"]
 TITLES = {name: score.title for name, score in SCORES.items()}
 VOID = {"meta", "link", "img", "br"}
 
@@ -223,13 +221,10 @@ def without(metrics: dict[str, Any], **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"curves": None}, "Curves are drawn for tasks of two classes"),
-        ({"groups": None}, "Groups are scored for tasks of two classes"),
-        ({"boosters": None}, "Attributions are made for tasks of two classes"),
-        ({"gallery": None}, "The gallery is made for tasks of two classes"),
         ({"image_models": []}, "The recipe has no image models"),
         ({"leave_one_out": []}, "A blend of one member has nothing to leave out"),
         ({"tuning": []}, "This run was not tuned"),
+        ({"ablation": None}, "No ablation of this run as it is now"),
         ({"published": None, "correlation": None}, "What ran"),
     ],
 )
@@ -249,20 +244,6 @@ def test_real_data_without_answers(metrics: dict[str, Any]) -> None:
     assert "Synthetic cohort" not in text
     assert "no image" in text  # none of the pictures was there
     assert "Another data set" not in text
-
-
-def test_a_task_of_many_classes_is_reported_without_curves(
-    reported_run: Path, tiny_recipe: Path, cohort_dir: Path, metrics: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    space = workspace(load_recipe(str(tiny_recipe)), reported_run, None)
-    space.cache_dir = cohort_dir.parent
-    monkeypatch.setattr(FinishedRun, "binary", property(lambda _: False))
-    figures = report_figures(open_finished(space))
-    assert [name for name, value in figures.items() if value is None] == [
-        "curves", "groups", "correlation", "boosters", "gallery",
-    ]  # fmt: skip
-    assert [model["name"] for model in figures["image_models"]] == ["narrow", "wide"]
-    Reader(page(metrics | {"report": figures, "score": "balanced_accuracy", "chance": None, "best": 1.0}, {}, TITLES))
 
 
 def test_text_from_recipe_and_data_is_escaped(metrics: dict[str, Any]) -> None:

@@ -1,0 +1,95 @@
+"""The rows of the study as columns of probabilities: of the run itself, of its parts alone, and of every variant.
+
+Every row has a column for the training lesions, out of fold, and one for the hidden test where its answers are known.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from data.parquet import read_parquet
+from pipeline.stages.fold_models import stacked
+from pipeline.workspace import Workspace
+
+Floats = npt.NDArray[np.float64]
+FULL = "full"
+IMAGE_ONLY = "image_only"
+WITHOUT_VOTING = "without_voting"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    title: str
+    out_of_fold: Floats
+    """In the order of the training table; NaN without a prediction."""
+    test: Floats | None = None
+    """In the order of the test table."""
+
+
+def columns_of(space: Workspace, stage: str, file: str, ids: npt.NDArray[np.str_]) -> dict[str, Any]:
+    """The probability columns of a stage, in the order of `ids`, NaN where there is none."""
+    frame, _ = read_parquet(space.run_dir / stage / file, "Run `fusionnetx submission` again.")
+    aligned = pl.DataFrame({"lesion_id": ids.tolist()}).join(frame, on="lesion_id", how="left", maintain_order="left")
+    names = [name for name in frame.columns if name not in ("lesion_id", "fold")]
+    return {name: aligned[name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in names}
+
+
+@dataclass(frozen=True)
+class StageColumns:
+    """What one stage of a run says: of the training lesions, and of the test lesions where there are some."""
+
+    train: dict[str, Any]
+    test: dict[str, Any] | None
+
+    def alone(self, name: str, title: str, column: str) -> Row:
+        """The row of one column."""
+        return Row(name, title, stacked(self.train, column), stacked(self.test, column) if self.test else None)
+
+    def voted(self, name: str, title: str, columns: list[str]) -> Row:
+        """The row of several columns, each counting the same."""
+        return Row(name, title, mean_of(self.train, columns), mean_of(self.test, columns) if self.test else None)
+
+
+def stage_columns(space: Workspace, stage: str) -> StageColumns:
+    """Read `oof` or `tabular`."""
+    data = space.data
+    train = columns_of(space, stage, "oof.parquet", data.train.ids)
+    if data.test is None or not (space.run_dir / stage / "test.parquet").is_file():
+        return StageColumns(train, None)
+    return StageColumns(train, columns_of(space, stage, "test.parquet", data.test.ids))
+
+
+def row_of(space: Workspace, name: str, title: str) -> Row:
+    """The blend of a run folder."""
+    return stage_columns(space, "tabular").alone(name, title, "blend")
+
+
+def rows_of_parts(space: Workspace) -> Iterator[Row]:
+    """What the parts of the run say alone: the image models, their mean, and every booster."""
+    models = [model.name for model in space.recipe.image_models]
+    if models:
+        images = stage_columns(space, "oof")
+        yield images.voted(IMAGE_ONLY, "image only, soft vote", models)
+        for name in models if len(models) > 1 else ():
+            yield images.alone(f"{IMAGE_ONLY}.{name}", f"image only, {name}", name)
+    members = [member.name for member in space.recipe.tabular.members]
+    if len(members) > 1:
+        boosters = stage_columns(space, "tabular")
+        for name in members:
+            yield boosters.alone(f"{WITHOUT_VOTING}.{name}", f"without voting: {name}", name)
+
+
+def mean_of(columns: dict[str, Any], names: list[str]) -> Floats:
+    """The soft vote: mean over the models that know the lesion."""
+    values = np.stack([stacked(columns, name) for name in names])
+    known = np.isfinite(values)
+    total = np.where(known, values, 0.0).sum(axis=0)
+    count = known.sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
