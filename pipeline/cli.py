@@ -11,7 +11,9 @@ import typer
 from rich.console import Console
 
 from data.errors import FusionNetXError, Interrupted
-from pipeline.commands import cohorts, looks, stages
+from data.files import no_room
+from pipeline.commands import audit, cohorts, compare, explain, kaggle, looks, stages, systems, trust
+from pipeline.display import printable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,7 +24,7 @@ app = typer.Typer(
     epilog="Start with: [bold]fusionnetx submission[/bold] (a synthetic cohort)\n\n"
     "The real entry: [bold]fusionnetx submission --recipe fusionnetx --data isic-2024/[/bold]",
 )
-for module in (cohorts, stages, looks):
+for module in (cohorts, compare, stages, looks, explain, trust, audit, systems, kaggle):
     app.add_typer(module.commands)
 
 
@@ -40,12 +42,13 @@ def guarded(command: Callable[[], object]) -> int:
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
     except FusionNetXError as error:
         errors.print("[red]error:[/red]", end=" ")
-        errors.print(str(error), markup=False)
+        errors.print(printable(str(error)), markup=False)
         return 2
     except OSError as error:
         # A full disk or a folder that cannot be written: the user's to mend, and nothing is half-written.
         errors.print("[red]error:[/red]", end=" ")
-        errors.print(f"{error.filename or 'a file'}: {error.strerror or error}", markup=False)
+        remedy = "" if no_room(error) is None else "; free some space, and the same command goes on from here"
+        errors.print(f"{error.filename or 'a file'}: {error.strerror or error}{remedy}", markup=False)
         return 2
     except (Interrupted, KeyboardInterrupt) as stop:
         errors.print("stopped; the same command goes on from here")

@@ -1,6 +1,8 @@
 import io
 import os
 import signal
+import time
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -129,3 +131,39 @@ def test_figures_are_short():
     assert format_figures(figures) == "loss 0.1235  images/s 1,235  rate 1.0e-05  done 0"
     assert short(-250.4) == "-250"
     assert short(float("nan")) == "nan"
+
+
+class Torn(io.RawIOBase):
+    """A terminal on which the user asks to stop in the middle of a line."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor, self.asked = descriptor, False
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self.descriptor
+
+    def write(self, data: Any) -> int:
+        if not self.asked:
+            self.asked = True
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0)  # Python runs the handler here
+        return os.write(self.descriptor, data)
+
+
+def test_a_request_in_the_middle_of_a_print_is_no_error():
+    """A buffered writer cannot be entered again: a handler that printed through it would end the run with a bug."""
+    reading, writing = os.pipe()
+    with io.TextIOWrapper(io.BufferedWriter(Torn(writing)), write_through=True) as page:
+        display = Display(Console(file=page, width=120))
+        with display.listening():
+            display.say("a line")
+            page.flush()
+            with pytest.raises(Interrupted):
+                display.check_stop()
+        said = os.read(reading, 1000).decode()
+    assert said.splitlines() == ["stopping after this step; once more to stop at once", "a line"]
+    os.close(reading)
+    os.close(writing)

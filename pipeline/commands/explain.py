@@ -1,0 +1,54 @@
+"""The verb that explains: a sheet per lesion."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data.errors import DataError
+from pipeline.commands.options import DataOption, example, finished_run
+
+commands = typer.Typer()
+
+
+@commands.command(
+    epilog=example(
+        "explain --lesion ISIC_0000123",
+        "explain --run first_try --lesion ISIC_0000123 --lesion ISIC_0000456 --model lesion_net",
+        "explain --run first_try --data isic-2024/ --lesion ISIC_0000123 --out sheets/",
+        "explain --run first_try --lesion NEW_1 --metadata new.csv --images new-images/",
+    )
+)
+def explain(
+    lesion: Annotated[list[str], typer.Option("--lesion", help="Id of a lesion. Repeatable.")],
+    run: Annotated[str, typer.Option("--run", help="Name or path of a finished run.")] = "demo",
+    data: DataOption = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="Explain only this image model. Repeatable.")
+    ] = None,
+    class_: Annotated[
+        str | None,
+        typer.Option("--class", help="Class to explain. Default: malignant of two, the most probable of more."),
+    ] = None,
+    metadata: Annotated[
+        Path | None, typer.Option("--metadata", help="Table of new lesions, as predict takes it; else the run's own.")
+    ] = None,
+    images: Annotated[Path | None, typer.Option("--images", help="Images of the new lesions.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the sheets. Default: <run>/explain.")] = None,
+) -> None:
+    """Say what a run's answer about a lesion rests on: heat maps, metadata, boosters; one HTML sheet each."""
+    from pipeline.explain.build import run_explain
+    from pipeline.run import hold
+    from pipeline.trust.recorded import read_report
+
+    space = finished_run(run)
+    space.data_dir = data
+    if images is not None and metadata is None:
+        raise DataError("--images without --metadata: give the table of the new lesions as well")
+    own = read_report(space.run_dir / "submission.json").get("settings", {}).get("synthetic") is False
+    if own and data is None and metadata is None:
+        raise DataError(f"{space.run_dir} was made from a data folder: give it with --data (make: DATA=...)")
+    with space.display.listening(), hold(space.run_dir):
+        run_explain(
+            space, lesion, models=model or (), class_name=class_, metadata_path=metadata, images_path=images, out=out
+        )

@@ -1,0 +1,85 @@
+"""`fusionnetx explain`: a sheet per lesion that says what the run's answer rests on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from data.errors import DataError
+from image_models.recipe import ImageModelRecipe
+from pipeline.explain.boosters import explain_boosters
+from pipeline.explain.networks import NetworkExplanation, Pixels, chosen_models, explain_networks, picture
+from pipeline.explain.population import Floats, Population, find, known_populations, new_population
+from pipeline.explain.sheet import figures_of, write_sheet
+from pipeline.workspace import Workspace
+
+
+def run_explain(
+    space: Workspace,
+    lesions: Sequence[str],
+    *,
+    models: Sequence[str] = (),
+    class_name: str | None = None,
+    metadata_path: Path | None = None,
+    images_path: Path | None = None,
+    out: Path | None = None,
+) -> list[Path]:
+    """Write a sheet for every lesion; everything is checked for all of them before the first is explained."""
+    chosen = chosen_models(space, models)
+    if metadata_path is None:
+        populations = known_populations(space)
+    else:
+        populations = [new_population(space, metadata_path, images_path)]
+    places = [find(populations, lesion) for lesion in lesions]
+    images = [image_for(population, row, chosen) for population, row in places]
+    written = []
+    for (population, row), image in zip(places, images, strict=True):
+        written.append(explain_lesion(population, row, image, chosen, class_name, out or space.run_dir / "explain"))
+        space.display.say(f"wrote {written[-1]}")
+    return written
+
+
+def explain_lesion(
+    population: Population,
+    row: int,
+    image: Pixels | None,
+    models: Sequence[ImageModelRecipe],
+    class_name: str | None,
+    out: Path,
+) -> Path:
+    """Explain one lesion and write its sheet."""
+    said = population.said(population.patient_rows(row))
+    at = int(np.flatnonzero(population.patient_rows(row) == row)[0])
+    towards = explained_class(population, said["blend"][at], class_name)
+    label = f"explaining {population.ids[row]}"
+    with population.space.display.task(label):
+        networks: list[NetworkExplanation] = explain_networks(population, row, models, towards, image)
+        boosters = explain_boosters(population, row, towards)
+    figures = figures_of(population, row, towards, networks, boosters, said)
+    return write_sheet(figures, population, image, networks, out)
+
+
+def explained_class(population: Population, blend: Floats, name: str | None) -> int:
+    """The class to explain: the one named, else the positive one of two, else the most probable."""
+    classes = population.cohort.task.classes
+    if name is None:
+        return 1 if len(classes) == 2 else int(np.nan_to_num(blend).argmax())
+    if name not in classes:
+        raise DataError(f"there is no class {name!r}; the run knows {', '.join(classes)}")
+    return classes.index(name)
+
+
+def image_for(population: Population, row: int, models: Sequence[ImageModelRecipe]) -> Pixels | None:
+    """The lesion's image; DataError when a model to explain needs it and there is none."""
+    try:
+        return picture(population, row)
+    except DataError as error:
+        seeing = [model.name for model in models if model.backbone != "none"]
+        if not seeing:
+            return None
+        blind = [model.name for model in population.space.recipe.image_models if model.backbone == "none"]
+        remedy = f"explain {' or '.join(blind)} alone with --model" if blind else "choose a lesion with an image"
+        raise DataError(
+            f"lesion {population.ids[row]} has no image ({error}), which {' and '.join(seeing)} would be explained on; "
+            f"{remedy}"
+        ) from error

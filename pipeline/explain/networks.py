@@ -1,0 +1,125 @@
+"""What the image models rest their answer about one lesion on, averaged over the fold models that did not see it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from data.decode import decode
+from data.errors import DataError
+from image_models.explain import MetadataRelevance, heat_maps, metadata_relevance, scores, to_unit
+from image_models.lesions import UNKNOWN, Lesions
+from image_models.predict import load_model
+from image_models.recipe import ImageModelRecipe
+from pipeline.explain.population import Population
+from pipeline.stages.fold_models import FoldModel
+from pipeline.stages.metadata import with_stored_metadata
+from pipeline.workspace import Workspace
+
+Floats = npt.NDArray[np.float64]
+Pixels = npt.NDArray[np.uint8]
+
+INEXACT = 0.05
+"""Share of the score's move that the attributions may miss before the sheet says so: integrated gradients of networks
+with kinks converge slowly, and a twentieth would not reorder the bars."""
+
+
+@dataclass(frozen=True)
+class NetworkExplanation:
+    """One image model and one lesion."""
+
+    name: str
+    folds: tuple[int, ...]
+    score: float
+    """Mean log-odds (of several classes: logit less the mean logit) over the fold models."""
+    heat: Floats | None
+    """(side, side), the largest value 1, or all 0; None for a network without images."""
+    places: tuple[tuple[int, int], ...]
+    relevance: MetadataRelevance | None
+    """One row."""
+
+    @property
+    def inexact(self) -> bool:
+        """Whether the metadata's parts miss more of the score than they may."""
+        if self.relevance is None:
+            return False
+        size = max(abs(float(self.relevance.moved[0])), float(np.abs(self.relevance.attributions[0]).max(initial=0.0)))
+        return abs(float(self.relevance.error[0])) > INEXACT * size
+
+
+def chosen_models(space: Workspace, names: Sequence[str]) -> list[ImageModelRecipe]:
+    """The image models to explain: all, or those named."""
+    models = list(space.recipe.image_models)
+    unknown = sorted(set(names) - {model.name for model in models})
+    if unknown:
+        known = ", ".join(model.name for model in models) or "none"
+        raise DataError(f"the run has no image model {unknown[0]!r}; it has {known}")
+    return [model for model in models if not names or model.name in names]
+
+
+def picture(population: Population, row: int) -> Pixels:
+    """The lesion's image, decoded as the networks get it; DataError with the reason when there is none."""
+    if population.images is None:
+        raise DataError("the data hold no images")
+    return decode(population.images.read(str(population.ids[row])), population.space.recipe.data.image_size)
+
+
+def explain_networks(
+    population: Population, row: int, models: Sequence[ImageModelRecipe], towards: int, image: Pixels | None
+) -> list[NetworkExplanation]:
+    """Explain one lesion's score of the class `towards` by every model."""
+    lesions = one_lesion(population, row, image)
+    return [explain_network(population, row, model, towards, lesions) for model in models]
+
+
+def explain_network(
+    population: Population, row: int, model: ImageModelRecipe, towards: int, lesions: Lesions
+) -> NetworkExplanation:
+    """Ask each fold model that did not see the lesion, and average."""
+    folds = population.folds_of(row)
+    only = np.zeros(1, dtype=np.int64)
+    found, maps, relevances = [], [], []
+    places: tuple[tuple[int, int], ...] = ()
+    for fold in folds:
+        job = FoldModel(population.space, model, (fold,))
+        network = load_model(job.weights_path, model, lesions.classes)
+        told = with_stored_metadata(model, job.folder, population.cohort.table[[row]], lesions)
+        found.append(scores(network, model, told, only, towards)[0])
+        if model.backbone != "none":
+            heat = heat_maps(network, model, told, only, towards)
+            maps.append(heat.maps[0])
+            places = heat.places
+        if network.metadata_shape is not None:
+            relevances.append(metadata_relevance(network, model, told, only, towards))
+    return NetworkExplanation(
+        name=model.name,
+        folds=folds,
+        score=float(np.mean(found)),
+        heat=to_unit(np.mean(maps, axis=0)[None])[0] if maps else None,
+        places=places,
+        relevance=mean_relevance(relevances) if relevances else None,
+    )
+
+
+def mean_relevance(parts: Sequence[MetadataRelevance]) -> MetadataRelevance:
+    """The mean over fold models, which have the same source columns."""
+    return MetadataRelevance(
+        parts[0].columns,
+        np.mean([part.attributions for part in parts], axis=0),
+        np.mean([part.moved for part in parts], axis=0),
+    )
+
+
+def one_lesion(population: Population, row: int, image: Pixels | None) -> Lesions:
+    """One lesion as the arrays that networks take, without reading anyone else's image."""
+    unknown = np.full(1, UNKNOWN, dtype=np.int64)
+    return Lesions(
+        images=np.zeros((1, 1, 1, 3), dtype=np.uint8) if image is None else image[None],
+        present=np.ones(1, dtype=np.bool_),
+        target=unknown,
+        training_label=unknown,
+        group=unknown,
+        classes=len(population.cohort.task.classes),
+        ids=population.ids[[row]],
+    )

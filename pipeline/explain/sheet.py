@@ -1,0 +1,131 @@
+"""One lesion's sheet: its figures as JSON, heat maps as PNG, and the page that shows both in one HTML file."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.cohort import Task
+from data.errors import DataError
+from data.files import atomic, write_json, write_text
+from pipeline.explain.networks import NetworkExplanation, Pixels, picture
+from pipeline.explain.overlay import data_uri, enlarged, overlay, png, scale
+from pipeline.explain.population import Floats, Population
+from pipeline.report.page import render
+
+OTHERS = 8
+"""Other lesions of the patient on the sheet, the most suspicious first."""
+
+
+def figures_of(
+    population: Population,
+    row: int,
+    towards: int,
+    networks: list[NetworkExplanation],
+    boosters: dict[str, Any],
+    said: dict[str, Floats],
+) -> dict[str, Any]:
+    """Every number of a sheet."""
+    cohort, rows = population.cohort, population.patient_rows(row)
+    at = int(np.flatnonzero(rows == row)[0])
+    of_class = {name: class_probability(column, towards) for name, column in said.items()}
+    order = [i for i in np.argsort(-of_class["blend"], kind="stable") if i != at]
+    return {
+        "run": population.space.run_dir.name,
+        "synthetic": population.space.synthetic,
+        "lesion": str(population.ids[row]),
+        "patient": str(cohort.groups[row]),
+        "group_column": cohort.task.group,
+        "kind": population.kind,
+        "folds": list(population.folds_of(row)),
+        "explained_class": cohort.task.classes[towards],
+        "truth": truth(population, row),
+        "blend": finite(of_class["blend"][at]),
+        "said": {name: finite(column[at]) for name, column in of_class.items()},
+        "networks": [network_figures(one) for one in networks],
+        "boosters": boosters,
+        "patient_lesions": len(rows),
+        "place": int((of_class["blend"] > of_class["blend"][at]).sum()) + 1,
+        "others": [
+            {"lesion": str(population.ids[rows[i]]), "blend": finite(of_class["blend"][i]),
+             "truth": truth(population, int(rows[i]))}
+            for i in order[:OTHERS]
+        ],
+    }  # fmt: skip
+
+
+def network_figures(one: NetworkExplanation) -> dict[str, Any]:
+    """The numbers of one image model."""
+    relevance = one.relevance
+    return {
+        "model": one.name,
+        "folds": list(one.folds),
+        "score": one.score,
+        "places": [list(look) for look in one.places],
+        "cold": one.heat is not None and not bool(one.heat.any()),
+        "metadata": None if relevance is None else {
+            "columns": [
+                {"column": name, "attribution": float(value), "relevance": float(scaled)}
+                for name, value, scaled in sorted(
+                    zip(relevance.columns, relevance.attributions[0], relevance.scaled[0], strict=True),
+                    key=lambda entry: -entry[2],
+                )
+            ],
+            "sum": float(relevance.attributions[0].sum()),
+            "moved": float(relevance.moved[0]),
+            "error": float(relevance.error[0]),
+            "inexact": one.inexact,
+        },
+    }  # fmt: skip
+
+
+def class_probability(column: Floats, towards: int) -> Floats:
+    """The probability of one class; of two classes there is one column, that of the second."""
+    if column.ndim == 2:
+        return column[:, towards]
+    return column if towards == 1 else 1.0 - column
+
+
+def truth(population: Population, row: int) -> str | None:
+    """The diagnosis, where it is known."""
+    if not population.cohort.labelled:
+        return None
+    task: Task = population.cohort.task
+    return task.classes[int(population.cohort.target[row])]
+
+
+def finite(value: Any) -> float | None:
+    """None for a missing probability."""
+    return float(value) if np.isfinite(value) else None
+
+
+def write_sheet(
+    figures: dict[str, Any], population: Population, image: Pixels | None, networks: list[NetworkExplanation], out: Path
+) -> Path:
+    """Write `<lesion>.html`, `<lesion>.json` and one `<lesion>_<model>.png` per heat map into `out`."""
+    name = figures["lesion"].replace("/", "_")
+    maps = {}
+    for one in networks:
+        if one.heat is not None and image is not None:
+            encoded = png(overlay(image, one.heat))
+            with atomic(out / f"{name}_{one.name}.png") as temporary:
+                temporary.write_bytes(encoded)
+            maps[one.name] = data_uri(encoded)
+    pictures = {} if image is None else {figures["lesion"]: data_uri(png(enlarged(image)))}
+    rows = {str(population.ids[row]): row for row in population.patient_rows(row_of(population, figures["lesion"]))}
+    for other in figures["others"]:
+        try:
+            pictures[other["lesion"]] = data_uri(png(picture(population, int(rows[other["lesion"]]))))
+        except DataError:
+            continue  # the page says that there is none
+    write_json(out / f"{name}.json", figures)
+    path = out / f"{name}.html"
+    write_text(
+        path, render("explain.html", figures, maps=maps, pictures=pictures, gradient=scale(), json=f"{name}.json")
+    )
+    return path
+
+
+def row_of(population: Population, lesion: str) -> int:
+    """Row of a lesion of this table."""
+    return int(np.flatnonzero(population.ids == lesion)[0])

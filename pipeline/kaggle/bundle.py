@@ -1,0 +1,64 @@
+"""`make kaggle`: the folders that Kaggle's command line uploads, a data set of models and wheels and a kernel."""
+
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from data.errors import DataError
+from data.files import write_json
+from pipeline.kaggle.estimate import estimate
+from pipeline.kaggle.notebook import MARKER, dataset_metadata, kernel_metadata, notebook
+from pipeline.kaggle.run_files import copy_run
+from pipeline.kaggle.submit import refuse_other_data
+from pipeline.kaggle.wheels import build_own_wheel, fetch
+from pipeline.run import commit, versions
+from pipeline.workspace import Workspace
+
+
+def run_kaggle(
+    space: Workspace, out: Path, *, user: str, competition: str, lacking: Sequence[str], download: bool
+) -> None:
+    """Write `out/dataset` and `out/kernel`, and say what they hold and what the hidden test will take."""
+    refuse_other_data(space)
+    slug = slug_of(f"fusionnetx-{space.run_dir.name}")
+    title = f"FusionNetX {space.run_dir.name}"
+    if out.exists():
+        raise DataError(f"{out} is already there; move it away, or name another folder with --out")
+    working = out.with_name(f".{out.name}.tmp")
+    shutil.rmtree(working, ignore_errors=True)
+    try:
+        dataset, kernel = working / "dataset", working / "kernel"
+        wheels = dataset / "wheels"
+        wheels.mkdir(parents=True)
+        kernel.mkdir()
+        size = copy_run(space, dataset / "run")
+        with space.display.task("building the wheel") as progress:
+            build_own_wheel(wheels)
+            progress(1, 1)
+        names = ["fusionnetx"]
+        if download and lacking:
+            with space.display.task("fetching wheels") as progress:
+                fetch(lacking, wheels)
+                progress(1, 1)
+            names += lacking
+        write_json(dataset / MARKER, {"run": space.run_dir.name, "versions": versions(), "commit": commit()})
+        write_json(dataset / "dataset-metadata.json", dataset_metadata(user, slug, title))
+        write_json(kernel / "kernel-metadata.json", kernel_metadata(user, slug, title, competition))
+        write_json(kernel / "submission.ipynb", notebook(title, names))
+        working.rename(out)
+    finally:
+        shutil.rmtree(working, ignore_errors=True)
+    wheel_bytes = sum(path.stat().st_size for path in (out / "dataset" / "wheels").iterdir())
+    say = space.display.say
+    say(f"{out}: models and tables {size / 1e6:,.1f} MB, {len(names)} packages in wheels {wheel_bytes / 1e6:,.1f} MB")
+    if not download and lacking:
+        say(f"note: wheels of {', '.join(lacking)} were not fetched; Kaggle's image must have them")
+    for line in estimate(space).lines():
+        say(line)
+    say(f"next: kaggle datasets create -p {out}/dataset --dir-mode zip && kaggle kernels push -p {out}/kernel")
+
+
+def slug_of(name: str) -> str:
+    """A name as Kaggle's addresses spell it."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:50]

@@ -1,0 +1,174 @@
+"""A comparison of systems on one data set: one job per system and protocol, each kept, then one table."""
+
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from data.errors import RecipeError
+from data.files import write_json, write_text
+from pipeline.recipe import Recipe
+from pipeline.stages.image_jobs import shared_training_lesions
+from pipeline.systems.network import NetworkJob
+from pipeline.systems.protocols import PROTOCOLS, ProtocolName
+from pipeline.systems.registry import SOURCES, System
+from pipeline.systems.table import html_page, markdown, print_table
+from pipeline.systems.told import TOLD, Told, unable
+from pipeline.systems.two_stage import TwoStageJob
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from image_models.lesions import Lesions
+
+FAST_PACK, FAST_FOLDS = 112, 3
+FAST_REPLICATES, REPLICATES = 200, 1_000
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared, and how."""
+
+    systems: tuple[System, ...]
+    protocols: tuple[ProtocolName, ...] = PROTOCOLS
+    fast: bool = False
+    largest: int = 0
+
+
+def run_systems(space: Workspace, comparison: Comparison, *, as_markdown: bool = False) -> dict[str, Any]:
+    """Run what is missing, print the table, and write it into the run folder as JSON, markdown and a page."""
+    worlds = Worlds(space, comparison)
+    todo = [(system, protocol) for system in comparison.systems for protocol in comparison.protocols]
+    found: list[dict[str, Any]] = []
+    for number, (system, protocol) in enumerate(todo, start=1):
+        reason = why_not(system, space.recipe)
+        if reason:
+            if protocol == comparison.protocols[0]:
+                space.display.say(f"{system.name}: left out, because {reason}")
+            continue
+        found.append(worlds.result(system, protocol, f"[{number}/{len(todo)}] {system.name}, {protocol}"))
+    if not found:
+        raise RecipeError("none of the systems can be run on this data set; `fusionnetx systems` says what each needs")
+    figures = {
+        "reader": space.recipe.data.reader,
+        "synthetic": space.synthetic,
+        "fast": comparison.fast,
+        "classes": len(space.data.train.task.classes),
+        "results": found,
+    }
+    text = markdown(figures)
+    write_json(space.run_dir / "systems.json", figures)
+    write_text(space.run_dir / "systems.md", text)
+    write_text(space.run_dir / "systems.html", html_page(figures))
+    if as_markdown:
+        space.display.say(text)
+    else:
+        print_table(space.display.console, figures)
+    space.display.say(f"wrote {space.run_dir / 'systems.html'}, and the same as systems.md and systems.json")
+    return figures
+
+
+def why_not(system: System, recipe: Recipe) -> str | None:
+    """Why a system cannot be run on this data set, or None."""
+    if recipe.data.reader == "tcga_skcm" and (system.two_stages or system.network.backbone != "none"):
+        return "the data set has no images"
+    return None if system.two_stages else unable(system.network, TOLD.get(recipe.data.reader, Told(())))
+
+
+class Worlds:
+    """The data as the protocols see them: by published or sound pairing, packed at the sizes that networks need."""
+
+    def __init__(self, space: Workspace, comparison: Comparison) -> None:
+        self.space, self.comparison = space, comparison
+        self.world = cache(self._world)
+
+    def _world(self, protocol: ProtocolName, size: int) -> Workspace:
+        """A view of the run with images of one size; all views share its folder and its cache."""
+        space = self.space
+        data = space.recipe.data.model_copy(update={"image_size": size})
+        if data.pairing is not None:
+            data = data.model_copy(update={"pairing": paired(data.pairing, protocol)})
+        folds = space.recipe.folds
+        if self.comparison.fast and folds.file is None:
+            folds = folds.model_copy(update={"count": FAST_FOLDS})
+        view = Workspace(
+            recipe=space.recipe.model_copy(update={"data": data, "folds": folds, "image_models": ()}),
+            run_dir=space.run_dir / "systems" / protocol,
+            cache_dir=space.cache_dir,
+            weights_dir=space.weights_dir,
+            display=space.display,
+            data_dir=space.source_dir if not space.synthetic else None,
+        )
+        view.__dict__["source_dir"] = space.source_dir
+        if data.pairing is None:
+            view.__dict__["data"] = space.data
+        return view
+
+    def result(self, system: System, protocol: ProtocolName, label: str) -> dict[str, Any]:
+        """Figures of one system by one protocol, from its kept result or from running it."""
+        fast, space = self.comparison.fast, self.space
+        job: TwoStageJob | NetworkJob
+        if system.two_stages:
+            size = FAST_PACK if fast else self.comparison.largest or 224
+            job = TwoStageJob(self.world(protocol, size), system, protocol, fast)
+            scored = job.run(None, label)
+        else:
+            job = NetworkJob(self.placed(system, protocol), system, protocol, fast, self.comparison.largest)
+            scored = job.run(self.lesions(job), label)
+        replicates = FAST_REPLICATES if fast else REPLICATES
+        train = job.space.data.train
+        figures = scored.figures(train, replicates=replicates, seed=space.recipe.seed)
+        result = {**about(system), "protocol": protocol, **figures}
+        write_json(job.space.run_dir / system.name / "result.json", result)
+        score = figures["scores"]
+        space.display.say(
+            f"{label}: accuracy {score['accuracy']['estimate']:.3f}, AUC {score['auc']['estimate']:.3f} "
+            f"({figures['rows']:,} rows of {figures['images']:,} images)"
+        )
+        return result
+
+    def placed(self, system: System, protocol: ProtocolName) -> Workspace:
+        """The view whose images are as large as the system's network wants them."""
+        smallest = self.world(protocol, FAST_PACK)
+        model = NetworkJob(smallest, system, protocol, self.comparison.fast, self.comparison.largest).model
+        size = FAST_PACK if self.comparison.fast or model.backbone == "none" else model.input_size
+        return self.world(protocol, size)
+
+    def lesions(self, job: NetworkJob) -> "Lesions":
+        """The cohort as arrays, with images where the network sees any."""
+        from pipeline.stages.fold_models import training_lesions
+
+        view = job.space
+        if job.model.backbone == "none":
+            return training_lesions(view, images=False)
+        return shared_training_lesions(with_model(view, job))
+
+
+def with_model(view: Workspace, job: NetworkJob) -> Workspace:
+    """The view as stage one sees it: with a model that looks at images."""
+    import dataclasses
+
+    blind = dataclasses.replace(
+        job.model, metadata=dataclasses.replace(job.model.metadata, columns=()), site_column="", fusion="concatenation"
+    )
+    view.recipe = view.recipe.model_copy(update={"image_models": (blind,)})
+    return view
+
+
+def paired(pairing: Any, protocol: ProtocolName) -> Any:
+    """By label as published; else as the recipe says, and where that is by label, at random."""
+    if protocol == "published":
+        return pairing.model_copy(update={"method": "by_label"})
+    return pairing.model_copy(update={"method": "at_random"}) if pairing.method == "by_label" else pairing
+
+
+def about(system: System) -> dict[str, Any]:
+    """What is known of a system without running it."""
+    facts = asdict(system)
+    return {
+        "system": system.name,
+        "source": system.source,
+        "of": SOURCES[system.source],
+        "title": system.title,
+        "published_on": system.published_on,
+        "published": facts["published"],
+        "recipe": system.recipe,
+    }
