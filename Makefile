@@ -6,11 +6,16 @@ RUN    ?=
 ARGS   ?=
 PYTHON ?= python3
 VENV   ?= .venv
+EXECUTOR ?=
 
 STAMP := $(VENV)/.installed
 FNX   := $(VENV)/bin/fusionnetx
 CHOICE = --recipe $(RECIPE) $(ARGS)
 FLAGS  = --recipe $(RECIPE) $(if $(DATA),--data '$(DATA)') $(if $(RUN),--run '$(RUN)') $(ARGS)
+
+ifneq ($(EXECUTOR),)
+export FUSIONNETX_EXECUTOR := $(EXECUTOR)
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo-data check oof tabular submission report weights test lint bench clean
@@ -20,6 +25,7 @@ help:  ## list the targets and variables
 	@echo
 	@echo "  RECIPE=$(RECIPE)  a shipped recipe or a .toml file       DATA=  folder with the Kaggle files (none: a synthetic cohort)"
 	@echo "  RUN=    name of the run folder (default: the recipe)   ARGS=  passed on, for instance ARGS='--set seed=7'"
+	@echo "  EXECUTOR=ray  jobs on a Ray cluster (RAY_ADDRESS, else one of this machine; docs/scale.md)"
 
 setup: $(STAMP)  ## make .venv and install everything (about three minutes, once)
 
@@ -48,6 +54,38 @@ submission: $(STAMP)  ## run whatever is missing, write submission.csv and say w
 report: $(STAMP)  ## write report.html of a finished run
 	@$(FNX) report $(FLAGS)
 
+.PHONY: ablation
+ablation: $(STAMP)  ## what each part brings: stage two again without it (minutes; image models stay)
+	@$(FNX) ablation $(FLAGS)
+
+.PHONY: explain
+explain: $(STAMP)  ## what a run's answer about lesions rests on: make explain RUN=demo LESION="id id"
+	@$(FNX) explain --run '$(or $(RUN),$(RECIPE))' $(foreach id,$(LESION),--lesion '$(id)') $(if $(DATA),--data '$(DATA)') $(ARGS)
+
+.PHONY: compare
+compare: $(STAMP)  ## finished runs side by side (RUNS="a b"), or published systems (RECIPE=ham10000 ARGS=--fast)
+	@$(FNX) compare $(if $(RUNS),$(RUNS) $(if $(DATA),--data '$(DATA)') $(ARGS),$(FLAGS))
+
+.PHONY: audit
+audit: $(STAMP)  ## look for leaks: exact checks, null test, planted leaks, copies, drift (about ten minutes)
+	@$(FNX) audit $(FLAGS)
+
+.PHONY: faults
+faults: $(STAMP)  ## kill a small run at 30 moments, let it go on, compare every byte (about ten minutes)
+	@$(FNX) faults --recipe $(RECIPE) $(ARGS)
+
+.PHONY: verify
+verify: $(STAMP)  ## check every byte of a run: what is missing, damaged or stale, and what repairs it
+	@$(FNX) verify --run '$(or $(RUN),$(RECIPE))' $(if $(DATA),--data '$(DATA)') $(ARGS)
+
+.PHONY: bad-input
+bad-input: $(STAMP)  ## try every bad input of the tables in tests/bad_input: tried, handled
+	@FUSIONNETX_BAD_INPUT=all $(VENV)/bin/python -m pytest -q tests/bad_input --ignore tests/bad_input/test_fuzz.py $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(STAMP)  ## damage files at random, INPUTS for each reader (default 5000; about ten minutes)
+	@FUSIONNETX_FUZZ=$(or $(INPUTS),5000) $(VENV)/bin/python -m pytest -q tests/bad_input/test_fuzz.py $(ARGS)
+
 weights: $(STAMP)  ## fetch the pretrained weights a recipe needs into weights/
 	@$(FNX) weights $(CHOICE)
 
@@ -62,6 +100,10 @@ lint: $(STAMP)  ## ruff, mypy --strict and the import contract
 
 bench: $(STAMP)  ## print every benchmark's table (minutes; use a quiet machine)
 	@for file in benchmarks/*.py; do echo "== $$file"; $(VENV)/bin/python $$file $(ARGS) || exit 1; done
+
+.PHONY: kaggle
+kaggle: $(STAMP)  ## write kaggle/: models, wheels and notebook of RUN for an offline code competition
+	@$(FNX) kaggle $(if $(RUN),--run '$(RUN)') $(ARGS)
 
 clean:  ## remove runs/ and cache/ (asks first); the environment stays
 	@read -p "remove runs/ and cache/? [y/N] " answer && [ "$$answer" = y ] && rm -rf runs cache || echo "kept"
