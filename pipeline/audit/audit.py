@@ -28,7 +28,7 @@ from pipeline.run import commit, versions
 from pipeline.seeds import derive
 from pipeline.workspace import Workspace
 
-NULL_LESIONS, EXACT_LESIONS, MUTATION_LESIONS = 4000, 1000, 800
+NULL_LESIONS, EXACT_LESIONS, MUTATION_LESIONS = 4000, 800, 500
 """Lesions of the null test, of the exact checks, and of each planted leak."""
 SCRATCH = ".audit"
 """Folder of the scratch runs in the run folder; gone when the audit ends."""
@@ -219,7 +219,7 @@ class Audit:
         return Check("drift", "look" if large else "passed", summary, facts)
 
 
-def run_audit(space: Workspace, *, draws: int = 5, mutations: bool = True) -> bool:
+def run_audit(space: Workspace, *, draws: int = 3, mutations: bool = True) -> bool:
     """Run the audit, print its tables, write audit.json into the run folder; True when nothing failed."""
     from pipeline.audit.show import announce, show_check, show_summary
 

@@ -5,9 +5,14 @@ and training another. What chance scores is measured, not assumed: the same pred
 That counts in what the textbook's 0.02 leaves out: few positives (the mean of a partial area lies above its area on
 the mean curve), clumped labels, ties, and folds that differ in their share of positives.
 
-The rule: each column's score, averaged over the draws, is compared with its own deals in standard deviations; the
-largest distance over the columns, in either direction, is compared with the largest distances of the deals. The whole
-table raises a false alarm with probability `alarm` (0.01), however many columns there are and however alike.
+The rule: each column's score, averaged over the draws, is put in standard deviations of its own deals; the largest
+distance over the columns, in either direction, is ranked among the largest distances of the deals. The whole table
+raises a false alarm with a probability of at most `alarm` (0.01), however many columns there are and however alike.
+
+Out-of-fold scores vary more than deals do. What lesions i and j of two folds have in common counts twice, once when the
+model that saw i is scored on j and once the other way round, and deals break the two apart because the models stay
+as they are. Two equal terms have twice the variance of two independent ones: deviations of the deals are therefore
+widened by the root of two, exact for learners in which both terms are equal (linear ones) and too wide for all others.
 """
 
 import math
@@ -29,8 +34,10 @@ Floats = npt.NDArray[np.float64]
 POOL = 2000
 """Deals that the comparison draws from."""
 
+ROOT_OF_TWO = math.sqrt(2.0)
+
 CHANCE = {"pauc": 0.02, "auc": 0.5}
-"""What a random ranking of endlessly many lesions scores; only printed, the rule measures its own."""
+"""What a random ranking of endlessly many lesions scores; only shown, the rule measures its own."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ class NullColumn:
     """Mean over the deals: what chance scores with these predictions and as many positives."""
     chance_low: float
     chance_high: float
-    """The middle 99 % of the deals."""
+    """The middle 99 % of the widened deals."""
     distance: float
     """(score - chance) in standard deviations of the deals."""
     p: float
@@ -98,7 +105,7 @@ class NullTest:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {**asdict(self), "p": self.p, "passed": self.passed}
+        return {**asdict(self), "p": self.p, "passed": self.passed, "textbook_chance": CHANCE.get(self.score)}
 
 
 def null_test(
@@ -150,14 +157,17 @@ def judged(
     for (_, run), one in zip(finished, outcomes, strict=True):
         for number, labels in enumerate(deals_like(one.target, run.rows, run.fold, pool, deals, rng)):
             dealt[number] += [score_of(score, labels, one.columns[name]) for name in names]
+    dealt /= len(outcomes)
+    cross_validated = any(len(np.unique(one.fold)) > 1 for _, one in finished)
+    dealt = dealt.mean(axis=0) + (dealt - dealt.mean(axis=0)) * (ROOT_OF_TWO if cross_validated else 1.0)
     # The observed row stands among the deals: if nothing leaks it is one of them, and each rank is as likely.
-    rows = np.vstack([observed.mean(axis=0), dealt / len(outcomes)])
-    spread = rows.std(axis=0)
-    distance = np.divide(rows - rows.mean(axis=0), spread, out=np.zeros_like(rows), where=spread > 0)
+    rows = np.vstack([observed.mean(axis=0), dealt])
+    spread = dealt.std(axis=0)
+    distance = np.divide(rows - dealt.mean(axis=0), spread, out=np.zeros_like(rows), where=spread > 0)
     largest = np.abs(distance).max(axis=1)
     columns = []
     for i, name in enumerate(names):
-        chance = rows[1:, i]
+        chance = dealt[:, i]
         low, high = patient_interval(score, outcomes, name, seed)
         columns.append(
             NullColumn(
@@ -169,7 +179,7 @@ def judged(
                 chance=float(chance.mean()),
                 chance_low=float(np.quantile(chance, 0.005)),
                 chance_high=float(np.quantile(chance, 0.995)),
-                distance=float((rows[0, i] - chance.mean()) / chance.std()) if chance.std() > 0 else 0.0,
+                distance=float(distance[0, i]),
                 p=float(np.mean(largest >= abs(distance[0, i]))),
             )
         )

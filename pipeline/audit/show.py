@@ -48,10 +48,11 @@ def show_summary(display: Display, checks: Sequence["Check"]) -> None:
 
 def null_table(facts: Mapping[str, Any]) -> Table:
     """Every column under dealt labels."""
+    textbook = "" if facts["textbook_chance"] is None else f" (textbook chance {facts['textbook_chance']:g})"
     table = Table(
         "column", "score", "95 % over patients", "draws", "chance here", "99 % of chance", "sd off", "p",
-        title=f"null test: {facts['score']}, {facts['draws']} draws, {facts['deals']} deals each; "
-        f"false alarms {facts['alarm']:.0%} of tables", title_justify="left",
+        title=f"null test: {facts['score']}{textbook}, {facts['draws']} draws, {facts['deals']} deals each; "
+        f"false alarms in at most {facts['alarm']:.0%} of tables", title_justify="left",
     )  # fmt: skip
     for column in facts["columns"]:
         draws = column["by_draw"]

@@ -19,7 +19,7 @@ from pipeline.recipe import Recipe
 from pipeline.workspace import Workspace
 from tabular.recipe import BlendRecipe, MemberRecipe, Space, TabularRecipe
 
-EPOCHS, ITERATIONS, TRIALS = 3, 40, 3
+EPOCHS, ITERATIONS, TRIALS = 3, 25, 3
 """At most this many epochs of an image model, trees of a member and trials of a search."""
 INNER_SHARE = 0.3
 """A third of a small cohort is little to take an inner split of: a larger one holds both classes."""
@@ -31,7 +31,7 @@ class Quiet(Display):
     """A display that prints nothing and stops when the user asks the outer one to."""
 
     def __init__(self, outer: Display) -> None:
-        super().__init__(Console(quiet=True))
+        super().__init__(Console(quiet=True, force_terminal=False))
         self.outer = outer
 
     def check_stop(self) -> None:

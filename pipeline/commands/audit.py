@@ -15,7 +15,7 @@ def audit(
     data: DataOption = None,
     run: RunOption = None,
     set_: SetOption = None,
-    draws: Annotated[int, typer.Option(help="Deals of the labels that the whole pipeline is run on.")] = 5,
+    draws: Annotated[int, typer.Option(help="Deals of the labels that the whole pipeline is run on.")] = 3,
     mutations: Annotated[
         bool, typer.Option("--mutations/--no-mutations", help="Plant known leaks, one at a time, to test the audit.")
     ] = True,

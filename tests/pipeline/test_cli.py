@@ -55,7 +55,7 @@ def test_every_documented_command_is_understood(line: str):
     verb, *arguments = shlex.split(line, comments=True)
     command = typer.main.get_command(app).commands[verb]
     options = command.make_context(verb, arguments).params
-    if "recipe" in options:
+    if options.get("recipe"):
         load_recipe(options["recipe"], options.get("set_") or ())
 
 
@@ -106,7 +106,12 @@ def test_a_misspelt_command_gets_code_2(cli: Any, arguments: list[str]):
     ("error", "code", "said"),
     [
         (DataError("the [red] file: mend it"), 2, "error: the [red] file: mend it\n"),
-        (OSError(28, "No space left on device", "runs/a/x"), 2, "error: runs/a/x: No space left on device\n"),
+        (
+            OSError(28, "No space left on device", "runs/a/x"),
+            2,
+            "error: runs/a/x: No space left on device; free some space, and the same command goes on from here\n",
+        ),
+        (OSError(30, "Read-only file system", "runs/a/x"), 2, "error: runs/a/x: Read-only file system\n"),
         (Interrupted(143), 143, "stopped; the same command goes on from here\n"),
         (Interrupted(130), 130, "stopped; the same command goes on from here\n"),
         (KeyboardInterrupt(), 130, "stopped; the same command goes on from here\n"),
