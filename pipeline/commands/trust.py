@@ -91,7 +91,9 @@ def diff(
     raise typer.Exit(1)
 
 
-@commands.command(epilog=example("faults", "faults --kills 100 --seed 1", "faults --recipe pipeline/recipes/demo.toml --kills 10"))
+@commands.command(
+    epilog=example("faults", "faults --kills 100 --seed 1", "faults --recipe pipeline/recipes/demo.toml --kills 10")
+)
 def faults(
     kills: Annotated[int, typer.Option(min=1, help="Runs to kill, each once.")] = 25,
     in_a_row: Annotated[int, typer.Option(min=0, help="Kills of one further run, one after the other.")] = 5,
