@@ -1,7 +1,7 @@
 """Decoding a cohort's images in parallel, straight into one `.npy` file; the work behind `data.pack.build_pack`.
 
-Threads do: libjpeg, OpenCV, checksums and writing all let go of Python's lock, and what is left under it (about a tenth
-of the work) is not worth processes that each import everything again.
+Decoding, resizing, checksums and writing let go of Python's lock, reading HDF5 does not: two threads that take turns at
+it decode hardly more than one. Processes do; they take a second to start, so small packs are left to threads.
 """
 
 import errno
@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from data.decode import decode
 from data.errors import DataError
 from data.images import ImageSource
 from data.pack import digest
+from data.processes import worker_processes
 from data.progress import Progress
 
 T = TypeVar("T")
@@ -32,6 +33,10 @@ R = TypeVar("R")
 
 CHUNK_BYTES = 2**24
 """About 16 MiB are decoded, summed and written at once: small in memory, long enough to keep disks streaming."""
+
+
+PROCESSES_FROM = 6_000
+"""Images from which processes earn back the second they take to start."""
 
 
 @dataclass(frozen=True)
@@ -60,43 +65,75 @@ def decode_into(
     chunks = [slice(start, min(start + per_chunk, n)) for start in range(0, n, per_chunk)]
     present, sums = np.ones(n, dtype=np.bool_), list[str]()
     missing: dict[str, str] = {}
-    header = _create(path, (n, size, size, 3))
-    stop, thread = threading.Event(), threading.local()
-
-    def prepare() -> None:
-        # Every thread uses its block again and again: fresh memory costs more time per image than copying into it.
-        thread.block = np.empty((per_chunk, size, size, 3), dtype=np.uint8)
-
-    def work(rows: slice) -> tuple[str, dict[int, str]]:
-        block = thread.block[: rows.stop - rows.start]
-        reasons = _decode_chunk(source, ids[rows].tolist(), block, stop)
-        _write_at(descriptor, block, header + rows.start * image_bytes)
-        return digest(block), reasons
-
+    place = Place(path, source, size, _create(path, (n, size, size, 3)), per_chunk)
     began = time.monotonic()
-    descriptor = os.open(path, os.O_WRONLY)
+    pooled = worker_processes if n >= PROCESSES_FROM and workers > 1 else _worker_threads
     try:
-        with _opencv_on_one_thread(), ThreadPoolExecutor(workers, initializer=prepare) as pool:
-            try:
-                # A short queue, so that an interruption has little to wait for.
-                for rows, (checksum, reasons) in zip(chunks, in_order(pool, work, chunks, 2 * workers), strict=True):
-                    sums.append(checksum)
-                    present[[rows.start + offset for offset in reasons]] = False
-                    missing |= {str(ids[rows.start + offset]): reason for offset, reason in reasons.items()}
-                    refuse_missing(missing, n, max_missing_share, source)
-                    progress(rows.stop, n, images_per_second=rows.stop / max(time.monotonic() - began, 1e-9))
-            finally:
-                stop.set()
+        with pooled(workers, "decodes images", _prepare, (place,)) as pool:
+            jobs = ((rows.start, ids[rows].tolist()) for rows in chunks)
+            # A short queue, so that an interruption has little to wait for.
+            for rows, (checksum, reasons) in zip(chunks, in_order(pool, _work, jobs, 2 * workers), strict=True):
+                sums.append(checksum)
+                present[[rows.start + offset for offset in reasons]] = False
+                missing |= {str(ids[rows.start + offset]): reason for offset, reason in reasons.items()}
+                refuse_missing(missing, n, max_missing_share, source)
+                progress(rows.stop, n, images_per_second=rows.stop / max(time.monotonic() - began, 1e-9))
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
         raise _no_room(path, n * image_bytes) from error
-    finally:
-        os.close(descriptor)
     return Decoded(present, missing, per_chunk, sums)
 
 
-def in_order(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
+@dataclass(frozen=True)
+class Place:
+    """Where decoded images go and where they come from."""
+
+    path: Path
+    source: ImageSource
+    size: int
+    header: int
+    """Bytes before the first image."""
+    per_chunk: int
+
+
+_own = threading.local()
+"""Of each worker, thread or process: its place, its open file and the block it decodes into."""
+
+
+def _prepare(place: Place) -> None:
+    # Every worker uses its block again and again: fresh memory costs more time per image than copying into it.
+    _own.block = np.empty((place.per_chunk, place.size, place.size, 3), dtype=np.uint8)
+    _own.place = place
+
+
+def _work(job: tuple[int, list[str]]) -> tuple[str, dict[int, str]]:
+    """Decode one chunk and write it; its checksum, and why images are missing."""
+    start, ids = job
+    place: Place = _own.place
+    block: npt.NDArray[np.uint8] = _own.block[: len(ids)]
+    reasons = _decode_chunk(place.source, ids, block)
+    descriptor = os.open(place.path, os.O_WRONLY)
+    try:
+        _write_at(descriptor, block, place.header + start * block[0].nbytes)
+    finally:
+        os.close(descriptor)
+    return digest(block), reasons
+
+
+@contextmanager
+def _worker_threads(
+    count: int, what: str, prepare: Callable[[Place], None], arguments: tuple[Place]
+) -> Iterator[ThreadPoolExecutor]:
+    """As `worker_processes`, with threads."""
+    with _opencv_on_one_thread(), ThreadPoolExecutor(count, what, prepare, arguments) as pool:
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def in_order(pool: Executor, work: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
     """Results in the order of `items`, with no more than `ahead` of them begun before they are asked for."""
     begun: deque[Future[R]] = deque()
     for item in items:
@@ -129,14 +166,10 @@ def refuse_missing(missing: dict[str, str], n: int, max_share: float, source: Im
     )
 
 
-def _decode_chunk(
-    source: ImageSource, ids: Sequence[str], block: npt.NDArray[np.uint8], stop: threading.Event
-) -> dict[int, str]:
+def _decode_chunk(source: ImageSource, ids: Sequence[str], block: npt.NDArray[np.uint8]) -> dict[int, str]:
     """Decode the images of `ids` into `block`; the reasons of those without one, by place in the chunk."""
     reasons: dict[int, str] = {}
     for i, lesion_id in enumerate(ids):
-        if stop.is_set():
-            break
         try:
             decode(source.read(lesion_id), block.shape[1], out=block[i])
         except DataError as error:

@@ -7,18 +7,13 @@ opens it.
 
 import math
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, Self
 
-import cv2
 import h5py
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +21,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data.errors import DataError
+from data.processes import worker_processes
 from data.progress import Progress, silent
 from data.synthetic_images import encode, looks_of, render
 from data.synthetic_lesions import draw_lesions
@@ -204,9 +200,7 @@ def _encoded(looks: npt.NDArray[np.void], workers: int | None) -> Iterator[list[
     if count <= 1:
         yield from map(_encode_chunk, chunks)
         return
-    # Spawned, because a fork would copy the threads' locks of whatever library the caller has loaded.
-    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_settle)
-    try:
+    with worker_processes(count, "draws the synthetic cohort") as pool:
         waiting: deque[Future[list[bytes]]] = deque()
         for chunk in chunks:
             waiting.append(pool.submit(_encode_chunk, chunk))
@@ -215,28 +209,6 @@ def _encoded(looks: npt.NDArray[np.void], workers: int | None) -> Iterator[list[
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise DataError(
-            "a process that draws the synthetic cohort died, killed from outside or for lack of memory; free some "
-            "memory or set data.workers = 1, and start again"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _settle() -> None:
-    """Prepare a drawing process: one thread each, Ctrl-C is the parent's to handle, and its death is the end."""
-    cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Without this a drawing process whose parent was killed would wait for work for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _encode_chunk(looks: npt.NDArray[np.void]) -> list[bytes]:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,31 @@ def test_any_number_of_workers_gives_the_same_bytes(source: Hdf5Images, tmp_path
     assert one.report["checksums"] == five.report["checksums"]
     assert one.report["missing"] == five.report["missing"]
     assert list(one.report["missing"]) == one.ids[~one.present].tolist()
+
+
+def test_processes_give_the_bytes_of_threads(
+    source: Hdf5Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_threads = build(source, tmp_path / "threads", workers=2)
+    monkeypatch.setattr(pack_pixels, "PROCESSES_FROM", 1)
+    by_processes = build(source, tmp_path / "processes", workers=2)
+    np.testing.assert_array_equal(by_processes.images, by_threads.images)
+    assert by_processes.report["checksums"] == by_threads.report["checksums"]
+    assert by_processes.missing == by_threads.missing
+
+
+def test_a_process_that_dies_ends_the_build_with_one_message(
+    source: Hdf5Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pack_pixels, "PROCESSES_FROM", 1)
+
+    def kill(done: int, total: int, **figures: float) -> None:
+        for process in active_children():
+            process.kill()
+
+    with pytest.raises(DataError, match="a process that decodes images died"):
+        build(source, tmp_path / "cache" / "pack", workers=2, progress=kill)
+    assert not [path for path in (tmp_path / "cache").iterdir() if not path.name.startswith(".")]
 
 
 def test_a_finished_pack_is_not_built_again(source: Hdf5Images, tmp_path: Path) -> None:
