@@ -32,10 +32,8 @@ QUICK = [
     leaks.imputer_on_all_rows,
     leaks.target_encoder_on_all_rows,
     leaks.a_patient_in_two_folds_unrefused,
-    leaks.a_column_known_after_the_diagnosis,
     leaks.blend_weights_on_the_scored_rows,
     leaks.search_trained_on_what_scores_it,
-    leaks.search_confirmed_where_it_was_made,
 ]
 
 
