@@ -76,7 +76,7 @@ def data_findings(given: Pictures) -> list[str]:
     copies = [pair for pair in across(pairs, given.fold) if pair.copy]
     people = same_patients(given.cohort, pairs)
     knowing = [column for column in fold_columns(given.cohort, given.fold) if column.knows_the_fold]
-    found = [f"duplicates: {len(copies)} copied pictures across folds"] if copies else []
-    found += [f"duplicates: {len(people)} pairs of patient ids share lesions"] if people else []
+    found = [f"copies: {len(copies)} copied pictures across folds"] if copies else []
+    found += [f"two ids: {len(people)} pairs of patient ids share lesions"] if people else []
     found += [f"fold columns: {column.name} knows the fold (p {column.p:.1e})" for column in knowing]
     return found

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline.display import Display
@@ -74,7 +75,7 @@ def mutation_table(facts: Mapping[str, Any]) -> Table:
         if verdict["null_score"] is not None:
             null = f"{verdict['null_score']:.4f} ({verdict['null_distance']:+.1f} sd)"
         caught = ", ".join(verdict["caught_by"]) or ("nothing" if verdict["right"] else "NOTHING")
-        table.add_row(verdict["leak"], caught, shortened(sign), null, style=None if verdict["right"] else "red")
+        table.add_row(verdict["leak"], caught, escape(shortened(sign)), null, style=None if verdict["right"] else "red")
     return table
 
 
@@ -89,7 +90,13 @@ def drift_table(facts: Mapping[str, Any]) -> Table:
         p = "" if column["p"] is None else f"{column['p']:.3g}"
         missing = f"{column['missing_train']:.1%} / {column['missing_test']:.1%}"
         table.add_row(
-            column["name"], f"{column['stability']:.3f}", ks, p, missing, str(column["unseen"]), f"{column['used']:.0%}"
+            escape(column["name"]),
+            f"{column['stability']:.3f}",
+            ks,
+            p,
+            missing,
+            str(column["unseen"]),
+            f"{column['used']:.0%}",
         )
     return table
 
