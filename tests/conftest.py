@@ -37,6 +37,10 @@ seed = 11
 count = 3
 seed = 3
 
+# With another number of threads a network's sums round otherwise.
+[resources]
+image_model_cpus = 1
+
 [[image_models]]
 name = "narrow"
 backbone = "lesion_net"
