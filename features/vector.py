@@ -47,8 +47,13 @@ class NumberColumn:
         """(rows, inputs)."""
         value = as_numbers(column)
         missing = np.isnan(value)
-        scale = 1.0 / self.deviation if self.deviation else 0.0
-        scaled = np.clip((np.where(missing, self.median, value) - self.mean) * scale, -FARTHEST, FARTHEST)
+        filled = np.where(missing, self.median, value)
+        if not self.deviation:
+            scaled = np.zeros_like(filled)
+        else:
+            # A number near the largest there is overflows to an infinity, which is as far away as FARTHEST.
+            with np.errstate(over="ignore"):
+                scaled = np.clip((filled - self.mean) / self.deviation, -FARTHEST, FARTHEST)
         return np.column_stack([scaled, missing] if self.flag else [scaled]).astype(np.float32)
 
 
@@ -201,9 +206,15 @@ def fit_number(column: pl.Series, missing_flags: bool) -> NumberColumn:
     missing = np.isnan(value)
     median = float(np.median(value[~missing])) if not missing.all() else 0.0
     filled = np.where(missing, median, value)
-    # A constant of many digits would otherwise be left with a deviation of rounding errors.
-    deviation = float(filled.std()) if np.ptp(filled) else 0.0
-    return NumberColumn(column.name, median, float(filled.mean()), deviation, missing_flags and bool(missing.any()))
+    with np.errstate(over="ignore", invalid="ignore"):
+        # A constant of many digits would otherwise be left with a deviation of rounding errors.
+        deviation, mean = (float(filled.std()) if np.ptp(filled) else 0.0), float(filled.mean())
+    if not np.isfinite([mean, deviation]).all():
+        raise DataError(
+            f"metadata: column {column.name} holds numbers up to {np.abs(filled).max():.3g}, too large for a mean; "
+            "correct them or leave it out of metadata.columns"
+        )
+    return NumberColumn(column.name, median, mean, deviation, missing_flags and bool(missing.any()))
 
 
 def fit_category(column: pl.Series, fill: bool) -> CategoryColumn:

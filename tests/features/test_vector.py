@@ -3,7 +3,7 @@ import json
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
@@ -90,6 +90,7 @@ def test_groups_and_positions_follow_the_columns():
     texts=st.lists(st.one_of(st.none(), st.sampled_from(["a", "b", "c"])), min_size=2, max_size=20),
     new=st.lists(st.tuples(st.one_of(st.none(), st.floats()), st.one_of(st.none(), st.text())), max_size=5),
 )
+@example(values=[None, 0.0, 0.5], texts=[None, None, "a"], new=[(3.6695257454308166e307, None), (-1.7e308, "")])
 @settings(max_examples=50)
 def test_every_table_gives_finite_numbers_and_a_stored_encoder_the_same_ones(values, texts, new):
     count = min(len(values), len(texts))
@@ -104,6 +105,12 @@ def test_every_table_gives_finite_numbers_and_a_stored_encoder_the_same_ones(val
         assert found.shape == (len(table), len(encoder.inputs))
         assert np.isfinite(found[:, 1:]).all()
         np.testing.assert_array_equal(stored.transform(table), found)
+
+
+def test_training_numbers_too_large_for_a_mean_are_named():
+    frame = pl.DataFrame({"x": [1.7e308, -1.7e308, 1.7e308]})
+    with pytest.raises(DataError, match=r"column x holds numbers up to 1\.7e\+308"):
+        VectorEncoder.fit(frame, np.arange(3), ("x",))
 
 
 def test_a_constant_column_becomes_zero():
