@@ -16,11 +16,14 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from data.files import write_json
 from data.images import Hdf5Images
 from data.pack import ImagePack, build_pack, usable_cores
+from data.pack_pixels import CHUNK_BYTES, Place, decode_chunk, prepare_worker
+from data.processes import worker_processes
 
 GOAL_IMAGES_PER_SECOND = 4000
 
@@ -53,6 +56,27 @@ def straightforward(path: Path, ids: list[str], size: int, target: Path) -> None
     np.save(target, images)
 
 
+def decode_alone(source: Hdf5Images, ids: npt.NDArray[np.str_], size: int, workers: int) -> float:
+    """Images per second of reading, decoding, resizing and summing, when writing costs nothing."""
+    per_chunk = max(CHUNK_BYTES // (size * size * 3), 1)
+    place = Place(Path(os.devnull), source, size, 0, per_chunk)
+    chunks = [(0, ids[start : start + per_chunk].tolist()) for start in range(0, len(ids), per_chunk)]
+    with worker_processes(workers, "decodes images", prepare_worker, (place,)) as pool:
+        # The processes' start is a second however many images follow.
+        list(pool.map(decode_chunk, chunks[: 2 * workers]))
+        took = seconds(lambda: list(pool.map(decode_chunk, chunks)))
+    return len(ids) / took
+
+
+def write_alone(target: Path, count: int, size: int) -> None:
+    """Put as many bytes on the disk as a pack of `count` images takes, from one block in memory."""
+    block = np.zeros((min(count, 100), size, size, 3), np.uint8)
+    with target.open("wb", buffering=0) as file:
+        for start in range(0, count, len(block)):
+            file.write(block[: count - start].data)
+        os.fsync(file.fileno())
+
+
 def seconds(work: Callable[[], object]) -> float:
     """Wall time of one call."""
     began = time.perf_counter()
@@ -82,17 +106,35 @@ def main() -> None:
         ours = options.images / seconds(
             lambda: build_pack(fresh, ids, pack, size=options.size, workers=options.workers)
         )
+        limit = options.images / seconds(lambda: write_alone(folder / "bytes", options.images, options.size))
+        decoding = decode_alone(Hdf5Images(source.path), ids, options.size, options.workers)
         opened = seconds(lambda: ImagePack.open(pack))
         gigabytes = (pack / "images.npy").stat().st_size / 1e9
         whole = seconds(lambda: ImagePack.open(pack, verify="full"))
     rows = [
         {
-            "name": f"pack images at {options.size} px, {options.workers} threads",
+            "name": f"pack images at {options.size} px, {options.workers} workers",
             "ours": round(ours),
             "straightforward": round(loop),
             "ratio": round(ours / loop, 2),
             "unit": "images/s",
             "goal": f">= {GOAL_IMAGES_PER_SECOND} on 2 cores",
+        },
+        {
+            "name": "read, decode, resize and sum, without writing",
+            "ours": round(decoding),
+            "straightforward": round(loop),
+            "ratio": round(decoding / loop, 2),
+            "unit": "images/s",
+            "goal": "the work of the cores",
+        },
+        {
+            "name": "the same bytes written without decoding anything",
+            "ours": round(limit),
+            "straightforward": round(loop),
+            "ratio": round(limit / loop, 2),
+            "unit": "images/s",
+            "goal": "what the disk or memory allows",
         },
         {
             "name": f"open a pack of {gigabytes:.2f} GB: sample, or every byte",

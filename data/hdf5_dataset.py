@@ -4,6 +4,8 @@ HDF5 unpacks compressed chunks without an upper limit, whatever size the data se
 are stored and unpacked here. Which data set is asked for is the business of `data.images`.
 """
 
+import math
+import os
 import zlib
 from typing import Any
 
@@ -17,8 +19,12 @@ MAX_CHUNKS = 2**16
 """HDF5's own choice is chunks of 8 KiB and more; one byte in each would only take time."""
 
 
-def read_dataset(dataset: Any, name: str) -> bytes:
-    """The bytes of an open data set, once its type, size and storage are known to be harmless."""
+def read_dataset(dataset: Any, name: str, descriptor: int | None = None) -> bytes:
+    """The bytes of an open data set, once its type, size and storage are known to be harmless.
+
+    `descriptor` is the open file's own: bytes that lie in one piece are taken from it directly, which costs a third of
+    asking HDF5 for them and does not hold Python's lock.
+    """
     from h5py import h5d, h5s, h5t
 
     kind, shape = dataset.get_type(), dataset.shape
@@ -28,8 +34,14 @@ def read_dataset(dataset: Any, name: str) -> bytes:
     if not (scalar_bytes or array_bytes):
         raise DataError(f"{name} is not an image: expected one string of bytes, found {dataset.dtype}, shape {shape}")
     variable = isinstance(kind, h5t.TypeStringID) and kind.is_variable_str()
-    size = 0 if variable else int(np.prod(shape, dtype=np.int64)) * kind.get_size()
+    size = 0 if variable else math.prod(shape) * kind.get_size()
     refuse_too_large(size, f"{name} claims")
+    # Only bytes in one piece within this file have a place.
+    if descriptor is not None and not variable and (place := dataset.get_offset()) is not None:
+        data = os.pread(descriptor, size, place)
+        if len(data) < size:
+            raise DataError(f"{name} is damaged: the file ends after {len(data):,} of its {size:,} bytes")
+        return data
     layout = dataset.get_create_plist()
     if layout.get_layout() == h5d.VIRTUAL or layout.get_external_count() > 0:
         raise DataError(f"{name} keeps its bytes in another file, which is not followed")

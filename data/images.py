@@ -67,6 +67,7 @@ class Hdf5Images:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: Any = None
+        self._descriptor: int | None = None
         self._opened_by = -1
         self._lock = threading.Lock()
 
@@ -97,6 +98,9 @@ class Hdf5Images:
                     raise DataError(f"{self.path} does not exist.") from None
                 except (OSError, RuntimeError) as error:
                     raise DataError(_why_hdf5_fails(self.path, str(error))) from error
+                # What other drivers than the plain file's call a handle is no descriptor.
+                plain = self._file.driver == "sec2"
+                self._descriptor = int(self._file.id.get_vfd_handle()) if plain else None
                 self._opened_by = os.getpid()
         return self._file
 
@@ -130,7 +134,7 @@ class Hdf5Images:
             thing = h5o.open(file, key)
             if not isinstance(thing, h5d.DatasetID):
                 raise DataError(f"{self.path.name}: {lesion_id} is a group, where a data set with an image is expected")
-            return read_dataset(thing, f"{self.path.name}: {lesion_id}")
+            return read_dataset(thing, f"{self.path.name}: {lesion_id}", self._descriptor)
         except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{self.path.name}: the image of {lesion_id} cannot be read ({error})") from error
 

@@ -69,10 +69,10 @@ def decode_into(
     began = time.monotonic()
     pooled = worker_processes if n >= PROCESSES_FROM and workers > 1 else _worker_threads
     try:
-        with pooled(workers, "decodes images", _prepare, (place,)) as pool:
+        with pooled(workers, "decodes images", prepare_worker, (place,)) as pool:
             jobs = ((rows.start, ids[rows].tolist()) for rows in chunks)
             # A short queue, so that an interruption has little to wait for.
-            for rows, (checksum, reasons) in zip(chunks, in_order(pool, _work, jobs, 2 * workers), strict=True):
+            for rows, (checksum, reasons) in zip(chunks, in_order(pool, decode_chunk, jobs, 2 * workers), strict=True):
                 sums.append(checksum)
                 present[[rows.start + offset for offset in reasons]] = False
                 missing |= {str(ids[rows.start + offset]): reason for offset, reason in reasons.items()}
@@ -101,18 +101,19 @@ _own = threading.local()
 """Of each worker, thread or process: its place, its open file and the block it decodes into."""
 
 
-def _prepare(place: Place) -> None:
+def prepare_worker(place: Place) -> None:
+    """Set aside what a worker decodes into."""
     # Every worker uses its block again and again: fresh memory costs more time per image than copying into it.
     _own.block = np.empty((place.per_chunk, place.size, place.size, 3), dtype=np.uint8)
     _own.place = place
 
 
-def _work(job: tuple[int, list[str]]) -> tuple[str, dict[int, str]]:
+def decode_chunk(job: tuple[int, list[str]]) -> tuple[str, dict[int, str]]:
     """Decode one chunk and write it; its checksum, and why images are missing."""
     start, ids = job
     place: Place = _own.place
     block: npt.NDArray[np.uint8] = _own.block[: len(ids)]
-    reasons = _decode_chunk(place.source, ids, block)
+    reasons = _decode_all(place.source, ids, block)
     descriptor = os.open(place.path, os.O_WRONLY)
     try:
         _write_at(descriptor, block, place.header + start * block[0].nbytes)
@@ -166,7 +167,7 @@ def refuse_missing(missing: dict[str, str], n: int, max_share: float, source: Im
     )
 
 
-def _decode_chunk(source: ImageSource, ids: Sequence[str], block: npt.NDArray[np.uint8]) -> dict[int, str]:
+def _decode_all(source: ImageSource, ids: Sequence[str], block: npt.NDArray[np.uint8]) -> dict[int, str]:
     """Decode the images of `ids` into `block`; the reasons of those without one, by place in the chunk."""
     reasons: dict[int, str] = {}
     for i, lesion_id in enumerate(ids):

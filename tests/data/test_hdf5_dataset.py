@@ -36,6 +36,49 @@ def test_chunks_come_back_as_hdf5_itself_reads_them(tmp_path: Path, data: bytes,
     assert read(tmp_path / "a.hdf5", write) == data
 
 
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
+@given(
+    data=st.binary(min_size=1, max_size=300),
+    form=st.sampled_from(["string", "opaque", "array"]),
+    before=st.sampled_from([0, 512, 1024]),
+)
+def test_bytes_taken_from_the_file_itself_are_those_hdf5_reads(tmp_path: Path, data: bytes, form: str, before: int):
+    value = {"string": np.bytes_(data), "opaque": np.void(data), "array": np.frombuffer(data, np.uint8)}[form]
+    path = tmp_path / "a.hdf5"
+    with h5py.File(path, "w", userblock_size=before) as file:
+        file.create_dataset("first", data=np.void(b"something else"))
+        file.create_dataset("x", data=value)
+    with h5py.File(path) as file:
+        thing = file["x"].id
+        assert thing.get_offset() is not None
+        found = read_dataset(thing, "x", file.id.get_vfd_handle())
+        assert found == read_dataset(thing, "x")
+        # Numpy's own byte strings end before their trailing zeros.
+        assert found == (bytes(value) if form == "string" else data)
+
+
+def test_an_image_that_the_file_does_not_hold_in_one_piece_is_read_by_hdf5(tmp_path: Path):
+    path = tmp_path / "a.hdf5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("chunks", data=np.arange(9, dtype=np.uint8), chunks=(4,))
+        file.create_dataset("variable", data="abc", dtype=h5py.string_dtype())
+        file.create_dataset("unwritten", (5,), np.uint8)
+    with h5py.File(path) as file:
+        found = {name: read_dataset(file[name].id, name, file.id.get_vfd_handle()) for name in file}
+    assert found == {"chunks": bytes(range(9)), "variable": b"abc", "unwritten": bytes(5)}
+
+
+def test_a_file_that_ends_within_an_image_is_damaged(tmp_path: Path):
+    path = tmp_path / "a.hdf5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", data=np.full(5000, 7, np.uint8))
+    with h5py.File(path) as file, (tmp_path / "short").open("wb+") as short:
+        short.write(path.read_bytes()[:3000])
+        short.flush()
+        with pytest.raises(DataError, match=r"x is damaged: the file ends after .* of its 5,000 bytes"):
+            read_dataset(file["x"].id, "x", short.fileno())
+
+
 def test_chunks_never_written_are_zeros(tmp_path: Path):
     def write(file: Any) -> None:
         file.create_dataset("x", (10,), np.uint8, chunks=(4,))[4:6] = [1, 2]
