@@ -24,17 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import DataError
-from data.files import (
-    fingerprint,
-    read_json,
-    remove_leftovers,
-    sha256_of,
-    sync_folder,
-    temporary_beside,
-    write_json,
-)  # fmt: skip
+from data.files import fingerprint, read_json, remove_leftovers, sha256_of, sync_folder, temporary_beside, write_json
 from data.images import ImageSource
 from data.progress import Progress, silent
+from data.shards import Pixels
 
 FORMAT = 2
 BLOCK_BYTES = 4096
@@ -49,8 +42,8 @@ class ImagePack:
     """Decoded images of lesions, in the order of `ids`."""
 
     folder: Path
-    images: npt.NDArray[np.uint8]
-    """(lesions, size, size, 3) RGB, a read-only memory map."""
+    images: Pixels
+    """(lesions, size, size, 3) RGB, read-only memory maps."""
     ids: npt.NDArray[np.str_]
     present: npt.NDArray[np.bool_]
     """False where the image is missing or does not decode."""
@@ -95,6 +88,10 @@ class ImagePack:
             report = read_json(folder / "report.json")
             if report["format"] != FORMAT:
                 raise ValueError(f"its format is {report['format']}, this version reads {FORMAT}")
+            if "parts" in report:
+                from data.pack_parts import open_parts
+
+                return open_parts(folder, report, verify)
             pack = ImagePack(folder, *_load(folder, report), report)
             if verify:
                 pack._check(every=verify == "full")
@@ -152,15 +149,16 @@ def build_pack(
     folder: Path,
     *,
     size: int,
+    lesions_per_part: int | None = None,
     max_missing_share: float = 0.01,
     workers: int | None = None,
     progress: Progress = silent,
 ) -> ImagePack:
     """Decode the images of `ids` into the pack `folder`, or open the pack that is already there.
 
-    The pack appears under its name only when it is whole, in place of a damaged or another one. When another process
-    finishes the same pack first, its pack is used. DataError when more than `max_missing_share` of the lesions have no
-    image that decodes.
+    More than `lesions_per_part` make a pack in parts (`data.pack_parts`). The pack appears under its name only when it
+    is whole, in place of a damaged or another one. When another process finishes the same pack first, its pack is used.
+    DataError when more than `max_missing_share` of the lesions have no image that decodes.
     """
     from data.pack_pixels import decode_into, refuse_missing
 
@@ -173,6 +171,19 @@ def build_pack(
         return there
     absent = ids[~np.isin(ids, source.ids)].tolist()
     refuse_missing(dict.fromkeys(absent, "no such image"), len(ids), max_missing_share, source)
+    if lesions_per_part is not None and len(ids) > lesions_per_part:
+        from data.pack_parts import build_parts
+
+        return build_parts(
+            source,
+            ids,
+            folder,
+            size=size,
+            lesions_per_part=lesions_per_part,
+            max_missing_share=max_missing_share,
+            workers=workers,
+            progress=progress,
+        )
     with _working_folder(folder) as temporary:
         began = time.monotonic()
         decoded = decode_into(

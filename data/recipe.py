@@ -31,6 +31,9 @@ class DataRecipe(BaseModel):
     """Side in pixels of the packed images; networks may use another size."""
     max_missing_images: float = Field(default=0.01, ge=0, le=1)
     """Largest share of lesions without a usable image that a run goes on with."""
+    lesions_per_pack: int = Field(default=1_000_000, ge=1)
+    """Packed images in one file; more lesions make several, each finished by itself, so that a build goes on where it
+    stopped. A million take 150 GB at 224 px."""
     workers: int | None = Field(default=None, ge=1)
     """Threads that decode images; as many as there are cores when left out."""
     synthetic: SyntheticRecipe | None = None

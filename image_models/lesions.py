@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import TrainingError
+from data.shards import Pixels
 from image_models.metadata_shape import MetadataShape
 from image_models.recipe import ImageModelRecipe
 
@@ -22,8 +23,8 @@ UNKNOWN = -1
 class Lesions:
     """Lesions as arrays: row i of every array, and of the image pack, is lesion i."""
 
-    images: npt.NDArray[np.uint8]
-    """(n, side, side, 3), perhaps a memory map; rows of missing images hold anything."""
+    images: Pixels
+    """(n, side, side, 3), perhaps memory maps; rows of missing images hold anything."""
     present: npt.NDArray[np.bool_]
     """(n,): does the lesion have an image?"""
     target: npt.NDArray[np.int64]

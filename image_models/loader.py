@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from data.shards import Pixels, take
 from image_models.device import free_memory_bytes
 from image_models.lesions import Lesions
 from image_models.recipe import ImageModelRecipe
@@ -130,13 +131,13 @@ def overlapped(items: Iterator[Item], device: torch.device) -> Iterator[Item]:
         item = make()
 
 
-def gathered(images: npt.NDArray[np.uint8], parts: Sequence[Ints], device: torch.device) -> Generator[Tensor]:
+def gathered(images: Pixels, parts: Sequence[Ints], device: torch.device) -> Generator[Tensor]:
     """Images of each part on the device, read from the pack by a thread that stays a few parts ahead."""
 
     def gather(rows: Ints) -> Tensor:
         # PyTorch reuses a page-locked block only after the copies from it have finished.
         block = torch.empty((len(rows), *images.shape[1:]), dtype=torch.uint8, pin_memory=device.type == "cuda")
-        np.take(images, rows, axis=0, out=block.numpy(), mode="clip")
+        take(images, rows, block.numpy())
         return block
 
     remaining = iter(parts)

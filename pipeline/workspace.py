@@ -186,6 +186,7 @@ class Workspace:
                 ids,
                 folder,
                 size=self.recipe.data.image_size,
+                lesions_per_part=self.recipe.data.lesions_per_pack,
                 max_missing_share=self.recipe.data.max_missing_images,
                 workers=self.recipe.data.workers,
                 progress=progress,

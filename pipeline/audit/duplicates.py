@@ -13,6 +13,7 @@ import polars as pl
 
 from data.cohort import Cohort
 from data.progress import Progress, silent
+from data.shards import Pixels
 from pipeline.audit.hashes import SYMMETRIES, Bytes, Ints, hashes, near_pairs, thumbnails, turned
 
 RADIUS = 16
@@ -56,7 +57,7 @@ class SamePatient:
     """Facts about the person that agree (of age and sex)."""
 
 
-def alike(images: Bytes, present: npt.NDArray[np.bool_], *, radius: int = RADIUS, progress: Progress = silent
+def alike(images: Pixels, present: npt.NDArray[np.bool_], *, radius: int = RADIUS, progress: Progress = silent
           ) -> list[Pair]:  # fmt: skip
     """Pairs of lesions with near pictures in any of the eight symmetries, the most alike first."""
     small = thumbnails(images, progress)

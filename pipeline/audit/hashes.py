@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from data.pack import usable_cores
 from data.progress import Progress, silent
+from data.shards import Pixels
 
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
@@ -27,7 +28,7 @@ CHUNK = 512
 SYMMETRIES = 8
 
 
-def thumbnails(images: Bytes, progress: Progress = silent) -> Bytes:
+def thumbnails(images: Pixels, progress: Progress = silent) -> Bytes:
     """Grey thumbnails (n, 17, 17) by averaging areas."""
     small = np.empty((len(images), SIDE, SIDE), np.uint8)
     starts = range(0, len(images), CHUNK)

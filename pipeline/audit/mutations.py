@@ -127,7 +127,7 @@ class Mutations:
         if self.data.train_images is None:
             return
         run = scratch(self.space, self.clean / "as_it_is", self.recipe, self.data)
-        pictures = Pictures(self.data.train, run.train_pack.images, run.train_pack.present, run.folds.fold)
+        pictures = Pictures(self.data.train, np.asarray(run.train_pack.images), run.train_pack.present, run.folds.fold)
         for leak in DATA_LEAKS:
             already = set(data_findings(pictures))
             planted = [finding for finding in data_findings(leak.plant(pictures)) if finding not in already]

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from data.shards import Shards
 from image_models.loader import Resident, batches, gathered, resident_images
 from image_models.metadata_shape import MetadataShape
 
@@ -13,16 +14,18 @@ def parts_of(*sizes: int, seed: int = 0) -> list[np.ndarray]:
     return [rng.integers(0, 60, size) for size in sizes]
 
 
-@pytest.mark.parametrize("in_memory_map", [False, True])
+@pytest.mark.parametrize("kept", ["array", "memory map", "shards"])
 @pytest.mark.parametrize("resident", [False, True])
-def test_batches_hold_what_was_asked_for_in_order(tmp_path, toy_lesions, in_memory_map, resident):
-    images = toy_lesions().images
-    if in_memory_map:
+def test_batches_hold_what_was_asked_for_in_order(tmp_path, toy_lesions, kept, resident):
+    images = given = toy_lesions().images
+    if kept == "memory map":
         np.save(tmp_path / "images.npy", images)
-        images = np.load(tmp_path / "images.npy", mmap_mode="r")
+        given = np.load(tmp_path / "images.npy", mmap_mode="r")
+    if kept == "shards":
+        given = Shards((images[:20], images[20:21], images[21:]))
     metadata = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
     shape = MetadataShape(("age", "sex = female", "sex = male"), groups=((0,), (1, 2)))
-    lesions = toy_lesions(images=images, metadata=metadata, metadata_shape=shape)
+    lesions = toy_lesions(images=given, metadata=metadata, metadata_shape=shape)
     parts = parts_of(8, 8, 1, 8, 8, 3)
     rows = np.unique(np.concatenate(parts))
     held = Resident(rows, torch.from_numpy(images[rows])) if resident else None

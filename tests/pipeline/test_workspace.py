@@ -1,4 +1,5 @@
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,6 +89,19 @@ def test_a_damaged_pack_is_made_again(make: Callable[..., Workspace], page: io.S
     content[-1] ^= 255
     pixels.write_bytes(bytes(content))
     assert np.array_equal(make().test_pack.images, before)
+    assert "packing the test images again" in page.getvalue()
+
+
+def test_a_pack_in_parts_is_the_same_pack(make: Callable[..., Workspace], page: io.StringIO):
+    whole = make().test_pack
+    before = np.array(whole.images)
+    shutil.rmtree(whole.folder)
+    parts = make("data.lesions_per_pack=50").test_pack
+    assert len(list(parts.folder.glob("part-*"))) == -(-len(before) // 50)
+    assert (parts.folder, parts.fingerprint) == (whole.folder, whole.fingerprint)
+    np.testing.assert_array_equal(np.asarray(parts.images), before)
+    (parts.folder / "part-00001" / "present.npy").unlink()
+    np.testing.assert_array_equal(np.asarray(make("data.lesions_per_pack=50").test_pack.images), before)
     assert "packing the test images again" in page.getvalue()
 
 

@@ -1,23 +1,19 @@
-"""Studies in a real PostgreSQL, which this file starts and stops: shared, orphaned, interrupted."""
+"""Studies in a real PostgreSQL, which the tests start and stop: shared, orphaned, interrupted."""
 
 import importlib.util
 import os
-import pwd
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import optuna
 import pytest
 from optuna.trial import TrialState
-from sqlalchemy.pool import NullPool
 
 from data.errors import DataError
 from tabular import slots, study
@@ -34,72 +30,6 @@ RECIPE = TuneRecipe(startup_trials=3)
 SPACE = {"rate": Space(low=0.01, high=1.0, log=True)}
 
 
-def programs() -> Path | None:
-    """The folder of initdb and pg_ctl: on the path, or where Debian keeps them off it."""
-    found = shutil.which("initdb")
-    if found:
-        return Path(found).resolve().parent
-    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    return debian[-1].parent if debian else None
-
-
-class Server:
-    """A PostgreSQL on a free port of this machine, in a folder of its own."""
-
-    def __init__(self, folder: Path, bin_dir: Path, user: str | None) -> None:
-        self._folder, self._bin, self._user = folder, bin_dir, user
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        # Trust is for this folder's server alone, which listens on the loopback and dies with the test.
-        self._call("initdb", "--auth=trust", "--username=tuner", "--encoding=UTF8", "--locale=C", "--no-sync")
-
-    def _call(self, program: str, *arguments: str) -> None:
-        command = [str(self._bin / program), "--pgdata", str(self._folder / "data"), *arguments]
-        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
-        with (self._folder / "calls.log").open("ab") as log:
-            subprocess.run(
-                command, check=True, user=self._user, cwd=self._folder, env=environment, stdout=log, stderr=log
-            )
-
-    def start(self) -> None:
-        options = f"-p {self.port} -h 127.0.0.1 -k {self._folder} -F -c shared_buffers=16MB"
-        self._call("pg_ctl", "--wait", "--log", str(self._folder / "server.log"), "--options", options, "start")
-
-    def stop(self) -> None:
-        self._call("pg_ctl", "--wait", "--mode", "immediate", "stop")
-
-    def new_database(self, name: str) -> str:
-        with psycopg.connect(f"host=127.0.0.1 port={self.port} user=tuner dbname=postgres", autocommit=True) as link:
-            link.execute(f"CREATE DATABASE {name}")
-        return f"postgresql+psycopg://tuner@127.0.0.1:{self.port}/{name}"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    bin_dir = programs()
-    if bin_dir is None:
-        pytest.skip("PostgreSQL's initdb and pg_ctl are not installed")
-    user = None
-    if os.geteuid() == 0:
-        # It refuses to run as root.
-        user = next((entry.pw_name for entry in pwd.getpwall() if entry.pw_name == "postgres"), None)
-        if user is None:
-            pytest.skip("root needs a user named postgres to run PostgreSQL as")
-    folder = Path(tempfile.mkdtemp(prefix="fusionnetx-postgres-"))
-    try:
-        if user:
-            shutil.chown(folder, user)
-        running = Server(folder, bin_dir, user)
-        running.start()
-        try:
-            yield running
-        finally:
-            running.stop()
-    finally:
-        shutil.rmtree(folder)
-
-
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "GRACE_SECONDS", 1)
@@ -114,15 +44,8 @@ def wait_for(condition: Callable[[], bool], processes: list["subprocess.Popen[by
         time.sleep(0.05)
 
 
-def the_study(url: str) -> optuna.Study:
-    """The study as a bystander sees it: without failing stale trials or queueing anything."""
-    storage = optuna.storages.RDBStorage(url, engine_kwargs={"poolclass": NullPool})
-    (name,) = optuna.get_all_study_names(storage)
-    return optuna.load_study(study_name=name, storage=storage)
-
-
 @pytest.mark.slow
-def test_two_processes_share_a_study_and_one_is_killed(server: Server) -> None:
+def test_two_processes_share_a_study_and_one_is_killed(server: Any) -> None:
     url, wanted = server.new_database("shared"), 7
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(WORKER_FILE), url, str(wanted)]
@@ -144,7 +67,7 @@ def test_two_processes_share_a_study_and_one_is_killed(server: Server) -> None:
     try:
         wait_for(began, workers)
         with quiet():
-            shared = the_study(url)
+            shared = server.study(url)
         wait_for(lambda: victim_is_within_a_trial() and bool(trials_of(workers[0])), workers)
         workers[1].kill()
         workers[1].wait()
@@ -182,7 +105,7 @@ def alone_is_the_same(done: list[optuna.trial.FrozenTrial]) -> None:
         assert trial.values == [fmean(fold.score(candidate) for fold in binned)]
 
 
-def test_several_workers_may_find_the_database_empty(server: Server) -> None:
+def test_several_workers_may_find_the_database_empty(server: Any) -> None:
     for attempt in range(3):
         url = server.new_database(f"empty_{attempt}")
         with quiet(), ThreadPoolExecutor(6) as pool:
@@ -192,7 +115,7 @@ def test_several_workers_may_find_the_database_empty(server: Server) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_worker_killed_before_its_trial_drew_anything_is_replaced(server: Server) -> None:
+def test_a_worker_killed_before_its_trial_drew_anything_is_replaced(server: Any) -> None:
     url = server.new_database("early")
     with quiet():
         with pytest.warns(UserWarning, match="Heartbeat"):
@@ -205,7 +128,7 @@ def test_a_worker_killed_before_its_trial_drew_anything_is_replaced(server: Serv
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_server_that_goes_away_is_one_message_and_the_study_goes_on(server: Server) -> None:
+def test_a_server_that_goes_away_is_one_message_and_the_study_goes_on(server: Any) -> None:
     url = server.new_database("outage")
 
     def objective(trial: optuna.Trial) -> float:
