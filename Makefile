@@ -92,6 +92,13 @@ weights: $(STAMP)  ## fetch the pretrained weights a recipe needs into weights/
 test: $(STAMP)  ## run every test this machine can run, and say what was skipped and why
 	@$(VENV)/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
 
+.PHONY: test-gpu test-systems
+test-gpu: $(STAMP)  ## the tests that need a CUDA device
+	@$(VENV)/bin/python -m pytest -m gpu $(ARGS)
+
+test-systems: $(STAMP)  ## the tests of the published systems with their real backbones (many minutes)
+	@FUSIONNETX_ALL_SYSTEMS=1 $(VENV)/bin/python -m pytest tests/pipeline/test_systems.py $(ARGS)
+
 lint: $(STAMP)  ## ruff, mypy --strict and the import contract
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .

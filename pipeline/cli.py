@@ -14,6 +14,7 @@ from data.errors import FusionNetXError, Interrupted
 from data.files import no_room
 from pipeline.commands import audit, cohorts, compare, explain, kaggle, looks, stages, systems, trust
 from pipeline.display import printable
+from pipeline.memory import keep_freed_memory
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,6 +31,7 @@ for module in (cohorts, compare, stages, looks, explain, trust, audit, systems, 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; the user's mistakes become one message and exit code 2."""
+    keep_freed_memory()
     sys.exit(guarded(lambda: app(args=arguments, standalone_mode=True)))
 
 

@@ -10,35 +10,25 @@ commands = typer.Typer()
 @commands.command(epilog=example("systems"))
 def systems() -> None:
     """List the published systems: source, data, published figure, parameters, recipe."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+    import shutil
+    import textwrap
 
     from pipeline.systems.cost import parameter_count
     from pipeline.systems.registry import SOURCES, SYSTEMS
-    from pipeline.systems.table import NOTHING
 
-    table = Table(title="Published systems", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("system", "source", "published on", "published", "recipe", "parameters", "what it is"):
-        table.add_column(
-            heading,
-            justify="right" if heading == "parameters" else "left",
-            no_wrap=heading in ("system", "recipe", "parameters"),
-            overflow="fold",
-        )
-    for system in SYSTEMS:
-        table.add_row(
-            system.name,
-            system.source,
-            system.published_on or NOTHING,
-            ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in system.published.items()) or NOTHING,
-            system.recipe,
-            f"{parameter_count(system):,}",
-            system.title,
-        )
-    console = Console(highlight=False)
-    console.print(table)
+    width = shutil.get_terminal_size().columns
+
+    def say(text: str, indent: int) -> None:
+        typer.echo(textwrap.fill(text, width, initial_indent=" " * indent, subsequent_indent=" " * indent))
+
     for source, text in SOURCES.items():
-        console.print(f"{source}: {text}", markup=False)
-    console.print("Parameters: for seven classes and HAM10000's age, sex and site. `fusionnetx compare --recipe ...` "
-                  "runs them.", markup=False)  # fmt: skip
+        typer.secho(f"{source}  {text}", bold=True)
+        for system in (system for system in SYSTEMS if system.source == source):
+            published = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in system.published.items())
+            typer.secho(f"  {system.name}", fg="cyan")
+            say(f"{system.title}; {parameter_count(system):,} parameters; recipe {system.recipe}", 6)
+            if system.published_on:
+                say(f"published on {system.published_on}: {published or 'no figure'}", 6)
+        typer.echo()
+    say("Parameters: for seven classes and HAM10000's age, sex and site.", 0)
+    say("`fusionnetx compare --recipe ...` runs them.", 0)

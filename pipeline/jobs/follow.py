@@ -18,6 +18,7 @@ from pipeline.jobs.job import Job
 from pipeline.jobs.meeting import OVER, Meeting, meet
 from pipeline.jobs.order import Order, require_shared, workspace_of
 from pipeline.jobs.work import perform
+from pipeline.memory import keep_freed_memory
 from pipeline.workspace import Workspace
 
 
@@ -35,6 +36,7 @@ def follow() -> int:
     # A request to stop is for the leading process, whose end this one notices.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    keep_freed_memory()
     meeting = meet()
     meeting.watch(OVER, lambda: os._exit(0))
     while True:

@@ -22,6 +22,7 @@ from pipeline.jobs.job import Done, Job
 from pipeline.jobs.order import Order, carry_out, folders_of, order_for, result_of, roots_of
 from pipeline.jobs.relay import Event, Player, RelayDisplay
 from pipeline.jobs.shared_store import SharedStore
+from pipeline.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from pipeline.workspace import Workspace
@@ -69,6 +70,7 @@ class Post:
 
 def work_on(order: str, post: Any, owner: str) -> str:
     """What a worker does with an order."""
+    keep_freed_memory()
     own = f"{owner}/{os.uname().nodename}-{os.getpid()}"
     what = Order.from_json(order)
 

@@ -76,7 +76,7 @@ ON_VECTORS = Fast(image_size=64, epochs=40, rows=0)
 FROZEN_224 = Fast(image_size=112, epochs=40, rows=0)
 B4 = Fast(image_size=48, epochs=2, rows=600)
 LARGE = Fast(image_size=64, epochs=2, rows=1_500)
-FUSION = Fast(image_size=64, epochs=3, rows=0)
+FUSION = Fast(image_size=48, epochs=3, rows=0)
 
 
 def _fusion(model: str, title: str, accuracy: float) -> System:
