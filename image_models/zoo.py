@@ -6,6 +6,7 @@ training, data and the loss are elsewhere.
 
 import difflib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,13 @@ def backbone_and_head(recipe: ImageModelRecipe, weights_dir: Path | None) -> tup
     head = recipe.head if recipe.head != "auto" else suited_head(backbone, layout)
     check_head(head, backbone, layout, shape, recipe)
     return backbone, layout, head
+
+
+def tried_backbones(recipe: ImageModelRecipe) -> int:
+    """Parameters of the recipe's backbones, found by building them without memory; refuses what a fit would refuse."""
+    with torch.device("meta"):
+        parts = [backbone_and_head(replace(part, pretrained="none"), None)[0] for part in recipe.image_branches()]
+    return sum(parameter.numel() for part in parts for parameter in part.parameters())
 
 
 def build_backbone(recipe: ImageModelRecipe) -> Any:

@@ -8,10 +8,13 @@ from pipeline.workspace import Workspace
 def print_plan(space: Workspace) -> None:
     """Print the plan of stage one."""
     from image_models.plan import describe_plan, plan_training
+    from image_models.zoo import tried_backbones
 
     lesions = training_lesions(space, images=False)
     for model in space.recipe.image_models:
-        space.display.say(f"{model.name}: {what_it_sees(model)}, labels = {model.labels}", style="bold")
+        count = tried_backbones(model)
+        parameters = f", {count:,} parameters in the backbone" if count else ""
+        space.display.say(f"{model.name}: {what_it_sees(model)}, labels = {model.labels}{parameters}", style="bold")
         for fold in range(space.folds.count):
             job = FoldModel(space, model, (fold,))
             plan = plan_training(model, lesions, job.train_rows, job.seed)

@@ -331,6 +331,20 @@ def test_a_dry_run_prints_every_job_and_leaves_a_run_as_it_was(cli: Any, tiny_re
     assert after == before
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("image_models[wide].backbone=resnet19", "did you mean"),
+        ("image_models[wide].backbone=vit_tiny_patch16_224", "take 32 or 48"),
+    ],
+)
+def test_a_dry_run_refuses_what_training_would_refuse(cli: Any, tiny_recipe: Path, tmp_path: Path, change, reason):
+    answer = cli("oof", "--dry-run", "--recipe", tiny_recipe, "--run", tmp_path / "run", "--set", change,
+                 "--set", "image_models[wide].image_size=33")  # fmt: skip
+    assert answer.code == 2, answer
+    assert reason in answer.err
+
+
 def test_features_are_described(cli: Any, tiny_recipe: Path, run_copy: Path):
     answer = cli("features", "--describe", "--recipe", tiny_recipe, "--run", run_copy)
     assert answer.code == 0, answer
