@@ -71,7 +71,7 @@ audit: $(STAMP)  ## look for leaks: exact checks, null test, planted leaks, copi
 	@$(FNX) audit $(FLAGS)
 
 .PHONY: faults
-faults: $(STAMP)  ## kill a small run at 30 moments, let it go on, compare every byte (about ten minutes)
+faults: $(STAMP)  ## kill a small run at 30 moments, let it go on, compare every byte (15 to 35 minutes)
 	@$(FNX) faults --recipe $(RECIPE) $(ARGS)
 
 .PHONY: verify

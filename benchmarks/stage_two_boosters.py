@@ -30,6 +30,7 @@ import numpy as np
 
 from data.matrix import Matrix
 from data.score import pauc
+from pipeline.memory import keep_freed_memory
 from pipeline.stages.tabular import SLOWEST_FIRST
 from tabular.binned_folds import FoldData
 from tabular.blend import blend
@@ -83,6 +84,7 @@ def synthetic(size: Size) -> Cohort:
 
 def ensemble_ours(size: Size, at_once: int) -> dict[str, float]:
     """Four members on every fold, models written and read back, soft vote; jobs side by side share the threads."""
+    keep_freed_memory()
     cohort, recipe = synthetic(size), TabularRecipe()
     threads = max(1, size.threads // at_once)
     started, worked = time.perf_counter(), time.process_time()
@@ -134,6 +136,7 @@ def tuning_recipe(size: Size, booster: BoosterName) -> TabularRecipe:
 
 def trials_ours(size: Size, booster: BoosterName) -> dict[str, float]:
     """`tabular.tune`; the time to bin the folds counts."""
+    keep_freed_memory()
     cohort, recipe = synthetic(size), tuning_recipe(size, booster)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
