@@ -6,6 +6,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from data.score import SCORES
@@ -141,10 +142,19 @@ def print_table(console: Console, figures: Mapping[str, Any]) -> None:
 
 
 def print_cells(console: Console, title: str, heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """One table in the terminal."""
+    """One table in the terminal; where it does not fit, a list for each row."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for place, text in enumerate(heading):
-        table.add_column(text, justify="left" if place < 2 else "right", overflow="fold", no_wrap=place == 0)
+        table.add_column(text, justify="left" if place < 2 else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    console.print(table)
+    if Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= console.width:
+        console.print(table)
+        return
+    console.print(f"{title}\n", style="bold", markup=False)
+    width = max(map(len, heading))
+    for name, *cells in rows:
+        console.print(name, style="bold", markup=False)
+        for text, value in zip(heading[1:], cells, strict=True):
+            console.print(f"  {text:<{width}}  {value}", markup=False, highlight=False)
+        console.print()
