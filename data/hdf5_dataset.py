@@ -22,8 +22,8 @@ MAX_CHUNKS = 2**16
 def read_dataset(dataset: Any, name: str, descriptor: int | None = None) -> bytes:
     """The bytes of an open data set, once its type, size and storage are known to be harmless.
 
-    `descriptor` is the open file's own: bytes that lie in one piece are taken from it directly, which costs a third of
-    asking HDF5 for them and does not hold Python's lock.
+    `descriptor` is the open file's own: bytes that lie in one piece are taken from it directly, which costs less than
+    half of asking HDF5 for them and does not hold Python's lock.
     """
     from h5py import h5d, h5s, h5t
 

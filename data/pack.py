@@ -2,7 +2,8 @@
 
 A pack is a folder: `images.npy` uint8 (lesions, size, size, 3), `ids.npy`, `present.npy` (False where there is no
 image: the pixels are zero then and must not be shown to a network as if they were real), and `report.json`, written
-last, with checksums and the reason for every missing image. Opening needs numpy alone; building also needs what
+last, with checksums and the reason for every missing image. Many lesions make several such folders in one, see
+`data.pack_parts`. Opening needs numpy alone; building also needs what
 `data.pack_pixels` imports.
 """
 

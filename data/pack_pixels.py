@@ -33,8 +33,6 @@ R = TypeVar("R")
 
 CHUNK_BYTES = 2**24
 """About 16 MiB are decoded, summed and written at once: small in memory, long enough to keep disks streaming."""
-
-
 PROCESSES_FROM = 6_000
 """Images from which processes earn back the second they take to start."""
 
@@ -98,7 +96,7 @@ class Place:
 
 
 _own = threading.local()
-"""Of each worker, thread or process: its place, its open file and the block it decodes into."""
+"""Of each worker, thread or process: its place and the block it decodes into."""
 
 
 def prepare_worker(place: Place) -> None:

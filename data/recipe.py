@@ -35,7 +35,7 @@ class DataRecipe(BaseModel):
     """Packed images in one file; more lesions make several, each finished by itself, so that a build goes on where it
     stopped. A million take 150 GB at 224 px."""
     workers: int | None = Field(default=None, ge=1)
-    """Threads that decode images; as many as there are cores when left out."""
+    """Threads (for thousands of images processes) that decode them; as many as there are cores when left out."""
     synthetic: SyntheticRecipe | None = None
     """The cohort made for `isic2024` when no data folder is given; left out, a data folder is required."""
     twin: TwinRecipe | None = None

@@ -175,7 +175,8 @@ class Workspace:
     def pack(self, source: ImageSource, ids: npt.NDArray[np.str_], label: str) -> ImagePack:
         """Open the cached pack of these images, or build it."""
         folder = self.cache_dir / self.pack_fingerprint(source, ids)
-        if folder.is_dir():
+        # Without a report it is what a stopped build has finished so far, and the build goes on there.
+        if (folder / "report.json").exists():
             try:
                 return ImagePack.open(folder)
             except DataError as error:

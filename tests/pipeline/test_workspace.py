@@ -105,6 +105,17 @@ def test_a_pack_in_parts_is_the_same_pack(make: Callable[..., Workspace], page: 
     assert "packing the test images again" in page.getvalue()
 
 
+def test_a_stopped_build_goes_on_without_a_warning(make: Callable[..., Workspace], page: io.StringIO):
+    pack = make("data.lesions_per_pack=50").test_pack
+    (pack.folder / "report.json").unlink()
+    shutil.rmtree(pack.folder / "part-00001")
+    kept = (pack.folder / "part-00000" / "images.npy").stat().st_mtime_ns
+    again = make("data.lesions_per_pack=50").test_pack
+    assert (again.folder / "part-00000" / "images.npy").stat().st_mtime_ns == kept
+    np.testing.assert_array_equal(np.asarray(again.images), np.asarray(pack.images))
+    assert "again" not in page.getvalue()
+
+
 def test_a_sound_pack_is_shared(make: Callable[..., Workspace]):
     pack = make().test_pack
     written = (pack.folder / "images.npy").stat().st_mtime_ns
