@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import DataOption, RunOption, SetOption, example, open_workspace
+from pipeline.commands.options import DataOption, ExecutorOption, RunOption, SetOption, example, open_workspace
 
 commands = typer.Typer()
 
@@ -15,6 +15,7 @@ commands = typer.Typer()
         "compare demo first_try",
         "compare runs/a runs/b runs/c --out abc.html",
         "compare --recipe ham10000 --data HAM10000/ --fast",
+        "compare --recipe ham10000 --data HAM10000/ --fast --executor ray",
         "compare --recipe ham10000 --data HAM10000/ --systems s5_gated,s3 --protocols sound",
         "compare --recipe ham10000 --data HAM10000/ --systems s5_image --null --fast",
     )
@@ -46,6 +47,7 @@ def compare(
         typer.Option("--null", help="Deal the labels anew: what each protocol scores when nothing can be learned."),
     ] = False,
     draws: Annotated[int, typer.Option(min=1, help="Deals of the labels for --null.")] = 1,
+    executor: ExecutorOption = "local",
 ) -> None:
     """Set finished runs side by side; or, with --recipe, published systems by their own protocol and by a sound one."""
     from data.errors import RecipeError
@@ -63,7 +65,7 @@ def compare(
 
     chosen = Comparison(chosen_systems(systems), protocols_named(protocols), fast, largest)
     name = run or f"{Path(recipe).stem}-systems" + ("-fast" if fast else "")
-    with open_workspace(recipe, data, name, set_) as space:
+    with open_workspace(recipe, data, name, set_, executor=executor) as space:
         if null:
             from pipeline.systems.null import run_null
 

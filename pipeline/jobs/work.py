@@ -17,6 +17,7 @@ WORK = MappingProxyType(
         "booster": ("pipeline.stages.tabular", "fit_booster"),
         "trials": ("pipeline.stages.tuning", "run_trials"),
         "search": ("pipeline.stages.tuning", "finish_search"),
+        "system": ("pipeline.systems.run", "run_system"),
         "replicates": ("pipeline.stages.intervals", "replicates_of"),
     }
 )

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from data.errors import RecipeError
 from data.files import write_json, write_text
+from pipeline.jobs.job import Job
+from pipeline.jobs.running import run_all
 from pipeline.recipe import Recipe
-from pipeline.stages.image_jobs import shared_training_lesions
+from pipeline.stages.image_jobs import image_model_gpus, image_model_threads, shared_training_lesions, use_threads
 from pipeline.systems.network import NetworkJob
 from pipeline.systems.protocols import PROTOCOLS, ProtocolName
-from pipeline.systems.registry import SOURCES, System
+from pipeline.systems.registry import SOURCES, System, chosen_systems
 from pipeline.systems.table import html_page, markdown, print_table
 from pipeline.systems.told import TOLD, Told, unable
 from pipeline.systems.two_stage import TwoStageJob
@@ -35,18 +37,9 @@ class Comparison:
 
 def run_systems(space: Workspace, comparison: Comparison, *, as_markdown: bool = False) -> dict[str, Any]:
     """Run what is missing, print the table, and write it into the run folder as JSON, markdown and a page."""
-    worlds = Worlds(space, comparison)
-    todo = [(system, protocol) for system in comparison.systems for protocol in comparison.protocols]
-    found: list[dict[str, Any]] = []
-    for number, (system, protocol) in enumerate(todo, start=1):
-        reason = why_not(system, space.recipe)
-        if reason:
-            if protocol == comparison.protocols[0]:
-                space.display.say(f"{system.name}: left out, because {reason}")
-            continue
-        found.append(worlds.result(system, protocol, f"[{number}/{len(todo)}] {system.name}, {protocol}"))
-    if not found:
-        raise RecipeError("none of the systems can be run on this data set; `fusionnetx systems` says what each needs")
+    jobs = system_jobs(space, comparison)
+    answers = {done.job.title: done.answer for done in run_all(space, jobs, "systems")}
+    found = [result for job in jobs for result in answers[job.title]]
     figures = {
         "reader": space.recipe.data.reader,
         "synthetic": space.synthetic,
@@ -64,6 +57,57 @@ def run_systems(space: Workspace, comparison: Comparison, *, as_markdown: bool =
         print_table(space.display.console, figures)
     space.display.say(f"wrote {space.run_dir / 'systems.html'}, and the same as systems.md and systems.json")
     return figures
+
+
+def system_jobs(space: Workspace, comparison: Comparison) -> list[Job]:
+    """One job per system that can be run, both protocols in turn: frozen networks share their vectors."""
+    able: list[System] = []
+    for system in comparison.systems:
+        reason = why_not(system, space.recipe)
+        if reason is None:
+            able.append(system)
+        else:
+            space.display.say(f"{system.name}: left out, because {reason}")
+    if not able:
+        raise RecipeError("none of the systems can be run on this data set; `fusionnetx systems` says what each needs")
+    if space.executor.spreads:
+        prepare(Worlds(space, comparison), able)
+    # Networks that have a core each, side by side, get more done than one after the other on all cores.
+    threads = space.recipe.resources.image_model_cpus or (1 if space.executor.spreads else image_model_threads(space))
+    return [
+        Job(
+            work="system",
+            arguments=(
+                f"[{number}/{len(able)}]", threads, system.name, int(comparison.fast), comparison.largest,
+                *comparison.protocols,
+            ),
+            title=system.name,
+            cpus=threads,
+            gpus=image_model_gpus(space),
+        )
+        for number, system in enumerate(able, start=1)
+    ]  # fmt: skip
+
+
+def prepare(worlds: "Worlds", systems: list[System]) -> None:
+    """Make what several workers would each make at the same moment: folds and packed images."""
+    _ = worlds.space.folds  # by these a worker knows that it sees this run folder
+    for system in systems:
+        for protocol in worlds.comparison.protocols:
+            view = worlds.placed(system, protocol)
+            _ = view.folds
+            if system.two_stages or system.network.backbone != "none":
+                _ = view.train_pack
+
+
+def run_system(
+    space: Workspace, position: str, threads: int, name: str, fast: int, largest: int, *protocols: ProtocolName
+) -> list[dict[str, Any]]:
+    """Do a job of a comparison."""
+    use_threads(threads)
+    (system,) = chosen_systems(name)
+    worlds = Worlds(space, Comparison((system,), protocols, bool(fast), largest))
+    return [worlds.result(system, protocol, f"{position} {name}, {protocol}") for protocol in protocols]
 
 
 def why_not(system: System, recipe: Recipe) -> str | None:
@@ -107,8 +151,7 @@ class Worlds:
         fast, space = self.comparison.fast, self.space
         job: TwoStageJob | NetworkJob
         if system.two_stages:
-            size = FAST_PACK if fast else self.comparison.largest or 224
-            job = TwoStageJob(self.world(protocol, size), system, protocol, fast)
+            job = TwoStageJob(self.placed(system, protocol), system, protocol, fast)
             scored = job.run(None, label)
         else:
             job = NetworkJob(self.placed(system, protocol), system, protocol, fast, self.comparison.largest)
@@ -127,6 +170,8 @@ class Worlds:
 
     def placed(self, system: System, protocol: ProtocolName) -> Workspace:
         """The view whose images are as large as the system's network wants them."""
+        if system.two_stages:
+            return self.world(protocol, FAST_PACK if self.comparison.fast else self.comparison.largest or 224)
         smallest = self.world(protocol, FAST_PACK)
         model = NetworkJob(smallest, system, protocol, self.comparison.fast, self.comparison.largest).model
         size = FAST_PACK if self.comparison.fast or model.backbone == "none" else model.input_size
