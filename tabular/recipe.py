@@ -192,10 +192,11 @@ class TuneRecipe(BaseModel):
     seed: int = Field(default=42, ge=0)
     startup_trials: int = Field(default=10, ge=1)
     """Random trials before the sampler models the scores."""
-    prune_p: float = Field(default=0.15, ge=0.0, le=1.0)
-    """A trial stops once a signed-rank test over the folds done calls it worse than the best at this level; 0 is never.
+    prune_p: float = Field(default=0.1, ge=0.0, le=1.0)
+    """A trial stops once a signed-rank test over its blocks calls it worse than the best at this level; 0 is never.
 
-    k folds can reach 2^-k at best, so 0.15 can stop after the third fold, 0.1 after the fourth.
+    A fold has up to four blocks, of 15 positives at least. k blocks can reach 2^-k at best, so 0.1 can stop after the
+    first fold of a table with 60 positives in each, after the fourth of one with 15.
     """
     reestimate_seeds: tuple[int, ...] = Field(default=(1001,), min_length=1)
     """Seeds of the other fold assignments on which the winner is scored again."""

@@ -1,8 +1,8 @@
 """Search a member's parameters with Optuna, then score the winner on folds that the search never saw.
 
 The member as its recipe has it (Table 2) is always the first trial. A trial trains fold by fold and stops when a
-signed-rank test over the folds done says it will lose. The best score of many trials is optimistic, however honest each
-one is; hence `reestimate`.
+signed-rank test over the blocks of the folds done says it will lose. The best score of many trials is optimistic,
+however honest each one is; hence `reestimate`.
 """
 
 import json
@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from data.errors import TrainingError
 from data.files import atomic, fingerprint, write_json
 from data.progress import Progress, silent
-from tabular.binned_folds import BinnedFold, FoldData
+from tabular.binned_folds import BLOCKS, POSITIVES_PER_BLOCK, BinnedFold, FoldData
 from tabular.parameters import Value
 from tabular.recipe import MemberRecipe, Space, TabularRecipe
 from tabular.slots import FAILURE, FROM_RECIPE, fill, finished, is_finished, slots_of
@@ -29,6 +29,8 @@ from tabular.training_data import derived
 
 SEARCH, REESTIMATE = 0, 1
 """Keys of the seeds of the two kinds of folds."""
+FOLD_SCORES = "fold_scores"
+"""User attribute: pAUC of every fold that a trial has done."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ def tune(
     start, notes = inside(space, {**member.parameters, "iterations": member.iterations})
     threads_per_trial = max(1, threads // plan.jobs)
     binned, digest = bin_folds(member, recipe, folds, seed=seed, threads=threads_per_trial, searched=space)
-    search = [plan.seed, plan.startup_trials, plan.prune_p, {key: values.model_dump() for key, values in space.items()}]
+    pairs = [plan.prune_p, BLOCKS, POSITIVES_PER_BLOCK]
+    search = [plan.seed, plan.startup_trials, pairs, {key: values.model_dump() for key, values in space.items()}]
     name = f"{study_name}-{fingerprint([digest, search])[:10]}"
     with quiet():
         study = open_study(storage, name, plan)
@@ -175,14 +178,17 @@ def _run(
 ) -> None:
     def objective(trial: Trial) -> float:
         candidate = member.with_parameters(suggest(trial, space))
-        scores = []
+        scores: list[float] = []
         for number, fold in enumerate(folds):
             try:
-                scores.append(fold.score(candidate))
+                scored = fold.scored(candidate)
             except TrainingError as error:
                 trial.set_user_attr(FAILURE, str(error))
                 raise
-            trial.report(scores[-1], number)
+            scores.append(scored.whole)
+            trial.set_user_attr(FOLD_SCORES, list(scores))
+            for block, value in enumerate(scored.blocks):
+                trial.report(value, number * BLOCKS + block)
             progress(finished(study), trials, fold=number + 1, pauc=fmean(scores))
             if number + 1 < len(folds) and trial.should_prune():
                 raise optuna.TrialPruned
@@ -216,7 +222,8 @@ def trials_table(study: Study, parameters: Sequence[str], folds: int) -> pl.Data
     for trial in filter(is_finished, slots_of(study)):
         row: dict[str, Any] = {"trial": len(rows), "state": trial.state.name.lower(), "pauc": _value(trial)}
         row["seconds"] = trial.duration.total_seconds() if trial.duration else None
-        row |= {f"fold_{k}": trial.intermediate_values.get(k) for k in range(folds)}
+        scores = trial.user_attrs.get(FOLD_SCORES, [])
+        row |= {f"fold_{k}": scores[k] if k < len(scores) else None for k in range(folds)}
         row |= {name: trial.params.get(name) for name in parameters}
         row["failure"] = trial.user_attrs.get(FAILURE)
         rows.append(row)

@@ -1,5 +1,6 @@
 """A comparison of systems on one data set: one job per system and protocol, each kept, then one table."""
 
+import dataclasses
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -91,7 +92,9 @@ def system_jobs(space: Workspace, comparison: Comparison) -> list[Job]:
 
 def prepare(worlds: "Worlds", systems: list[System]) -> None:
     """Make what several workers would each make at the same moment: folds and packed images."""
-    _ = worlds.space.folds  # by these a worker knows that it sees this run folder
+    # By the folds of the run folder a worker knows that it sees that folder.
+    space = worlds.space
+    _ = dataclasses.replace(space, recipe=space.recipe.model_copy(update={"folds": worlds.folds})).folds
     for system in systems:
         for protocol in worlds.comparison.protocols:
             view = worlds.placed(system, protocol)
@@ -123,6 +126,9 @@ class Worlds:
     def __init__(self, space: Workspace, comparison: Comparison) -> None:
         self.space, self.comparison = space, comparison
         self.world = cache(self._world)
+        self.folds = space.recipe.folds
+        if comparison.fast and self.folds.file is None:
+            self.folds = self.folds.model_copy(update={"count": FAST_FOLDS})
 
     def _world(self, protocol: ProtocolName, size: int) -> Workspace:
         """A view of the run with images of one size; all views share its folder and its cache."""
@@ -130,11 +136,8 @@ class Worlds:
         data = space.recipe.data.model_copy(update={"image_size": size})
         if data.pairing is not None:
             data = data.model_copy(update={"pairing": paired(data.pairing, protocol)})
-        folds = space.recipe.folds
-        if self.comparison.fast and folds.file is None:
-            folds = folds.model_copy(update={"count": FAST_FOLDS})
         view = Workspace(
-            recipe=space.recipe.model_copy(update={"data": data, "folds": folds, "image_models": ()}),
+            recipe=space.recipe.model_copy(update={"data": data, "folds": self.folds, "image_models": ()}),
             run_dir=space.run_dir / "systems" / protocol,
             cache_dir=space.cache_dir,
             weights_dir=space.weights_dir,
@@ -189,8 +192,6 @@ class Worlds:
 
 def with_model(view: Workspace, job: NetworkJob) -> Workspace:
     """The view as stage one sees it: with a model that looks at images."""
-    import dataclasses
-
     blind = dataclasses.replace(
         job.model, metadata=dataclasses.replace(job.model.metadata, columns=()), site_column="", fusion="concatenation"
     )

@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 from data.errors import DataError, TrainingError
 from data.score import pauc
-from tabular.binned_folds import BinnedFold
+from tabular.binned_folds import BinnedFold, blocks_of
 from tabular.crossfit import fit_member, predict_member
 from tabular.parameters import BoosterName
 from tabular.recipe import MemberRecipe, ResampleRecipe, TabularRecipe, TuneRecipe
@@ -150,6 +150,42 @@ def test_a_hopeless_trial_is_pruned_by_fold(folds_of, tmp_path):
     assert pruned["pauc"].null_count() == pruned.height
     never = run(folds_of, tmp_path / "n.journal", trials=8, space=space, prune_p=0.0).table
     assert set(never["state"]) == {"complete"}
+
+
+def test_blocks_share_out_both_classes_and_need_enough_positives():
+    rng = np.random.default_rng(0)
+    for positives, expected in ((1, 1), (29, 1), (30, 2), (59, 3), (60, 4), (500, 4)):
+        target = rng.permutation(np.arange(3_000) < positives).astype(np.int64)
+        block = blocks_of(target)
+        assert set(block) == set(range(expected))
+        for label in (0, 1):
+            counts = np.bincount(block[target == label], minlength=expected)
+            assert counts.max() - counts.min() <= 1
+
+
+def test_a_block_is_scored_on_its_own_rows(folds_of, monkeypatch):
+    monkeypatch.setattr("tabular.binned_folds.POSITIVES_PER_BLOCK", 3)
+    fold = next(folds_of(0))
+    binned = BinnedFold(member_of(), recipe_of(0), fold, seed=1, threads=1)
+    seen: list[tuple[np.ndarray, np.ndarray]] = []
+    monkeypatch.setattr("tabular.binned_folds.pauc", lambda target, score: seen.append((target, score)) or 0.1)
+    scored = binned.scored(member_of())
+    block = blocks_of(fold.held_out_target)
+    (whole_target, whole), *parts = seen
+    assert len(scored.blocks) == len(parts) == block.max() + 1 > 1
+    for number, (target, score) in enumerate(parts):
+        np.testing.assert_array_equal(target, whole_target[block == number])
+        np.testing.assert_array_equal(score, whole[block == number])
+
+
+def test_a_hopeless_trial_is_pruned_after_the_first_fold_that_has_blocks(folds_of, tmp_path, monkeypatch):
+    monkeypatch.setattr("tabular.binned_folds.POSITIVES_PER_BLOCK", 3)
+    space = {"iterations": {"choices": [15, 1]}, "feature_fraction": {"choices": [0.83296, 0.01]}}
+    table = run(folds_of, tmp_path / "s.journal", trials=8, space=space, prune_p=0.2).table
+    assert table.filter(pl.col("state") == "pruned")["fold_1"].null_count() > 0
+    complete = table.filter(pl.col("state") == "complete")
+    mean = complete.select(pl.mean_horizontal("fold_0", "fold_1", "fold_2")).to_series()
+    np.testing.assert_allclose(complete["pauc"], mean)
 
 
 def test_parallel_trials_score_as_serial_ones(folds_of, tmp_path):

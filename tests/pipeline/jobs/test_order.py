@@ -25,6 +25,8 @@ from pipeline.jobs.shared_store import SharedStore
 from pipeline.recipe import load_recipe
 from pipeline.stages.tabular import run_tabular
 from pipeline.stages.tuning import run_tuning
+from pipeline.systems.registry import chosen_systems
+from pipeline.systems.run import Comparison, run_systems
 from pipeline.workspace import Workspace
 
 
@@ -177,3 +179,27 @@ def test_a_bug_is_not_taken_for_a_mistake(make: Callable[..., Workspace]):
     sent = booster(make())
     with pytest.raises(StopIteration):
         carry_out(replace(sent, job=replace(sent.job, arguments=("no such member", 0, 42))), Display())
+
+
+def test_a_comparison_of_systems_by_orders_is_one_in_one_process(tmp_path: Path):
+    chosen = Comparison(chosen_systems("s5_clinical,s3_custom_cnn"), fast=True)
+    small = ("data.twin.lesions=60", "data.twin.image_side=33", "resources.image_model_cpus=1")
+
+    def compared(name: str, **changed: Any) -> list[dict[str, Any]]:
+        space = Workspace(
+            recipe=load_recipe("ham10000", small),
+            run_dir=tmp_path / name,
+            cache_dir=tmp_path / "cache",
+            weights_dir=tmp_path / "weights",
+            display=Display(Console(file=io.StringIO(), width=200)),
+            **changed,
+        )
+        results: list[dict[str, Any]] = run_systems(space, chosen)["results"]
+        assert [(r["system"], r["protocol"]) for r in results] == [
+            (system.name, protocol) for system in chosen.systems for protocol in ("published", "sound")
+        ]
+        return [r["scores"] for r in results]
+
+    worker = OneWorker(forgetful=True)
+    assert compared("spread", executor=worker) == compared("here")
+    assert worker.done == ["system", "system"]
