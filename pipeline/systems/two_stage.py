@@ -27,13 +27,10 @@ from pipeline.systems.told import TOLD, Told
 from pipeline.workspace import Workspace
 
 FAST_NETWORKS = (
-    ("own_mobilenetv2", Fast(64, 1, 0, 5e-4)),
+    ("own_mobilenetv2", Fast(64, 3, 0, 5e-4)),
     ("own_mobilenetv2_frozen", Fast(112, 40, 0, 1e-3)),
 )
-"""What stands in for the three large networks on a CPU: the one with pretrained weights at hand, twice.
-
-The first sees all rows once, as many images as two epochs of the 3,000 rows that other networks see.
-"""
+"""What stands in for the three large networks on a CPU: the one with pretrained weights at hand, twice."""
 
 
 @dataclass(frozen=True)
