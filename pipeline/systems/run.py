@@ -1,4 +1,4 @@
-"""A comparison of systems on one data set: one job per system and protocol, each kept, then one table."""
+"""A comparison of systems on one data set: a job per system, its results by each protocol kept, then one table."""
 
 import dataclasses
 from dataclasses import asdict, dataclass
@@ -73,8 +73,10 @@ def system_jobs(space: Workspace, comparison: Comparison) -> list[Job]:
         raise RecipeError("none of the systems can be run on this data set; `fusionnetx systems` says what each needs")
     if space.executor.spreads:
         prepare(Worlds(space, comparison), able)
-    # Networks that have a core each, side by side, get more done than one after the other on all cores.
-    threads = space.recipe.resources.image_model_cpus or (1 if space.executor.spreads else image_model_threads(space))
+    gpus = image_model_gpus(space)
+    # Without a GPU, networks with a core each, side by side, get more done than one after the other on all cores.
+    alone = space.executor.spreads and not gpus
+    threads = space.recipe.resources.image_model_cpus or (1 if alone else image_model_threads(space))
     return [
         Job(
             work="system",
@@ -84,7 +86,7 @@ def system_jobs(space: Workspace, comparison: Comparison) -> list[Job]:
             ),
             title=system.name,
             cpus=threads,
-            gpus=image_model_gpus(space),
+            gpus=gpus,
         )
         for number, system in enumerate(able, start=1)
     ]  # fmt: skip
