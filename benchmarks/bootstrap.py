@@ -19,8 +19,8 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from data.files import write_json
-from data.intervals import bootstrap, drawn_patients, replicate_scores
-from data.score import SCORES
+from data.scores.intervals import bootstrap, drawn_patients, replicate_scores
+from data.scores.scores import SCORES
 
 GOAL_SECONDS = 2.0
 PATIENTS_PER_LESION = 1042 / 401_059

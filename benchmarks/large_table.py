@@ -17,9 +17,9 @@ from pathlib import Path
 
 import polars as pl
 
-from data.isic2024 import FORBIDDEN, TASK, TEST_SCHEMA, read_test
 from data.patient_batches import cut
-from data.synthetic import SyntheticRecipe, write_cohort
+from data.readers.isic2024 import FORBIDDEN, TASK, TEST_SCHEMA, read_test
+from data.synthetic.isic2024.cohort import SyntheticRecipe, write_cohort
 from features.batches import build_in_batches
 from features.recipe import FeatureRecipe
 from features.table import build

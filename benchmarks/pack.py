@@ -20,9 +20,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from data.files import write_json
-from data.images import Hdf5Images
-from data.pack import ImagePack, build_pack, usable_cores
-from data.pack_pixels import CHUNK_BYTES, Place, decode_chunk, prepare_worker
+from data.images.pack import ImagePack, build_pack, usable_cores
+from data.images.pack_pixels import CHUNK_BYTES, Place, decode_chunk, prepare_worker
+from data.images.sources import Hdf5Images
 from data.processes import worker_processes
 
 GOAL_IMAGES_PER_SECOND = 4000

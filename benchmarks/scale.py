@@ -54,8 +54,8 @@ OVERHEAD = """
 import sys, time
 from pathlib import Path
 from pipeline.commands.options import open_workspace
-from pipeline.jobs.running import run_all
-from pipeline.stages.intervals import replicates_job
+from pipeline.execute.running import run_all
+from pipeline.steps.intervals import replicates_job
 recipe, data, run, executor, jobs = sys.argv[1:]
 with open_workspace(recipe, Path(data), run, ["image_models=[]"], executor=executor) as space:
     work = [replicates_job(space, "tabular/oof.parquet", "blend", n % 20, n % 20 + 1) for n in range(int(jobs))]
@@ -100,7 +100,7 @@ def tables_of(folder: Path) -> Path:
 
 def write_tables(folder: Path, recipe: Path) -> None:
     """Write the cohort without drawing images: image files that hold none, because stage two alone is run."""
-    call(["-m", "pipeline", "demo-data", "--recipe", str(recipe)], folder)
+    call(["-m", "fusionnetx", "demo-data", "--recipe", str(recipe)], folder)
     for part in ("train", "test"):
         h5py.File(tables_of(folder) / f"{part}-image.hdf5", "w").close()
 
@@ -110,7 +110,7 @@ def stage_two(folder: Path, recipe: Path, name: str, *options: str, **environmen
     run = folder / "runs" / name
     began = time.perf_counter()
     inputs = ("--recipe", str(recipe), "--data", str(tables_of(folder)), "--run", str(run))
-    call(["-m", "pipeline", "tabular", *inputs, *options], folder, **environment)
+    call(["-m", "fusionnetx", "tabular", *inputs, *options], folder, **environment)
     return time.perf_counter() - began
 
 

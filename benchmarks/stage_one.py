@@ -34,19 +34,19 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from image_models.augment import IMAGENET_MEAN, IMAGENET_STD
 from image_models.device import choose_device, device_name
-from image_models.groups import describe
-from image_models.inputs import step_inputs
 from image_models.lesions import Lesions
-from image_models.loader import gathered, overlapped, resident_images
-from image_models.losses import summed_loss
-from image_models.optimise import Optimiser
-from image_models.plan import FitPlan, plan_training
+from image_models.networks.zoo import build
 from image_models.precision import autocast, choose_precision
 from image_models.predict import placed
 from image_models.recipe import AugmentRecipe, ImageModelRecipe
-from image_models.zoo import build
+from image_models.training.augment import IMAGENET_MEAN, IMAGENET_STD
+from image_models.training.groups import describe
+from image_models.training.inputs import step_inputs
+from image_models.training.loader import gathered, overlapped, resident_images
+from image_models.training.losses import summed_loss
+from image_models.training.optimise import Optimiser
+from image_models.training.plan import FitPlan, plan_training
 
 Batch = tuple[Tensor, Tensor]
 """Pixels, and labels as shares of the two classes, on the device."""

@@ -29,17 +29,17 @@ from typing import Any
 import numpy as np
 
 from data.matrix import Matrix
-from data.score import pauc
+from data.scores.scores import pauc
 from pipeline.memory import keep_freed_memory
-from pipeline.stages.tabular import SLOWEST_FIRST
-from tabular.binned_folds import FoldData
+from pipeline.steps.tabular import SLOWEST_FIRST
 from tabular.blend import blend
 from tabular.crossfit import fit_member, predict_member
-from tabular.parameters import BoosterName
+from tabular.learners.parameters import BoosterName
 from tabular.recipe import MemberRecipe, Space, TabularRecipe, TuneRecipe
-from tabular.study import RepeatableTPE, quiet, suggest
 from tabular.training_data import derived
-from tabular.tune import tune
+from tabular.tuning.binned_folds import FoldData
+from tabular.tuning.search import tune
+from tabular.tuning.study import RepeatableTPE, quiet, suggest
 
 FULL_ROWS, FULL_POSITIVES, PATIENTS = 401_059, 393, 1_042
 BOOSTERS: tuple[BoosterName, ...] = ("lightgbm", "xgboost", "catboost")

@@ -25,8 +25,8 @@ import pandas as pd
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 
 from data.files import write_json
-from data.isic2024 import read_test
-from data.synthetic import SyntheticRecipe, write_cohort
+from data.readers.isic2024 import read_test
+from data.synthetic.isic2024.cohort import SyntheticRecipe, write_cohort
 from features.columns import KNOWN, PATIENT_CONSTANT, STRONG
 from features.recipe import FeatureRecipe
 from features.table import build

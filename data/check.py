@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from data.cohort import Cohort, DataFolder
-from data.decode import pixels
 from data.errors import DataError
-from data.images import ImageSource
-from data.pack import usable_cores
-from data.pack_pixels import in_order
+from data.images.decode import pixels
+from data.images.pack import usable_cores
+from data.images.pack_pixels import in_order
+from data.images.sources import ImageSource
 from data.progress import Progress, silent
-from data.reading import FolderError, Readout
+from data.readers.reading import FolderError, Readout
 
 MAX_SHOWN = 3
 AHEAD = 256

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from data.images import ImageSource
+from data.images.sources import ImageSource
 
 
 @dataclass(frozen=True)

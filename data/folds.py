@@ -17,11 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from sklearn.model_selection import StratifiedGroupKFold
 
 from data.cohort import Cohort
-from data.csv_table import ROW, read_csv
 from data.errors import DataError
 from data.files import atomic
 from data.inner_split import Ints, assign_groups, class_counts
-from data.parquet import read_parquet
+from data.tables.csv import ROW, read_csv
+from data.tables.parquet import read_parquet
 
 Method = Literal["scikit-learn", "greedy", "file"]
 METHOD_KEY = "fusionnetx.fold_method"

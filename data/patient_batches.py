@@ -12,10 +12,10 @@ from pathlib import Path
 import polars as pl
 
 from data.cohort import Cohort, Task
-from data.csv_table import ROW, TextTable
 from data.errors import DataError
 from data.progress import Progress, silent
-from data.schema import Column, validate
+from data.tables.csv import ROW, TextTable
+from data.tables.schema import Column, validate
 
 CHUNK_ROWS = 100_000
 """Rows of the stream that are in memory at once."""

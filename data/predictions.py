@@ -15,7 +15,7 @@ import polars as pl
 from data.errors import DataError
 from data.files import atomic
 from data.folds import Folds, examples
-from data.parquet import read_parquet
+from data.tables.parquet import read_parquet
 
 TEST_FOLD = -1
 """The fold of rows that belong to no fold: the test lesions."""

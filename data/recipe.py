@@ -6,13 +6,13 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from data import ham10000, isic2024, ph2, tcga_skcm
 from data.cohort import DataFolder
-from data.folder import Folder, FolderRecipe
-from data.pairing import Paired, PairingRecipe
-from data.reading import Reader, Unlabelled
-from data.synthetic import SyntheticRecipe
-from data.twins.recipe import TwinRecipe
+from data.readers import ham10000, isic2024, ph2, tcga_skcm
+from data.readers.folder import Folder, FolderRecipe
+from data.readers.pairing import Paired, PairingRecipe
+from data.readers.reading import Reader, Unlabelled
+from data.synthetic.isic2024.cohort import SyntheticRecipe
+from data.synthetic.recipe import TwinRecipe
 
 
 class DataRecipe(BaseModel):

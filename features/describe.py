@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from features.families import FAMILIES
+from features.families.registry import FAMILIES
 from features.recipe import FeatureRecipe
 from features.table import LESION, FeatureTable
 

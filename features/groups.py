@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from features.neighbours import processors
+from features.families.neighbours import processors
 
 Floats = npt.NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from features.columns import FORBIDDEN, STRONG
-from features.families import FAMILIES
+from features.families.registry import FAMILIES
 
 
 class FeatureRecipe(BaseModel):

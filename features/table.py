@@ -15,10 +15,10 @@ import polars as pl
 from data.cohort import Cohort
 from data.errors import DataError, RecipeError
 from data.files import atomic
-from data.parquet import read_parquet
 from data.progress import Progress, silent
+from data.tables.parquet import read_parquet
 from features.arrange import arrange
-from features.families import FAMILIES
+from features.families.registry import FAMILIES
 from features.recipe import FeatureRecipe
 from features.source import Feature, Made, Source
 

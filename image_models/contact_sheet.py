@@ -8,8 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from image_models.augment import IMAGENET_MEAN, IMAGENET_STD, augment, mixup, prepare
 from image_models.recipe import AugmentRecipe
+from image_models.training.augment import IMAGENET_MEAN, IMAGENET_STD, augment, mixup, prepare
 
 GAP = 4
 """White pixels between pictures."""

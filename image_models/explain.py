@@ -20,14 +20,14 @@ from torch.nn import functional
 
 from data.errors import TrainingError
 from image_models.device import choose_device
-from image_models.image_branch import ImageBranch
-from image_models.image_model import at_size
-from image_models.inputs import Shown, plain_inputs
 from image_models.lesions import Lesions
-from image_models.loader import overlapped
+from image_models.networks.image_branch import ImageBranch
+from image_models.networks.image_model import at_size
+from image_models.networks.zoo import FusionModel, ImageModel
 from image_models.predict import placed
 from image_models.recipe import ImageModelRecipe
-from image_models.zoo import FusionModel, ImageModel
+from image_models.training.inputs import Shown, plain_inputs
+from image_models.training.loader import overlapped
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -21,14 +21,14 @@ from torch import Tensor, nn
 from data.files import fingerprint
 from data.progress import Progress, silent
 from image_models.device import explained_out_of_memory
-from image_models.distributed import ALONE, Ranks
-from image_models.image_model import FusionModel, ImageModel
-from image_models.inputs import plain_inputs
 from image_models.lesions import Lesions
-from image_models.loader import Ints, Resident, overlapped
+from image_models.networks.image_model import FusionModel, ImageModel
 from image_models.precision import Precision, autocast
 from image_models.recipe import ImageModelRecipe
-from image_models.state import read_header, read_tensors, write_tensors
+from image_models.training.distributed import ALONE, Ranks
+from image_models.training.inputs import plain_inputs
+from image_models.training.loader import Ints, Resident, overlapped
+from image_models.training.state import read_header, read_tensors, write_tensors
 
 Floats = npt.NDArray[np.float32]
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import TrainingError
-from data.shards import Pixels
-from image_models.metadata_shape import MetadataShape
+from data.images.shards import Pixels
+from image_models.networks.metadata_shape import MetadataShape
 from image_models.recipe import ImageModelRecipe
 
 UNKNOWN = -1

@@ -14,17 +14,17 @@ from torch import Tensor, nn
 
 from data.errors import TrainingError
 from data.progress import Progress, silent
-from image_models.augment import symmetries
 from image_models.device import choose_device, explained_out_of_memory
-from image_models.distributed import ALONE, Ranks
 from image_models.frozen import kept_vectors
-from image_models.inputs import Shown, plain_inputs
 from image_models.lesions import Lesions
-from image_models.loader import Resident, overlapped
-from image_models.losses import log_probabilities
-from image_models.model_file import load_model
+from image_models.networks.model_file import load_model
 from image_models.precision import Precision, autocast, choose_precision
 from image_models.recipe import ImageModelRecipe
+from image_models.training.augment import symmetries
+from image_models.training.distributed import ALONE, Ranks
+from image_models.training.inputs import Shown, plain_inputs
+from image_models.training.loader import Resident, overlapped
+from image_models.training.losses import log_probabilities
 
 __all__ = ["load_model", "predict"]
 

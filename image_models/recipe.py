@@ -8,8 +8,8 @@ The defaults are Table 1 of the FusionNetX paper.
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
-from image_models.network_rules import network_rules
-from image_models.training_rules import training_rules
+from image_models.networks.rules import network_rules
+from image_models.training.rules import training_rules
 
 STRICT = {"extra": "forbid", "strict": True}
 

@@ -20,13 +20,13 @@ import polars as pl
 from data.cohort import Cohort
 from data.errors import DataError
 from data.folds import examples
-from data.images import ImageSource
-from data.pack import ImagePack, build_pack
+from data.images.pack import ImagePack, build_pack
+from data.images.sources import ImageSource
 from data.predictions import TEST_FOLD, Predictions, mean_of
 from data.progress import Progress
 from image_models.recipe import ImageModelRecipe
-from pipeline.stages.fold_models import FoldModel, named_columns, sees_images, unlabelled_lesions
-from pipeline.stages.metadata import with_stored_metadata
+from pipeline.steps.fold_models import FoldModel, named_columns, sees_images, unlabelled_lesions
+from pipeline.steps.metadata import with_stored_metadata
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from data.files import read_json
 from data.progress import Progress
 from features.encode import Encoder
 from features.table import FeatureTable
-from pipeline.stages.features import encoder_path
-from pipeline.stages.tabular import member_dir
+from pipeline.steps.features import encoder_path
+from pipeline.steps.tabular import member_dir
 from pipeline.workspace import Workspace
 from tabular.blend import BlendState
 from tabular.crossfit import predict_member

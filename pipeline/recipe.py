@@ -23,7 +23,7 @@ from data.folds import FoldRecipe
 from data.recipe import DataRecipe
 from features.recipe import FeatureRecipe
 from image_models.recipe import ImageModelRecipe
-from pipeline.jobs.resources import ResourcesRecipe
+from pipeline.execute.resources import ResourcesRecipe
 from tabular.recipe import TabularRecipe
 
 RESERVED_NAMES = frozenset({"lesion_id", "fold", "blend"})

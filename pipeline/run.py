@@ -24,7 +24,7 @@ from typing import Any
 
 from data.errors import DataError
 from data.files import fingerprint, read_json, remove_leftovers, sha256_of, sync_folder, write_json
-from data.pack import usable_cores
+from data.images.pack import usable_cores
 
 RECORDED_PACKAGES = (
     "fusionnetx", "torch", "timm", "lightgbm", "xgboost", "catboost", "optuna", "polars", "scikit-learn",

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from data.cohort import Task
-from data.intervals import interval_of, replicate_scores
-from data.score import all_scores
+from data.scores.intervals import interval_of, replicate_scores
+from data.scores.scores import all_scores
 from pipeline.workspace import Workspace
 
 Figures = dict[str, dict[str, float]]

@@ -15,19 +15,19 @@ from data.cohort import DataFolder
 from data.errors import DataError
 from data.files import sha256_of, write_text
 from data.folds import Folds, make_folds
-from data.images import ImageSource
-from data.pack import ImagePack, build_pack, pack_fingerprint, usable_cores
+from data.images.pack import ImagePack, build_pack, pack_fingerprint, usable_cores
+from data.images.sources import ImageSource
 from data.recipe import read_folder
-from data.twins.stand_in import stand_in
+from data.synthetic.stand_in import stand_in
 from pipeline.display import Display
-from pipeline.jobs.job import Executor
-from pipeline.jobs.local import LocalExecutor
-from pipeline.jobs.shared import Shared
+from pipeline.execute.job import Executor
+from pipeline.execute.local import LocalExecutor
+from pipeline.execute.shared import Shared
 from pipeline.recipe import Recipe, recipe_text
 from pipeline.run import Step
 
 if TYPE_CHECKING:
-    from image_models.distributed import Ranks
+    from image_models.training.distributed import Ranks
 
 
 @dataclass

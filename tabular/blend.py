@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
 from data.errors import DataError, RecipeError, TrainingError
-from data.score import UndefinedScoreError, pauc
+from data.scores.scores import UndefinedScoreError, pauc
 from tabular.recipe import BlendRecipe
 
 Floats = npt.NDArray[np.float64]

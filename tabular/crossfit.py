@@ -16,8 +16,8 @@ import numpy.typing as npt
 from data.errors import DataError
 from data.files import read_json, sha256_of, write_json
 from data.matrix import Matrix
-from tabular.boosters import Booster, Floats, Settings, adapter, usable_device
-from tabular.parameters import BoosterName
+from tabular.learners.learner import Booster, Floats, Settings, adapter, usable_device
+from tabular.learners.parameters import BoosterName
 from tabular.recipe import MemberRecipe, TabularRecipe
 from tabular.training_data import (
     Ints,

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from tabular.parameters import TABLE_TWO, BoosterName, Device, Value, canonical, canonical_parameters
+from tabular.learners.parameters import TABLE_TWO, BoosterName, Device, Value, canonical, canonical_parameters
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 

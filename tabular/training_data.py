@@ -12,8 +12,8 @@ import numpy.typing as npt
 from data.errors import TrainingError
 from data.inner_split import inner_split
 from data.matrix import Matrix
-from tabular.boosters import Rows, Values
-from tabular.parameters import Value, without_effect
+from tabular.learners.learner import Rows, Values
+from tabular.learners.parameters import Value, without_effect
 from tabular.recipe import MemberRecipe, TabularRecipe
 from tabular.resample import class_weights, resample
 

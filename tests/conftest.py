@@ -193,7 +193,7 @@ def run_in_process(arguments: list[str], cache: Path) -> Answer:
     """Call the command line as `fusionnetx` does, with its output kept."""
     import torch
 
-    from pipeline.cli import app, guarded
+    from fusionnetx.cli import app, guarded
 
     torch.set_num_threads(1)
     out, err = io.StringIO(), io.StringIO()
@@ -225,7 +225,7 @@ def start(cohort_dir: Path, tmp_path: Path) -> Iterator[Callable[..., "subproces
 
     def run(*arguments: object, cwd: Path = tmp_path, **variables: str) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline", *map(str, arguments)],
+            [sys.executable, "-m", "fusionnetx", *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

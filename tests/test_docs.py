@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from pipeline.cli import app
+from fusionnetx.cli import app
 from pipeline.recipe import load_recipe, parse_recipe
 
 ROOT = Path(__file__).parents[1]

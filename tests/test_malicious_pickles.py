@@ -47,27 +47,27 @@ FORMS = {"pickle": plain, "torch": of_torch, "numpy": of_numpy}
 
 
 def model(path: Path) -> None:
-    from image_models.model_file import load_model
+    from image_models.networks.model_file import load_model
     from image_models.recipe import ImageModelRecipe
 
     load_model(path, ImageModelRecipe(name="a", backbone="lesion_net", pretrained="none"), 1)
 
 
 def state(path: Path) -> None:
-    from image_models.state import load_state
+    from image_models.training.state import load_state
 
     assert load_state(path, {"seed": 1}) is None  # it says so in the log and starts anew
 
 
 def weights(path: Path) -> None:
+    from image_models.networks.weights import read
     from image_models.recipe import ImageModelRecipe
-    from image_models.weights import read
 
     read(path, ImageModelRecipe(name="a", backbone="resnet18", pretrained=str(path)))
 
 
 def finished(path: Path) -> None:
-    from image_models.model_file import finished_by
+    from image_models.networks.model_file import finished_by
 
     assert not finished_by(path, {"seed": 1})
 
@@ -105,7 +105,7 @@ def member(path: Path) -> None:
 
 def booster(name: str) -> Callable[[Path], None]:
     def read(path: Path) -> None:
-        from tabular.boosters import adapter
+        from tabular.learners.learner import adapter
 
         adapter(name).load(path)  # type: ignore[arg-type]
 
@@ -114,7 +114,7 @@ def booster(name: str) -> Callable[[Path], None]:
 
 def pack(path: Path) -> None:
     from data.files import sha256_of
-    from data.pack import FORMAT, ImagePack
+    from data.images.pack import FORMAT, ImagePack
 
     sums: dict[str, Any] = {"ids.npy": "", "present.npy": "", "images.npy": {"lesions_per_chunk": 1, "sha256": [""]}}
     for name, array in (
@@ -133,32 +133,32 @@ def pack(path: Path) -> None:
 
 def study(path: Path) -> None:
     from tabular.recipe import TuneRecipe
-    from tabular.study import open_study
+    from tabular.tuning.study import open_study
 
     open_study(path, "s", TuneRecipe())
 
 
 def database(path: Path) -> None:
     from tabular.recipe import TuneRecipe
-    from tabular.study import open_study
+    from tabular.tuning.study import open_study
 
     open_study(f"sqlite:///{path}", "s", TuneRecipe())
 
 
 def table(path: Path) -> None:
-    from data.csv_table import read_csv
+    from data.tables.csv import read_csv
 
     read_csv(path)
 
 
 def images(path: Path) -> None:
-    from data.images import Hdf5Images
+    from data.images.sources import Hdf5Images
 
     _ = Hdf5Images(path).ids
 
 
 def image(path: Path) -> None:
-    from data.decode import decode
+    from data.images.decode import decode
 
     decode(path.read_bytes(), 8)
 

@@ -14,7 +14,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("data", "features", "image_models", "tabular", "pipeline")
+PACKAGES = ("data", "features", "image_models", "tabular", "pipeline", "research", "fusionnetx")
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from pathlib import Path
 from data.errors import DataError
 from data.files import atomic
 from pipeline.run import Step
-from pipeline.stages.features import encoder_step
-from pipeline.stages.oof import fold_models, has_test_images, pair_models
-from pipeline.stages.tabular import member_jobs
+from pipeline.steps.features import encoder_step
+from pipeline.steps.oof import fold_models, has_test_images, pair_models
+from pipeline.steps.tabular import member_jobs
 from pipeline.workspace import Workspace
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from data.parquet import read_parquet
-from pipeline.stages.fold_models import stacked
+from data.tables.parquet import read_parquet
+from pipeline.steps.fold_models import stacked
 from pipeline.workspace import Workspace
 
 Floats = npt.NDArray[np.float64]

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import DataError
-from data.intervals import Interval, bootstrap, paired_bootstrap
-from data.score import UndefinedScoreError
+from data.scores.intervals import Interval, bootstrap, paired_bootstrap
+from data.scores.scores import UndefinedScoreError
 from pipeline.ablation.rows import IMAGE_ONLY, Floats, Row
 
 REPLICATES = 1000

@@ -20,10 +20,10 @@ from pipeline.ablation.variants import VARIANTS, Variant, settled
 from pipeline.display import Display
 from pipeline.report.ablation import FILE, state_of
 from pipeline.report.published import PUBLISHED, PUBLISHED_ON, SOURCE
-from pipeline.stages.oof import run_oof
-from pipeline.stages.submission import answers_of, run_submission
-from pipeline.stages.tabular import run_tabular
-from pipeline.stages.tuning import tuned_members
+from pipeline.steps.oof import run_oof
+from pipeline.steps.submission import answers_of, run_submission
+from pipeline.steps.tabular import run_tabular
+from pipeline.steps.tuning import tuned_members
 from pipeline.workspace import Workspace
 
 NAMES = (IMAGE_ONLY, WITHOUT_VOTING, *(variant.name for variant in VARIANTS))

@@ -5,7 +5,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from data.score import SCORES
+from data.scores.scores import SCORES
 from pipeline.report.ablation import PARTS, VERDICTS
 from pipeline.workspace import Workspace
 

@@ -6,57 +6,46 @@ and judge, such as a column that differs between the tables).
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
 
 from data.cohort import DataFolder
 from data.errors import DataError
 from data.files import write_json
 from data.progress import Progress
+from pipeline.audit.check import Check, Status
 from pipeline.audit.drift import LARGE, drift
 from pipeline.audit.duplicates import across, alike, same_patients
 from pipeline.audit.experiment import pipeline_experiment
 from pipeline.audit.giveaways import fold_columns, patient_columns
 from pipeline.audit.independence import SCORED_FOLD, Trio, independence
-from pipeline.audit.mutations import Mutations
 from pipeline.audit.null_test import null_test
 from pipeline.audit.own_patient import OwnPatient, features_by_patient, predictions_by_patient
+from pipeline.audit.show import announce, show_check, show_summary
 from pipeline.audit.variants import null_recipe, strict_recipe, thinned, without_test
 from pipeline.run import commit, versions
 from pipeline.seeds import derive
 from pipeline.workspace import Workspace
 
-NULL_LESIONS, EXACT_LESIONS, MUTATION_LESIONS = 4000, 800, 500
-"""Lesions of the null test, of the exact checks, and of each planted leak."""
+NULL_LESIONS, EXACT_LESIONS = 4000, 800
+"""Lesions of the null test and of the exact checks."""
 SCRATCH = ".audit"
 """Folder of the scratch runs in the run folder; gone when the audit ends."""
 SHOWN = 20
 """Findings, columns and pairs of one kind that are kept in audit.json."""
 
-Status = Literal["passed", "failed", "look", "not done"]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One part of the audit."""
-
-    name: str
-    status: Status
-    summary: str
-    """One line."""
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    """Everything behind it, JSON-ready."""
+Planted = Callable[["Audit", OwnPatient], Check]
+"""Plants leaks in the pipeline of an audit and says which were found."""
 
 
 class Audit:
     """The checks of one recipe on one data folder; scratch runs live in `scratch_dir`."""
 
-    def __init__(self, space: Workspace, scratch_dir: Path, *, draws: int, mutations: bool) -> None:
+    def __init__(self, space: Workspace, scratch_dir: Path, *, draws: int, planted: Planted | None = None) -> None:
         if draws < 1:
             raise DataError(f"--draws {draws}: the null test needs one at least")
-        self.space, self.scratch_dir, self.draws, self.mutations = space, scratch_dir, draws, mutations
+        self.space, self.scratch_dir, self.draws, self.planted = space, scratch_dir, draws, planted
         self.binary = len(space.data.train.task.classes) == 2
 
     def checks(self) -> Iterator[Check]:
@@ -68,7 +57,7 @@ class Audit:
             yield self.exact(trio, progress)
         yield self.own_patient(own, trio)
         yield self.null()
-        yield self.mutated(own)
+        yield Check("mutations", "not done", "left out") if self.planted is None else self.planted(self, own)
         yield from self.pictures()
         yield self.folds_given_away()
         yield self.patients_named()
@@ -143,21 +132,6 @@ class Audit:
         )
         return Check("null test", "passed" if result.passed else "failed", summary, result.as_dict())
 
-    def mutated(self, own: OwnPatient) -> Check:
-        """Planted leaks."""
-        if not self.mutations:
-            return Check("mutations", "not done", "left out")
-        recipe = strict_recipe(self.space.recipe, without=own.families, one_of_each=True)
-        data = without_test(self.thinned(MUTATION_LESIONS))
-        with self.space.display.task("planted leaks") as progress:
-            check = Mutations(self.space, recipe, data, self.scratch_dir / "mutations")
-            verdicts = list(check.verdicts(progress=progress))
-        right, planted = sum(verdict.right for verdict in verdicts[1:]), len(verdicts) - 1
-        clean = "the clean pipeline was left alone" if verdicts[0].right else "and the clean pipeline accused"
-        status: Status = "passed" if all(verdict.right for verdict in verdicts) else "failed"
-        facts = {"verdicts": [verdict.as_dict() for verdict in verdicts]}
-        return Check("mutations", status, f"{right} of {planted} planted leaks caught, {clean}", facts)
-
     def pictures(self) -> Iterator[Check]:
         """Copies of pictures across folds, and patients under two ids."""
         if self.space.data.train_images is None:
@@ -219,17 +193,15 @@ class Audit:
         return Check("drift", "look" if large else "passed", summary, facts)
 
 
-def run_audit(space: Workspace, *, draws: int = 3, mutations: bool = True) -> bool:
+def run_audit(space: Workspace, *, draws: int = 3, planted: Planted | None = None) -> bool:
     """Run the audit, print its tables, write audit.json into the run folder; True when nothing failed."""
-    from pipeline.audit.show import announce, show_check, show_summary
-
     scratch_dir = space.run_dir / SCRATCH
     shutil.rmtree(scratch_dir, ignore_errors=True)  # what a killed audit left
     announce(space, draws)
     done: list[tuple[Check, float]] = []
     began = time.monotonic()
     try:
-        for check in Audit(space, scratch_dir, draws=draws, mutations=mutations).checks():
+        for check in Audit(space, scratch_dir, draws=draws, planted=planted).checks():
             show_check(space.display, check)
             done.append((check, round(time.monotonic() - began, 1)))
             began = time.monotonic()

@@ -10,10 +10,10 @@ import polars as pl
 from data.errors import DataError
 from data.files import read_json
 from data.matrix import Matrix
-from pipeline.stages.features import encoded, encoder_path, training_features
-from pipeline.stages.fold_models import FoldModel
-from pipeline.stages.oof import fold_models, pair_models
-from pipeline.stages.tabular import MemberFold, member_jobs
+from pipeline.steps.features import encoded, encoder_path, training_features
+from pipeline.steps.fold_models import FoldModel
+from pipeline.steps.oof import fold_models, pair_models
+from pipeline.steps.tabular import MemberFold, member_jobs
 from pipeline.workspace import Workspace
 from tabular.crossfit import predict_member
 

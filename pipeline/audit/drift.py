@@ -16,7 +16,7 @@ from scipy.stats import ks_2samp
 from sklearn.model_selection import StratifiedGroupKFold
 
 from data.cohort import Cohort
-from data.score import auc
+from data.scores.scores import auc
 from pipeline.audit.giveaways import PATIENT, candidates
 
 BINS = 10

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import polars as pl
 
 from data.cohort import Cohort
+from data.images.shards import Pixels
 from data.progress import Progress, silent
-from data.shards import Pixels
 from pipeline.audit.hashes import SYMMETRIES, Bytes, Ints, hashes, near_pairs, thumbnails, turned
 
 RADIUS = 16

@@ -10,8 +10,8 @@ from pipeline.audit.deal import Ints
 from pipeline.audit.null_test import Experiment, Floats, Outcome
 from pipeline.audit.variants import relabelled_by, scratch
 from pipeline.recipe import Recipe
-from pipeline.stages.oof import run_oof
-from pipeline.stages.tabular import run_tabular
+from pipeline.steps.oof import run_oof
+from pipeline.steps.tabular import run_tabular
 from pipeline.workspace import Workspace
 
 

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from data.pack import usable_cores
+from data.images.pack import usable_cores
+from data.images.shards import Pixels
 from data.progress import Progress, silent
-from data.shards import Pixels
 
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]

@@ -22,11 +22,11 @@ from pipeline.audit.deal import Ints
 from pipeline.audit.perturb import other_answers, other_measurements, other_pixels
 from pipeline.audit.variants import scratch
 from pipeline.recipe import Recipe
-from pipeline.stages import tabular as stage_two
-from pipeline.stages import tuning
-from pipeline.stages.features import features_of
-from pipeline.stages.fold_models import sees_images
-from pipeline.stages.oof import run_oof
+from pipeline.steps import tabular as stage_two
+from pipeline.steps import tuning
+from pipeline.steps.features import features_of
+from pipeline.steps.fold_models import sees_images
+from pipeline.steps.oof import run_oof
 from pipeline.workspace import Workspace
 from tabular.recipe import BlendRecipe
 

@@ -24,9 +24,9 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import DataError
-from data.intervals import replicate_scores
 from data.progress import Progress, silent
-from data.score import SCORES
+from data.scores.intervals import replicate_scores
+from data.scores.scores import SCORES
 from pipeline.audit.deal import Ints, coded, deal, deals_like
 
 Floats = npt.NDArray[np.float64]

@@ -16,7 +16,7 @@ from features.table import FeatureTable, build
 from pipeline.audit.deal import Ints
 from pipeline.audit.variants import rows_of
 from pipeline.predicting import predict_members
-from pipeline.stages.oof import image_scores
+from pipeline.steps.oof import image_scores
 from pipeline.workspace import Workspace
 
 PATIENTS = 5

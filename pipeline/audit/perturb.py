@@ -7,7 +7,7 @@ import polars as pl
 
 from data.cohort import Cohort
 from data.files import fingerprint
-from data.pack import ImagePack
+from data.images.pack import ImagePack
 from pipeline.audit.deal import Ints
 
 EVERY = 3

@@ -10,7 +10,7 @@ from pipeline.display import Display
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
-    from pipeline.audit.audit import Check
+    from pipeline.audit.check import Check
 
 COLOURS = {"passed": "green", "failed": "red", "look": "yellow", "not done": "dim"}
 SHOWN = 8

@@ -28,7 +28,7 @@ def recipes() -> None:
 @commands.command(epilog=example("check --data isic-2024/", "check --data isic-2024/ --recipe fusionnetx"))
 def check(data: DataOption = None, recipe: RecipeOption = "demo", set_: SetOption = None) -> None:
     """Validate a data folder and print what it holds, before any long work. Without --data: the synthetic cohort."""
-    from pipeline.stages.check import run_check
+    from pipeline.steps.check import run_check
 
     chosen = load_recipe(recipe, set_ or ())
     space = workspace(chosen, run_path(recipe, None), data)
@@ -48,7 +48,7 @@ def demo_data(recipe: RecipeOption = "demo", set_: SetOption = None) -> None:
 @commands.command(epilog=example("weights --recipe fusionnetx"))
 def weights(recipe: RecipeOption = "demo", set_: SetOption = None) -> None:
     """Fetch the pretrained weights a recipe needs into weights/, for machines without internet later."""
-    from pipeline.stages.weights import run_weights
+    from pipeline.steps.weights import run_weights
 
     space = workspace(load_recipe(recipe, set_ or ()), run_path(recipe, None), None)
     with space.display.listening():

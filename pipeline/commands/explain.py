@@ -38,8 +38,8 @@ def explain(
 ) -> None:
     """Say what a run's answer about a lesion rests on: heat maps, metadata, boosters; one HTML sheet each."""
     from pipeline.explain.build import run_explain
+    from pipeline.integrity.recorded import read_report
     from pipeline.run import hold
-    from pipeline.trust.recorded import read_report
 
     space = finished_run(run)
     space.data_dir = data

@@ -11,9 +11,9 @@ import typer
 from data.errors import DataError, RecipeError
 from data.files import remove_leftovers
 from pipeline.display import Display
-from pipeline.jobs.job import Executor
-from pipeline.jobs.launched import follows, launched_by_torchrun
-from pipeline.jobs.local import LocalExecutor
+from pipeline.execute.job import Executor
+from pipeline.execute.launched import follows, launched_by_torchrun
+from pipeline.execute.local import LocalExecutor
 from pipeline.recipe import Recipe, load_recipe
 from pipeline.run import hold
 from pipeline.workspace import Workspace
@@ -98,7 +98,7 @@ def open_workspace(
     Verbs that train take `devices`. Of the processes that torchrun starts for them, one goes on from here.
     """
     if devices is not None and follows():
-        from pipeline.jobs.follow import follow
+        from pipeline.execute.follow import follow
 
         raise typer.Exit(follow())
     recipe = load_recipe(recipe_name, changes or ())
@@ -122,12 +122,12 @@ def executor_named(name: str, store: str | None, devices: int = 1, *, trains: bo
             "a cluster gives every image model one process: take --executor local for models on several devices"
         )
     if together:
-        from pipeline.jobs.devices import DevicesExecutor
+        from pipeline.execute.devices import DevicesExecutor
 
         return DevicesExecutor(devices)
     if name == "local":
         return LocalExecutor()
-    from pipeline.jobs.ray_cluster import RayExecutor
+    from pipeline.execute.ray_cluster import RayExecutor
 
     return RayExecutor(store)
 

@@ -38,8 +38,8 @@ def oof(
     devices: DevicesOption = 1,
 ) -> None:
     """Stage one: train every image model by fold and write out-of-fold probabilities."""
-    from pipeline.stages.oof import run_oof
-    from pipeline.stages.plan import print_plan
+    from pipeline.steps.dry_run import print_plan
+    from pipeline.steps.oof import run_oof
 
     with open_workspace(
         recipe,
@@ -70,8 +70,8 @@ def tabular(
     devices: DevicesOption = 1,
 ) -> None:
     """Stage two: engineer features, train the boosters by fold, blend them out of fold."""
-    from pipeline.stages.oof import run_oof
-    from pipeline.stages.tabular import run_tabular
+    from pipeline.steps.oof import run_oof
+    from pipeline.steps.tabular import run_tabular
 
     with open_workspace(
         recipe,
@@ -101,9 +101,9 @@ def submission(
     devices: DevicesOption = 1,
 ) -> None:
     """Run whatever is missing, write submission.csv and say what it scored."""
-    from pipeline.stages.oof import run_oof
-    from pipeline.stages.submission import run_submission
-    from pipeline.stages.tabular import run_tabular
+    from pipeline.steps.oof import run_oof
+    from pipeline.steps.submission import run_submission
+    from pipeline.steps.tabular import run_tabular
 
     with open_workspace(
         recipe,
@@ -136,7 +136,7 @@ def predict(
     run: Annotated[str, typer.Option("--run", help="Name or path of a finished run.")] = "demo",
 ) -> None:
     """Predict new patients with a finished run; no training data needed."""
-    from pipeline.stages.predict import run_predict
+    from pipeline.steps.predict import run_predict
 
     space = finished_run(run)
     with space.display.listening():

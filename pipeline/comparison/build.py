@@ -8,7 +8,7 @@ from rich.console import Console
 
 from data.errors import DataError
 from data.files import write_json, write_text
-from data.score import SCORES
+from data.scores.scores import SCORES
 from pipeline.comparison.figures import comparison_figures
 from pipeline.comparison.sides import distinct, open_side
 from pipeline.comparison.table import column_names, print_comparison

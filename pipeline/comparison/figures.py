@@ -11,8 +11,8 @@ from pipeline.ablation.rows import Row, columns_of
 from pipeline.ablation.scores import Sample
 from pipeline.comparison.sides import Side
 from pipeline.run import changed_keys
-from pipeline.stages.fold_models import stacked
-from pipeline.stages.submission import answers_of
+from pipeline.steps.fold_models import stacked
+from pipeline.steps.submission import answers_of
 from pipeline.workspace import Workspace
 
 

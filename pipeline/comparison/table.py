@@ -6,7 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from data.score import SCORES
+from data.scores.scores import SCORES
 from pipeline.ablation.table import two_cells
 
 MOST_CHANGES = 12

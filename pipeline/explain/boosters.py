@@ -9,9 +9,9 @@ from features.source import Feature
 from pipeline.explain.population import Population
 from pipeline.predicting import stored
 from pipeline.report.loaded import load_member
-from pipeline.stages.features import encoder_path
-from pipeline.stages.tabular import member_dir
-from pipeline.stages.tuning import tuned_members
+from pipeline.steps.features import encoder_path
+from pipeline.steps.tabular import member_dir
+from pipeline.steps.tuning import tuned_members
 
 SHOWN = 10
 """Features on the sheet; the others are summed."""

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from data.decode import decode
 from data.errors import DataError
+from data.images.decode import decode
 from image_models.explain import MetadataRelevance, heat_maps, metadata_relevance, scores, to_unit
 from image_models.lesions import UNKNOWN, Lesions
 from image_models.predict import load_model
 from image_models.recipe import ImageModelRecipe
 from pipeline.explain.population import Population
-from pipeline.stages.fold_models import FoldModel
-from pipeline.stages.metadata import with_stored_metadata
+from pipeline.steps.fold_models import FoldModel
+from pipeline.steps.metadata import with_stored_metadata
 from pipeline.workspace import Workspace
 
 Floats = npt.NDArray[np.float64]

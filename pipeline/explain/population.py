@@ -18,16 +18,16 @@ import polars as pl
 
 from data.cohort import Cohort
 from data.errors import DataError
-from data.images import ImageSource
+from data.images.sources import ImageSource
 from data.recipe import read_test
 from features.table import FeatureTable
 from pipeline.new_images import image_columns
 from pipeline.predicting import fold_count, predict_members
 from pipeline.report.finished import FinishedRun, open_finished
-from pipeline.stages.features import features_of, training_features
-from pipeline.stages.fold_models import stacked
-from pipeline.stages.oof import image_scores
-from pipeline.stages.predict import refuse_unfinished
+from pipeline.steps.features import features_of, training_features
+from pipeline.steps.fold_models import stacked
+from pipeline.steps.oof import image_scores
+from pipeline.steps.predict import refuse_unfinished
 from pipeline.workspace import Workspace
 
 Floats = npt.NDArray[np.float64]

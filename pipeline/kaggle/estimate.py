@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from data.isic2024 import read_competition
-from data.synthetic import SyntheticRecipe, write_cohort
+from data.readers.isic2024 import read_competition
+from data.synthetic.isic2024.cohort import SyntheticRecipe, write_cohort
 from pipeline.new_images import BLOCK_BYTES, image_columns
 from pipeline.predicting import fold_count, predict_members
-from pipeline.stages.features import features_of
+from pipeline.steps.features import features_of
 from pipeline.workspace import Workspace
 
 T = TypeVar("T")

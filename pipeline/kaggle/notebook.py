@@ -21,7 +21,7 @@ SUBMIT = """\
 # The folder with test-metadata.csv, test-image.hdf5 and sample_submission.csv, wherever the competition puts it.
 competition = next(path.parent for path in sorted(INPUT.rglob("test-image.hdf5")))
 subprocess.run(
-    [sys.executable, "-m", "pipeline", "submit", "--run", str(bundle / "run"), "--data", str(competition),
+    [sys.executable, "-m", "fusionnetx", "submit", "--run", str(bundle / "run"), "--data", str(competition),
      "--out", "submission.csv"],
     check=True,
 )"""

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from pipeline.predicting import fold_count
 from pipeline.run import Step
-from pipeline.stages.features import encoder_path
-from pipeline.stages.fold_models import FoldModel
-from pipeline.stages.predict import refuse_unfinished
-from pipeline.stages.tabular import member_dir
-from pipeline.stages.tuning import tuned_members, tuning_dir, wanted_members
+from pipeline.steps.features import encoder_path
+from pipeline.steps.fold_models import FoldModel
+from pipeline.steps.predict import refuse_unfinished
+from pipeline.steps.tabular import member_dir
+from pipeline.steps.tuning import tuned_members, tuning_dir, wanted_members
 from pipeline.workspace import Workspace
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from data.errors import RecipeError
-from data.isic2024 import read_competition
-from pipeline.stages.predict import probabilities_of
-from pipeline.stages.submission import write_submission
+from data.readers.isic2024 import read_competition
+from pipeline.steps.predict import probabilities_of
+from pipeline.steps.submission import write_submission
 from pipeline.workspace import Workspace
 
 

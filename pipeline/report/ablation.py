@@ -3,7 +3,7 @@
 from typing import Any
 
 from data.files import read_json
-from data.score import SCORES
+from data.scores.scores import SCORES
 from pipeline.report.finished import FinishedRun
 from pipeline.report.forest import Forest, Mark, axis_over
 from pipeline.run import Step

@@ -1,7 +1,7 @@
 """`fusionnetx report`: complete metrics.json and write report.html, one self-contained file."""
 
 from data.files import write_json, write_text
-from data.score import SCORES
+from data.scores.scores import SCORES
 from pipeline.report.figures import report_figures
 from pipeline.report.finished import open_finished
 from pipeline.report.gallery import pictures

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from data.score import brier, calibration_error, log_loss
+from data.scores.scores import brier, calibration_error, log_loss
 from pipeline.report.curves import log_odds, rounded
 from pipeline.report.finished import Floats, Ints
 

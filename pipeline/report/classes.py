@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from data.score import average_precision, confusion_matrix
+from data.scores.scores import average_precision, confusion_matrix
 from pipeline.report.curves import roc
 from pipeline.report.finished import FinishedRun, Floats, Ints
 from pipeline.report.groups import MIN_PATIENTS, MIN_POSITIVES, interval_figures

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from data.intervals import paired_bootstrap
-from data.score import SCORES
+from data.scores.intervals import paired_bootstrap
+from data.scores.scores import SCORES
 from pipeline.report.finished import FinishedRun, Floats
 from tabular.blend import blend
 

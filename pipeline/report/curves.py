@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from data.score import roc_points
+from data.scores.scores import roc_points
 from pipeline.report.finished import Floats, Ints
 
 POINTS = 240

@@ -25,7 +25,7 @@ from pipeline.report.networks import networks
 from pipeline.report.published import PUBLISHED, PUBLISHED_ON, SOURCE
 from pipeline.report.searches import searches
 from pipeline.report.workload import flagged, sensitivity_at_specificities, workload_curve
-from pipeline.stages.features import training_features
+from pipeline.steps.features import training_features
 
 
 def report_figures(run: FinishedRun) -> dict[str, Any]:

@@ -15,12 +15,12 @@ import polars as pl
 from data.cohort import Task
 from data.errors import DataError
 from data.files import read_json
-from data.parquet import read_parquet
+from data.tables.parquet import read_parquet
 from features.encode import Encoder
-from pipeline.stages.features import encoder_path
-from pipeline.stages.fold_models import FoldModel, stacked
-from pipeline.stages.oof import fold_models
-from pipeline.stages.tabular import MemberFold, member_jobs
+from pipeline.steps.features import encoder_path
+from pipeline.steps.fold_models import FoldModel, stacked
+from pipeline.steps.oof import fold_models
+from pipeline.steps.tabular import MemberFold, member_jobs
 from pipeline.workspace import Workspace
 from tabular.blend import BlendState
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import simplejpeg
 
-from data.decode import decode
 from data.errors import DataError
+from data.images.decode import decode
 from features.table import FeatureTable
 from pipeline.report.classes import confidently_wrong
 from pipeline.report.finished import FinishedRun, Floats, Ints

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from data.intervals import bootstrap
-from data.ranking import UndefinedScoreError
-from data.score import threshold_at_sensitivity
+from data.scores.intervals import bootstrap
+from data.scores.ranking import UndefinedScoreError
+from data.scores.scores import threshold_at_sensitivity
 from features import columns as known
 from pipeline.report.finished import FinishedRun, Floats, Ints
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from data.intervals import paired_bootstrap
 from data.matrix import Matrix
 from data.progress import Progress, silent
+from data.scores.intervals import paired_bootstrap
 from features.source import Feature
 from features.table import FeatureTable
 from pipeline.report.curves import rounded

@@ -11,8 +11,8 @@ import numpy as np
 
 from data.matrix import Matrix
 from pipeline.report.finished import FinishedRun, Floats, Ints
-from tabular.boosters import Booster, Values
 from tabular.crossfit import load_models
+from tabular.learners.learner import Booster, Values
 from tabular.recipe import MemberRecipe
 from tabular.training_data import take
 

@@ -4,7 +4,7 @@ import statistics
 import time
 from typing import Any
 
-from image_models.metadata_shape import MetadataShape
+from image_models.networks.metadata_shape import MetadataShape
 from image_models.recipe import ImageModelRecipe
 from pipeline.report.finished import FinishedRun
 
@@ -55,7 +55,7 @@ def folds_of(run: FinishedRun, name: str) -> list[dict[str, Any]]:
 
 def metadata_of(run: FinishedRun, model: ImageModelRecipe) -> MetadataShape | None:
     """What a model is told beside images, by the first of its files; None for images alone."""
-    from image_models.model_file import read_metadata_shape
+    from image_models.networks.model_file import read_metadata_shape
 
     if not model.metadata.columns:
         return None
@@ -68,8 +68,8 @@ def cost(model: ImageModelRecipe, classes: int, metadata: MetadataShape | None =
 
     import torch
 
-    from image_models.groups import blank_inputs
-    from image_models.zoo import build, describe
+    from image_models.networks.zoo import build, describe
+    from image_models.training.groups import blank_inputs
 
     network = build(dataclasses.replace(model, pretrained="none"), classes, metadata=metadata).eval()
     facts = describe(network, model.input_size)

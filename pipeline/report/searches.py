@@ -6,9 +6,9 @@ from typing import Any
 import polars as pl
 
 from data.files import read_json
-from data.parquet import read_parquet
+from data.tables.parquet import read_parquet
 from pipeline.report.finished import FinishedRun
-from pipeline.stages.tuning import tuning_step, wanted_members
+from pipeline.steps.tuning import tuning_step, wanted_members
 
 
 def searches(run: FinishedRun) -> list[dict[str, Any]]:

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.intervals import drawn_patients, interval_of, times_drawn
-from data.score import roc_points, threshold_at_sensitivity
+from data.scores.intervals import drawn_patients, interval_of, times_drawn
+from data.scores.scores import roc_points, threshold_at_sensitivity
 from pipeline.report.curves import rounded
 from pipeline.report.finished import Floats, Ints
 

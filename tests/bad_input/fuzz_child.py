@@ -26,7 +26,7 @@ Reader = Callable[[Path], object]
 
 def read_metadata(path: Path) -> object:
     """A training table, in a folder of its own beside an empty folder of images."""
-    from data.isic2024 import read
+    from data.readers.isic2024 import read
 
     (path.parent / "train-image").mkdir(exist_ok=True)
     return read(path.replace(path.parent / "train-metadata.csv").parent)
@@ -41,14 +41,14 @@ def read_recipe(path: Path) -> object:
 
 def read_image(path: Path) -> object:
     """An encoded image, as a pack decodes it."""
-    from data.decode import decode
+    from data.images.decode import decode
 
     return decode(path.read_bytes(), 32)
 
 
 def read_hdf5(path: Path) -> object:
     """Every image of an HDF5 file; an image that is refused does not keep the next from being read."""
-    from data.images import Hdf5Images
+    from data.images.sources import Hdf5Images
 
     source = Hdf5Images(path)
     refused: FusionNetXError | None = None
@@ -68,7 +68,7 @@ def read_folds(path: Path) -> object:
 
     from data.cohort import Cohort
     from data.folds import Folds
-    from data.isic2024 import TASK
+    from data.readers.isic2024 import TASK
 
     n = 24
     table = {
@@ -88,7 +88,7 @@ def read_predictions(path: Path) -> object:
 
 def read_model(path: Path) -> object:
     """A trained network."""
-    from image_models.model_file import load_model
+    from image_models.networks.model_file import load_model
     from image_models.recipe import ImageModelRecipe
 
     recipe = ImageModelRecipe(name="tiny", backbone="lesion_net", pretrained="none", image_size=32, hidden=4)
@@ -119,7 +119,7 @@ def bare(booster: str) -> Reader:
     """A library's loader without the checksum that stands before it: what the checksum is for."""
 
     def read(path: Path) -> object:
-        from tabular.boosters import adapter
+        from tabular.learners.learner import adapter
 
         return adapter(booster).load(path)  # type: ignore[arg-type]
 

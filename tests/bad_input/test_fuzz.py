@@ -219,9 +219,9 @@ def parquet_forms(table: pl.DataFrame) -> tuple[bytes, ...]:
 
 
 def test_model(child: Child, tmp_path: Path) -> None:
-    from image_models.model_file import save_model
+    from image_models.networks.model_file import save_model
+    from image_models.networks.zoo import build
     from image_models.recipe import ImageModelRecipe
-    from image_models.zoo import build
 
     recipe = ImageModelRecipe(name="tiny", backbone="lesion_net", pretrained="none", image_size=32, hidden=4)
     path = tmp_path / "model.safetensors"

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from data.isic2024 import SCHEMA, TEST_SCHEMA
-from data.schema import Column
+from data.readers.isic2024 import SCHEMA, TEST_SCHEMA
+from data.tables.schema import Column
 
 
 def jpeg(seed: int, width: int = 40, height: int | None = None, **options: object) -> bytes:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from data.calibration import brier, calibration_error, log_loss, squared_error_of_rows, surprise_of_rows
-from data.ranking import UndefinedScoreError
+from data.scores.calibration import brier, calibration_error, log_loss, squared_error_of_rows, surprise_of_rows
+from data.scores.ranking import UndefinedScoreError
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from data.check import CheckReport, check
-from data.isic2024 import read
+from data.readers.isic2024 import read
 
 
 def tree(folder: Path) -> dict[Path, bytes]:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.csv_table import ROW, read_csv
 from data.errors import DataError
+from data.tables.csv import ROW, read_csv
 
 
 def read(tmp_path: Path, raw: bytes) -> list[tuple[str | None, ...]]:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from data.decode import DecodeError, decode, pixels, resize
+from data.images.decode import DecodeError, decode, pixels, resize
 
 MakeJpeg = Callable[..., bytes]
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from data.decode import DecodeError, decode, pixels
 from data.errors import DataError
+from data.images.decode import DecodeError, decode, pixels
 
 pydicom = pytest.importorskip("pydicom")
 

@@ -10,10 +10,10 @@ from PIL import Image
 from pydantic import ValidationError
 
 from data.errors import DataError
-from data.folder import Folder, FolderRecipe
 from data.progress import silent
-from data.twins import pad_ufes
-from data.twins.recipe import TwinRecipe
+from data.readers.folder import Folder, FolderRecipe
+from data.synthetic import pad_ufes
+from data.synthetic.recipe import TwinRecipe
 
 PAD: dict[str, Any] = {
     "lesion": "img_id",

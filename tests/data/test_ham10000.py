@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from data.errors import DataError
-from data.ham10000 import DIAGNOSES, FORBIDDEN, METADATA, binary, seven_classes
+from data.readers.ham10000 import DIAGNOSES, FORBIDDEN, METADATA, binary, seven_classes
 
 ROWS = [
     ("HAM_1", "ISIC_1", "bkl", "histo", "80.0", "male", "scalp"),

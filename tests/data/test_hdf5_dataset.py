@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data import hdf5_dataset
 from data.errors import DataError
-from data.hdf5_dataset import read_dataset
+from data.images import hdf5_dataset
+from data.images.hdf5_dataset import read_dataset
 
 Write = Callable[[Any], object]
 

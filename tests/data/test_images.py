@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data.errors import DataError
-from data.images import FolderImages, Hdf5Images, sampled_checksum
+from data.images.sources import FolderImages, Hdf5Images, sampled_checksum
 
 Write = Callable[[Path, dict[str, bytes]], None]
 BYTES = {"b": b"\xff\xd8 two \0\0", "a": b"one", "c": b"\0"}

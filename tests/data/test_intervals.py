@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data import replicates
-from data.intervals import (
+from data.scores import replicates
+from data.scores.intervals import (
     block_count,
     bootstrap,
     drawn_patients,
@@ -15,8 +15,8 @@ from data.intervals import (
     replicate_scores,
     times_drawn,
 )
-from data.ranking import UndefinedScoreError, pauc
-from data.score import SCORES
+from data.scores.ranking import UndefinedScoreError, pauc
+from data.scores.scores import SCORES
 
 
 def sample_of(seed, n_patients=25, rate=0.15, decimals=1):

@@ -7,13 +7,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from data import isic2024
-from data.decode import decode
 from data.errors import DataError
 from data.files import sha256_of
-from data.images import FolderImages, Hdf5Images
-from data.pack import build_pack
-from data.reading import FolderError
+from data.images.decode import decode
+from data.images.pack import build_pack
+from data.images.sources import FolderImages, Hdf5Images
+from data.readers import isic2024
+from data.readers.reading import FolderError
 
 # The header line of the competition's file.
 TRAIN_HEADER = [

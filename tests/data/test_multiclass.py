@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from data import multiclass
-from data.ranking import UndefinedScoreError
+from data.scores import multiclass
+from data.scores.ranking import UndefinedScoreError
 
 
 def sample_of(seed, n_classes=4, n=80, decimals=2):

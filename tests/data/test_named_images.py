@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from data.errors import DataError
-from data.images import FolderImages
-from data.named_images import NamedImages, stem_of
+from data.images.named import NamedImages, stem_of
+from data.images.sources import FolderImages
 
 
 def test_names_lead_to_images_and_nothing_else_is_there(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data import pack as pack_module
-from data import pack_pixels
-from data.decode import decode
 from data.errors import DataError, Interrupted
-from data.images import Hdf5Images
-from data.pack import BLOCK_BYTES, ImagePack, build_pack, digest, pack_fingerprint
+from data.images import pack as pack_module
+from data.images import pack_pixels
+from data.images.decode import decode
+from data.images.pack import BLOCK_BYTES, ImagePack, build_pack, digest, pack_fingerprint
+from data.images.sources import Hdf5Images
 
 SIZE = 16
 N = 23
@@ -307,11 +307,11 @@ def test_a_disk_that_fills_up_meanwhile_stops_the_build(
 def test_opening_needs_numpy_alone(source: Hdf5Images, tmp_path: Path) -> None:
     build(source, tmp_path / "pack")
     script = (
-        "import sys, data.pack; from pathlib import Path\n"
-        "pack = data.pack.ImagePack.open(Path(sys.argv[1]))\n"
+        "import sys, data.images.pack; from pathlib import Path\n"
+        "pack = data.images.pack.ImagePack.open(Path(sys.argv[1]))\n"
         "print(len(pack.ids), sorted({'polars','cv2','h5py','PIL','simplejpeg','pydantic'} & set(sys.modules)))"
     )
-    root = Path(pack_module.__file__).parents[1]
+    root = Path(pack_module.__file__).parents[2]
     out = subprocess.run(
         [sys.executable, "-c", script, tmp_path / "pack"], cwd=root, capture_output=True, text=True, check=True
     )

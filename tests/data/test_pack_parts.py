@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data import pack_pixels
 from data.errors import DataError
-from data.images import Hdf5Images
-from data.pack import ImagePack, build_pack
+from data.images import pack_pixels
+from data.images.pack import ImagePack, build_pack
+from data.images.sources import Hdf5Images
 
 N, SIZE, PER_PART = 23, 12, 7
 

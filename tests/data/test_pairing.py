@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from data import ham10000
 from data.errors import DataError
-from data.pairing import CLINICAL, GROUP, PATIENT, Paired, PairingRecipe
 from data.progress import silent
-from data.tcga_skcm import REFUSED
-from data.twins import ham10000 as lesions_twin
-from data.twins import paired as twin
-from data.twins.recipe import TwinRecipe
+from data.readers import ham10000
+from data.readers.pairing import CLINICAL, GROUP, PATIENT, Paired, PairingRecipe
+from data.readers.tcga_skcm import REFUSED
+from data.synthetic import ham10000 as lesions_twin
+from data.synthetic import paired as twin
+from data.synthetic.recipe import TwinRecipe
 
 
 @pytest.fixture(scope="module")

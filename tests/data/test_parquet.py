@@ -3,9 +3,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from data import parquet_layout
 from data.errors import DataError
-from data.parquet import read_parquet
+from data.tables import parquet_layout
+from data.tables.parquet import read_parquet
 
 
 def test_a_table_and_its_metadata_come_back(tmp_path: Path):

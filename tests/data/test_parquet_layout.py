@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data import parquet_layout
-from data.parquet_layout import DEEPEST, Reader, refuse_impossible
+from data.tables import parquet_layout
+from data.tables.parquet_layout import DEEPEST, Reader, refuse_impossible
 
 
 def written(table: pl.DataFrame, **options: Any) -> bytes:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from data.patient_level import by_patient, patient_scores
+from data.scores.patient_level import by_patient, patient_scores
 
 LESIONS = st.lists(
     st.tuples(st.sampled_from("abcd"), st.integers(0, 1), st.one_of(st.just(math.nan), st.floats(0, 1))),

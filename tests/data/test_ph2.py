@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.decode import pixels
 from data.errors import DataError
-from data.ph2 import FORBIDDEN, binary, masks, three_classes
-from data.ph2_table import COLOURS, MAX_WORKBOOK_BYTES, read_table
+from data.images.decode import pixels
 from data.progress import silent
-from data.twins import ph2 as twin
-from data.twins.recipe import TwinRecipe
+from data.readers.ph2 import FORBIDDEN, binary, masks, three_classes
+from data.readers.ph2_table import COLOURS, MAX_WORKBOOK_BYTES, read_table
+from data.synthetic import ph2 as twin
+from data.synthetic.recipe import TwinRecipe
 
 
 @pytest.fixture(scope="module")

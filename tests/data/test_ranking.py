@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import auc as trapezoid
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from data.ranking import (
+from data.scores.ranking import (
     UndefinedScoreError,
     auc,
     average_precision,

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from data.recipe import READERS, DataRecipe, read_folder, read_test
-from data.twins.stand_in import WRITERS
+from data.synthetic.stand_in import WRITERS
 
 
 def test_every_reader_that_a_recipe_may_name_is_registered() -> None:

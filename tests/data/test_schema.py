@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.csv_table import read_csv
-from data.schema import MISSING, Column, Validated, unknown_categories, validate
+from data.tables.csv import read_csv
+from data.tables.schema import MISSING, Column, Validated, unknown_categories, validate
 
 COLUMNS = (
     Column("id", "text", nullable=False, unique=True),

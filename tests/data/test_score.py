@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from data.score import (
+from data.scores.scores import (
     SCORES,
     UndefinedScoreError,
     accuracy,
@@ -106,7 +106,7 @@ def test_direction_of_every_score():
 def test_scores_need_numpy_alone():
     """Image models import these modules on machines without data-frame libraries."""
     code = (
-        "import sys, data.score, data.intervals, data.inner_split;"
+        "import sys, data.scores.scores, data.scores.intervals, data.inner_split;"
         "print(sorted({'polars', 'pandas', 'sklearn', 'scipy', 'pydantic', 'torch'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.shards import Shards, take
+from data.images.shards import Shards, take
 
 
 @st.composite

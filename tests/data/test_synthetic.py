@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
 
-import data.synthetic as synthetic
+import data.synthetic.isic2024.cohort as synthetic
 from data.errors import DataError, Interrupted
 from data.files import sha256_of
 from data.relabel import relabelled
-from data.synthetic import Part, SyntheticRecipe, draw_cohort, lesion_mask, picture_of, write_cohort
-from data.synthetic_compare import as_markdown, compare
-from data.synthetic_facts import facts, malignant_curve, marginal
-from data.synthetic_images import render
-from data.synthetic_tables import TEST_COLUMNS, TRAIN_COLUMNS, TRAIN_ONLY_COLUMNS
+from data.synthetic.isic2024.cohort import Part, SyntheticRecipe, draw_cohort, lesion_mask, picture_of, write_cohort
+from data.synthetic.isic2024.compare import as_markdown, compare
+from data.synthetic.isic2024.facts import facts, malignant_curve, marginal
+from data.synthetic.isic2024.images import render
+from data.synthetic.isic2024.tables import TEST_COLUMNS, TRAIN_COLUMNS, TRAIN_ONLY_COLUMNS
 
 TINY = SyntheticRecipe(lesions=60, test_lesions=40, patients=9, test_patients=6, malignant=8, test_malignant=6, seed=3)
 
@@ -431,7 +431,7 @@ def test_a_drawing_process_that_dies_is_said_and_nothing_is_left(tmp_path: Path)
 DRAW = """
 import sys
 from pathlib import Path
-from data.synthetic import SyntheticRecipe, write_cohort
+from data.synthetic.isic2024.cohort import SyntheticRecipe, write_cohort
 if __name__ == "__main__":
     tell = lambda done, total, **figures: print(done, flush=True)
     write_cohort(Path(sys.argv[1]), SyntheticRecipe(lesions=2000, test_lesions=300), progress=tell, workers=2)

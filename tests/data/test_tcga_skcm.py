@@ -9,9 +9,9 @@ import pytest
 
 from data.errors import DataError
 from data.progress import silent
-from data.tcga_skcm import FORBIDDEN, PATIENTS, PRIMARY_TUMOUR, REFUSED, SAMPLES, read, read_test
-from data.twins import tcga_skcm as twin
-from data.twins.recipe import TwinRecipe
+from data.readers.tcga_skcm import FORBIDDEN, PATIENTS, PRIMARY_TUMOUR, REFUSED, SAMPLES, read, read_test
+from data.synthetic import tcga_skcm as twin
+from data.synthetic.recipe import TwinRecipe
 
 
 @pytest.fixture

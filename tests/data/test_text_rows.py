@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from data.errors import DataError
-from data.schema import Column, validate
-from data.text_rows import read_tab_separated
+from data.tables.schema import Column, validate
+from data.tables.text_rows import read_tab_separated
 
 
 def write(path: Path, text: str, encoding: str = "utf-8") -> Path:

@@ -7,7 +7,7 @@ import pytest
 
 from data.cohort import Cohort
 from features.arrange import arrange, patient_order
-from features.families import FAMILIES
+from features.families.registry import FAMILIES
 from features.recipe import FeatureRecipe
 from features.source import PATIENT, PLACES
 

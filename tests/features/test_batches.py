@@ -5,9 +5,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from data.errors import DataError, RecipeError
-from data.isic2024 import FORBIDDEN, TASK, TEST_SCHEMA, read_test
 from data.patient_batches import batch_number, cut
-from data.synthetic import SyntheticRecipe, write_cohort
+from data.readers.isic2024 import FORBIDDEN, TASK, TEST_SCHEMA, read_test
+from data.synthetic.isic2024.cohort import SyntheticRecipe, write_cohort
 from features.batches import build_in_batches
 from features.recipe import FeatureRecipe
 from features.table import FeatureTable, build

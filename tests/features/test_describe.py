@@ -4,7 +4,7 @@ import pytest
 
 from data.cohort import Cohort
 from features.describe import describe, describe_families
-from features.families import FAMILIES
+from features.families.registry import FAMILIES
 from features.recipe import FeatureRecipe
 from features.table import build
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import LocalOutlierFactor
 
-from features.neighbours import for_each_patient, local_outlier_factor, nearest_in_space, nearest_neighbours
+from features.families.neighbours import for_each_patient, local_outlier_factor, nearest_in_space, nearest_neighbours
 
 
 def all_distances(points: np.ndarray) -> np.ndarray:

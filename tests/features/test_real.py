@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from data.cohort import Cohort
-from data.csv_table import read_csv
-from data.isic2024 import FORBIDDEN, SCHEMA, TASK
-from data.schema import validate
+from data.readers.isic2024 import FORBIDDEN, SCHEMA, TASK
+from data.tables.csv import read_csv
+from data.tables.schema import validate
 from features.describe import describe
 from features.encode import Encoder
 from features.recipe import FeatureRecipe

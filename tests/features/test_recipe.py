@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from features.columns import FORBIDDEN, KNOWN, STRONG
-from features.families import FAMILIES
+from features.families.registry import FAMILIES
 from features.recipe import FeatureRecipe
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from data.cohort import Cohort, Task
 from data.errors import DataError, RecipeError
 from features.columns import FORBIDDEN
-from features.families import FAMILIES
+from features.families.registry import FAMILIES
 from features.recipe import FeatureRecipe
 from features.table import FeatureTable, build
 

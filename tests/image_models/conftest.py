@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from image_models.lesions import Lesions
-from image_models.metadata_shape import MetadataShape
+from image_models.networks.metadata_shape import MetadataShape
 from image_models.recipe import AugmentRecipe, ImageModelRecipe
 
 MakeLesions = Callable[..., Lesions]

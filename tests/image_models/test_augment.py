@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from image_models.augment import (
+from image_models.contact_sheet import GAP, contact_sheet
+from image_models.recipe import AugmentRecipe
+from image_models.training.augment import (
     DRAWS,
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -24,8 +26,6 @@ from image_models.augment import (
     sample,
     symmetries,
 )
-from image_models.contact_sheet import GAP, contact_sheet
-from image_models.recipe import AugmentRecipe
 
 MEAN, STD = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
 

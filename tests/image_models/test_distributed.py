@@ -18,13 +18,13 @@ from timm.layers import BatchNormAct2d
 from torch import distributed, nn
 
 from data.errors import Interrupted
-from image_models.distributed import ALONE, Ranks
-from image_models.learner import with_shared_statistics
 from image_models.lesions import Lesions
-from image_models.metadata_shape import MetadataShape
+from image_models.networks.metadata_shape import MetadataShape
 from image_models.predict import load_model, predict
 from image_models.recipe import AugmentRecipe, ImageModelRecipe, MetadataRecipe
-from image_models.train import train_fold
+from image_models.training.ddp_model import with_shared_statistics
+from image_models.training.distributed import ALONE, Ranks
+from image_models.training.train import train_fold
 
 STILL = {
     "dropout": 0.0,

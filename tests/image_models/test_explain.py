@@ -12,15 +12,15 @@ from scipy.stats import spearmanr
 from torch import nn
 from torch.nn import functional
 
-from data.synthetic import SyntheticRecipe, draw_cohort
-from data.synthetic_images import render
+from data.synthetic.isic2024.cohort import SyntheticRecipe, draw_cohort
+from data.synthetic.isic2024.images import render
 from image_models.explain import grad_cam, heat_maps, metadata_relevance, score, scores, telling_layer, to_unit, watched
 from image_models.lesions import Lesions
-from image_models.metadata_shape import MetadataShape
-from image_models.model_file import load_model
+from image_models.networks.metadata_shape import MetadataShape
+from image_models.networks.model_file import load_model
+from image_models.networks.zoo import build
 from image_models.recipe import ImageModelRecipe, MetadataRecipe
-from image_models.train import train_fold
-from image_models.zoo import build
+from image_models.training.train import train_fold
 
 SIZE = 64
 SHAPE = MetadataShape(columns=("age", "age missing", "sex = f", "sex = m"), groups=((0, 1), (2, 3)))

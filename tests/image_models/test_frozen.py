@@ -10,18 +10,18 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-import image_models.fit
 import image_models.frozen
-import image_models.optimise
 import image_models.predict
+import image_models.training.fit
+import image_models.training.optimise
 from data.errors import Interrupted, TrainingError
-from data.ranking import auc
-from image_models.augment import prepare
+from data.scores.ranking import auc
 from image_models.frozen import kept_vectors
+from image_models.networks.zoo import build, build_backbone
 from image_models.predict import load_model, predict
 from image_models.recipe import AugmentRecipe, MetadataRecipe
-from image_models.train import train_fold
-from image_models.zoo import build, build_backbone
+from image_models.training.augment import prepare
+from image_models.training.train import train_fold
 
 pytestmark = pytest.mark.usefixtures("single_threaded")
 
@@ -76,14 +76,14 @@ def test_equals_training_the_whole_network_with_its_branches_standing_still(
     lesions = dataclasses.replace(told(toy_lesions()), images_fingerprint="toy")
     cache_dir = tmp_path / "cache" if cached else None
     fit(tmp_path / "frozen", frozen, lesions, cache_dir=cache_dir)
-    groups = image_models.optimise.parameter_groups
+    groups = image_models.training.optimise.parameter_groups
 
     def standing_still(model: nn.Module, recipe: Any) -> list[dict[str, Any]]:
         for branch in model.branches:  # type: ignore[union-attr]
             branch.hold()
         return groups(model, recipe)
 
-    monkeypatch.setattr(image_models.optimise, "parameter_groups", standing_still)
+    monkeypatch.setattr(image_models.training.optimise, "parameter_groups", standing_still)
     whole = dataclasses.replace(frozen, frozen=False, freeze_batch_norm=True, augment=STILL)
     fit(tmp_path / "whole", whole, lesions)
     one, other = weights(tmp_path / "frozen"), weights(tmp_path / "whole")
@@ -214,6 +214,6 @@ def test_full_memory_does_not_name_the_image_size(tmp_path, toy_lesions, told, f
     def fail(*arguments: Any) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(image_models.fit, "summed_loss", fail)
+    monkeypatch.setattr(image_models.training.fit, "summed_loss", fail)
     with pytest.raises(TrainingError, match=r"out of memory: lower batch_size \(now 8[^)]*\) \(CUDA"):
         fit(tmp_path, frozen, told(toy_lesions()))

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from image_models.attention import Attention
-from image_models.fusion import CROSS_TOKENS, FUSIONS
+from image_models.networks.attention import Attention
+from image_models.networks.fusion import CROSS_TOKENS, FUSIONS
 
 Vector = list[float]
 LESIONS, IMAGE, METADATA = 3, 5, 12

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from image_models.heads import FusionHead, SiteHead, TokenCrossAttentionHead, classifier
-from image_models.metadata_shape import MetadataShape
+from image_models.networks.heads import FusionHead, SiteHead, TokenCrossAttentionHead, classifier
+from image_models.networks.metadata_shape import MetadataShape
 from image_models.recipe import ImageModelRecipe, MetadataRecipe
 
 SHAPE = MetadataShape(

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from data.errors import RecipeError, TrainingError
-from image_models.augment import resized
-from image_models.fusion import FUSIONS
-from image_models.groups import batch_norms, branch_batch_norms
-from image_models.losses import summed_loss
-from image_models.metadata_shape import MetadataShape
-from image_models.model_file import load_model, read_metadata_shape, save_model
+from image_models.networks.fusion import FUSIONS
+from image_models.networks.metadata_shape import MetadataShape
+from image_models.networks.model_file import load_model, read_metadata_shape, save_model
+from image_models.networks.zoo import FusionModel, ImageModel, build, describe, parameter_groups
 from image_models.recipe import ImageModelRecipe, MetadataRecipe
-from image_models.zoo import FusionModel, ImageModel, build, describe, parameter_groups
+from image_models.training.augment import resized
+from image_models.training.groups import batch_norms, branch_batch_norms
+from image_models.training.losses import summed_loss
 
 pytestmark = pytest.mark.usefixtures("single_threaded")
 
@@ -244,7 +244,7 @@ class TestFiles:
         assert message in str(caught.value)
 
     def test_files_from_before_fusion_still_load(self, tmp_path: Path) -> None:
-        from image_models.state import write_tensors
+        from image_models.training.state import write_tensors
 
         asked = recipe()
         old = {"name": "m", "backbone": "lesion_net", "head": "auto", "hidden": 8, "image_size": 32, "classes": 2}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from image_models.lesions import UNKNOWN, Lesions
-from image_models.metadata_shape import MetadataShape
+from image_models.networks.metadata_shape import MetadataShape
 
 SHAPE = MetadataShape(("age", "size"))
 

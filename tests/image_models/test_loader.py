@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from data.shards import Shards
-from image_models.loader import Resident, batches, gathered, resident_images
-from image_models.metadata_shape import MetadataShape
+from data.images.shards import Shards
+from image_models.networks.metadata_shape import MetadataShape
+from image_models.training.loader import Resident, batches, gathered, resident_images
 
 CPU = torch.device("cpu")
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from data.errors import RecipeError
-from image_models.losses import class_weights, log_probabilities, summed_loss
 from image_models.recipe import ImageModelRecipe
+from image_models.training.losses import class_weights, log_probabilities, summed_loss
 
 
 def one_hot(labels: list[int], classes: int) -> torch.Tensor:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from image_models.metadata_shape import MetadataShape
+from image_models.networks.metadata_shape import MetadataShape
 
 SHAPE = MetadataShape(
     columns=("age", "age is missing", "site = back", "site = leg"), sites=(2, 3), groups=((0, 1), (2, 3))

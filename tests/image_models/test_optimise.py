@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from image_models.optimise import AveragedModel, Optimiser
-from image_models.zoo import build
+from image_models.networks.zoo import build
+from image_models.training.optimise import AveragedModel, Optimiser
 
 CPU = torch.device("cpu")
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from data.errors import TrainingError
-from image_models.plan import describe_plan, plan_training
+from image_models.training.plan import describe_plan, plan_training
 
 ROWS = np.arange(0, 60, 2)
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from image_models.pooling import (
+from image_models.networks.pooling import (
     P_RANGE,
     SMALLEST_FEATURE,
     AttendedAverage,

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 import image_models.precision
+from image_models.networks.zoo import build
 from image_models.precision import autocast, choose_precision, cpu_seconds_per_step
-from image_models.zoo import build
 
 pytestmark = pytest.mark.usefixtures("single_threaded")
 

@@ -6,10 +6,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from data.errors import Interrupted, TrainingError
-from image_models.augment import prepare
-from image_models.model_file import save_model
+from image_models.networks.model_file import save_model
+from image_models.networks.zoo import build
 from image_models.predict import load_model, predict
-from image_models.zoo import build
+from image_models.training.augment import prepare
 
 pytestmark = pytest.mark.usefixtures("single_threaded")
 

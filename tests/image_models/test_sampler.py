@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from data.errors import TrainingError
 from image_models.recipe import ImageModelRecipe
-from image_models.sampler import RatioSampler, Sampler, make_sampler
+from image_models.training.sampler import RatioSampler, Sampler, make_sampler
 
 
 def sampler(

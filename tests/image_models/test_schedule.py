@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from image_models.recipe import ImageModelRecipe
-from image_models.schedule import describe, epochs_without_gain, learning_rate, warmup_steps
+from image_models.training.schedule import describe, epochs_without_gain, learning_rate, warmup_steps
 
 
 def recipe(**changes: object) -> ImageModelRecipe:

@@ -4,7 +4,15 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from image_models.state import load_state, read_header, read_tensors, save_state, taken_from, under, write_tensors
+from image_models.training.state import (
+    load_state,
+    read_header,
+    read_tensors,
+    save_state,
+    taken_from,
+    under,
+    write_tensors,
+)
 
 KEY = {"fingerprint": "abc", "seed": 2**63 + 1}
 

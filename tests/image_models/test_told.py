@@ -11,14 +11,14 @@ import torch
 from safetensors.torch import load_file
 
 from data.errors import Interrupted, TrainingError
-from data.ranking import auc
-from image_models.inputs import step_inputs
+from data.scores.ranking import auc
 from image_models.lesions import no_images
-from image_models.metadata_shape import MetadataShape
-from image_models.plan import plan_training
+from image_models.networks.metadata_shape import MetadataShape
 from image_models.predict import load_model, predict
 from image_models.recipe import AugmentRecipe, MetadataRecipe
-from image_models.train import train_fold
+from image_models.training.inputs import step_inputs
+from image_models.training.plan import plan_training
+from image_models.training.train import train_fold
 
 pytestmark = pytest.mark.usefixtures("single_threaded")
 

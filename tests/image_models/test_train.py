@@ -11,14 +11,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-import image_models.fit
-import image_models.train
+import image_models.training.fit
+import image_models.training.train
 from data.errors import Interrupted, TrainingError
-from data.ranking import auc
-from image_models.plan import derived_seed, plan_training
+from data.scores.ranking import auc
 from image_models.predict import load_model, predict
 from image_models.recipe import AugmentRecipe
-from image_models.train import train_fold
+from image_models.training.plan import derived_seed, plan_training
+from image_models.training.train import train_fold
 
 pytestmark = pytest.mark.usefixtures("single_threaded")
 
@@ -182,13 +182,13 @@ def test_state_saved_by_the_clock_survives_a_kill(tmp_path, toy_lesions, toy_rec
 
 def test_a_fit_keeps_its_precision_and_its_clock_over_sittings(tmp_path, toy_lesions, toy_recipe, monkeypatch):
     seconds = itertools.count()
-    monkeypatch.setattr(image_models.train, "time", SimpleNamespace(monotonic=lambda: float(next(seconds))))
-    monkeypatch.setattr(image_models.train, "choose_precision", lambda *arguments, **options: "bf16")
+    monkeypatch.setattr(image_models.training.train, "time", SimpleNamespace(monotonic=lambda: float(next(seconds))))
+    monkeypatch.setattr(image_models.training.train, "choose_precision", lambda *arguments, **options: "bf16")
     lesions, recipe = toy_lesions(), toy_recipe(epochs=2)
     with pytest.raises(Interrupted):
         fit(tmp_path, recipe, lesions, progress=StopAt(10))
     first = next(seconds)
-    monkeypatch.setattr(image_models.train, "choose_precision", lambda *arguments, **options: "fp32")
+    monkeypatch.setattr(image_models.training.train, "choose_precision", lambda *arguments, **options: "fp32")
     report = fit(tmp_path, recipe, lesions)
     assert report.precision == "bf16"
     # The clock ticks at every look: about twice a step, and a few times more at the start and the end.
@@ -269,15 +269,15 @@ def test_each_kind_of_labels_is_learned_from(tmp_path, toy_lesions, toy_recipe):
 
 def test_best_epoch_is_the_one_the_inner_split_prefers(tmp_path, toy_lesions, toy_recipe, monkeypatch):
     scores = iter([0.1, 0.19, 0.15])
-    monkeypatch.setattr(image_models.fit, "pauc", lambda target, probability: next(scores))
+    monkeypatch.setattr(image_models.training.fit, "pauc", lambda target, probability: next(scores))
     kept: list[dict[str, Tensor]] = []
-    original = image_models.fit.Fit._inner_score
+    original = image_models.training.fit.Fit._inner_score
 
     def spy(self: Any, tell: Any) -> float:
         kept.append({name: tensor.clone() for name, tensor in self.outcome.state_dict().items()})
         return original(self, tell)
 
-    monkeypatch.setattr(image_models.fit.Fit, "_inner_score", spy)
+    monkeypatch.setattr(image_models.training.fit.Fit, "_inner_score", spy)
     report = fit(tmp_path, toy_recipe(select="best", inner_share=0.3), toy_lesions())
     assert report.selected_epoch == 2
     assert [epoch.inner_score for epoch in report.epochs] == [0.1, 0.19, 0.15]
@@ -287,7 +287,7 @@ def test_best_epoch_is_the_one_the_inner_split_prefers(tmp_path, toy_lesions, to
 
 def test_the_rate_falls_on_a_plateau_and_the_fit_ends(tmp_path, toy_lesions, toy_recipe, monkeypatch):
     scores = iter([0.1, 0.15, 0.15, 0.12, 0.11, 0.1])
-    monkeypatch.setattr(image_models.fit, "pauc", lambda target, probability: next(scores))
+    monkeypatch.setattr(image_models.training.fit, "pauc", lambda target, probability: next(scores))
     recipe = toy_recipe(
         select="best", inner_share=0.3, schedule="plateau", plateau_patience=1, plateau_factor=0.5, stop_after=3,
         epochs=9, warmup_ratio=0.0,
@@ -302,7 +302,7 @@ def test_the_rate_falls_on_a_plateau_and_the_fit_ends(tmp_path, toy_lesions, toy
 
 
 def test_progress_of_a_second_fit_goes_on_from_where_the_first_ended(tmp_path, toy_lesions, toy_recipe, monkeypatch):
-    monkeypatch.setattr(image_models.fit, "pauc", lambda target, probability: 0.1)
+    monkeypatch.setattr(image_models.training.fit, "pauc", lambda target, probability: 0.1)
     heard: list[tuple[int, int]] = []
     recipe = toy_recipe(
         select="best", inner_share=0.3, stop_after=1, epochs=9, labels="relabelled_then_target", second_fit_epochs=2
@@ -316,13 +316,13 @@ def test_progress_of_a_second_fit_goes_on_from_where_the_first_ended(tmp_path, t
 
 def test_accumulated_batches_give_the_step_of_one_large_batch(tmp_path, toy_lesions, toy_recipe, monkeypatch):
     norms: list[float] = []
-    original = image_models.fit.Optimiser.step
+    original = image_models.training.fit.Optimiser.step
 
     def spy(self: Any, rate: float) -> Tensor:
         norms.append(float(norm := original(self, rate)))
         return norm
 
-    monkeypatch.setattr(image_models.fit.Optimiser, "step", spy)
+    monkeypatch.setattr(image_models.training.fit.Optimiser, "step", spy)
     # Without batch norm, dropout and random changes the two must agree but for rounding.
     still = AugmentRecipe(
         crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), rotation_degrees=0, flip=False, brightness=0, contrast=0,
@@ -341,14 +341,14 @@ def test_accumulated_batches_give_the_step_of_one_large_batch(tmp_path, toy_lesi
 
 
 def test_loss_that_is_not_a_number_names_step_rate_and_lesions(tmp_path, toy_lesions, toy_recipe, monkeypatch):
-    original = image_models.fit.summed_loss
+    original = image_models.training.fit.summed_loss
     calls = iter(range(100))
 
     def spoiled(*arguments: Any) -> Tensor:
         loss = original(*arguments)
         return loss * float("nan") if next(calls) == 4 else loss
 
-    monkeypatch.setattr(image_models.fit, "summed_loss", spoiled)
+    monkeypatch.setattr(image_models.training.fit, "summed_loss", spoiled)
     lesions, recipe = toy_lesions(), toy_recipe()
     with pytest.raises(TrainingError, match=r"loss nan.*at step 5 of fit 1.*learning rate 0\.00") as caught:
         fit(tmp_path, recipe, lesions)
@@ -375,7 +375,7 @@ def test_full_memory_names_the_keys_to_change(tmp_path, toy_lesions, toy_recipe,
     def fail(*arguments: Any) -> Tensor:
         raise error
 
-    monkeypatch.setattr(image_models.fit, "summed_loss", fail)
+    monkeypatch.setattr(image_models.training.fit, "summed_loss", fail)
     with pytest.raises(TrainingError, match=r"out of memory.*batch_size \(now 8.*accumulate.*image_size.*precision"):
         fit(tmp_path, toy_recipe(), toy_lesions())
 
@@ -384,7 +384,7 @@ def test_other_runtime_errors_pass_unchanged(tmp_path, toy_lesions, toy_recipe, 
     def fail(*arguments: Any) -> Tensor:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(image_models.fit, "summed_loss", fail)
+    monkeypatch.setattr(image_models.training.fit, "summed_loss", fail)
     with pytest.raises(RuntimeError, match="a bug"):
         fit(tmp_path, toy_recipe(), toy_lesions())
 

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from data.errors import RecipeError, TrainingError
-from image_models import weights
+from image_models.networks import weights
+from image_models.networks.zoo import build, build_backbone
 from image_models.recipe import ImageModelRecipe
-from image_models.zoo import build, build_backbone
 
 
 def recipe(backbone: str, **changes: Any) -> ImageModelRecipe:

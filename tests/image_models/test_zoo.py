@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from data.errors import RecipeError
-from image_models.pooling import MapAverage, MultiScaleGeM, TokenAverage
+from image_models.networks.pooling import MapAverage, MultiScaleGeM, TokenAverage
+from image_models.networks.zoo import NETWORKS, ImageModel, build, describe, parameter_groups
 from image_models.recipe import ImageModelRecipe
-from image_models.zoo import NETWORKS, ImageModel, build, describe, parameter_groups
 
 
 def recipe(backbone: str, **changes: Any) -> ImageModelRecipe:

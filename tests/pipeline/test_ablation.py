@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 from data.cohort import DataFolder
-from data.intervals import bootstrap
-from data.score import pauc
-from features.families import FAMILIES
+from data.scores.intervals import bootstrap
+from data.scores.scores import pauc
+from features.families.registry import FAMILIES
 from features.recipe import FeatureRecipe
 from features.table import build
 from pipeline.ablation.reuse import adopt
@@ -32,7 +32,7 @@ from pipeline.ablation.variants import (
 from pipeline.commands.options import workspace
 from pipeline.recipe import Recipe, load_recipe, shipped_recipes
 from pipeline.run import Step
-from pipeline.stages.tabular import run_tabular
+from pipeline.steps.tabular import run_tabular
 
 READING = re.compile(r"published order .*?, (.+?): (.+)")
 

@@ -12,20 +12,20 @@ import pytest
 from rich.console import Console
 from safetensors.numpy import load_file, save_file
 
-from data.isic2024 import FORBIDDEN, read
+from data.readers.isic2024 import FORBIDDEN, read
 from pipeline.audit import audit as audit_module
-from pipeline.audit import leaks
 from pipeline.audit.audit import Check
 from pipeline.audit.compare import differing_files, said_differently
 from pipeline.audit.independence import SCORED_FOLD, Trio, independence
-from pipeline.audit.leaks import LEAKS, rewired
-from pipeline.audit.mutations import NOTHING, Verdict
 from pipeline.audit.own_patient import features_by_patient, predictions_by_patient
 from pipeline.audit.perturb import other_answers, other_measurements
 from pipeline.audit.variants import null_recipe, relabelled_by, strict_recipe, thinned, without_test
 from pipeline.display import Display
 from pipeline.recipe import load_recipe
 from pipeline.workspace import Workspace
+from research.planted import leaks
+from research.planted.leaks import LEAKS, rewired
+from research.planted.mutations import NOTHING, Verdict
 
 QUICK = [
     leaks.resampling_before_the_split,
@@ -116,8 +116,8 @@ def snapshot() -> list[int]:
     """Identities of everything that leaks replace."""
     from data.folds import Folds
     from features.encode import Encoder
-    from image_models import train
-    from pipeline.stages.fold_models import FoldModel
+    from image_models.training import train
+    from pipeline.steps.fold_models import FoldModel
 
     modules = [leaks.workspace, leaks.folds_module, leaks.encode, leaks.arrange, leaks.feature_stage, leaks.stage_two,
                leaks.tuning, leaks.blending, train, Folds, Encoder, FoldModel]  # fmt: skip

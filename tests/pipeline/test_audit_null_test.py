@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from data.errors import DataError
-from data.score import pauc
+from data.scores.scores import pauc
 from pipeline.audit import null_test as null_test_module
 from pipeline.audit.deal import deal, deals_like
 from pipeline.audit.null_test import NullTest, Outcome, judged, null_test

@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from data.errors import DataError, Interrupted
-from pipeline.cli import app, guarded
+from fusionnetx.cli import app, guarded
 from pipeline.recipe import load_recipe, shipped_recipes
 
 VERBS = sorted(typer.main.get_command(app).commands)

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from data.cohort import Cohort, Task
-from data.score import pauc
+from data.scores.scores import pauc
 from pipeline.comparison.figures import same_lesions
 from pipeline.comparison.sides import open_side
 from tests.pipeline.test_report import Reader, resolve

@@ -13,14 +13,14 @@ from pipeline.commands.options import executor_named
 
 FAILING = """
 import sys
-import image_models.fit
+import image_models.training.fit
 from data.errors import TrainingError
-from pipeline.jobs.follow import follow
+from pipeline.execute.follow import follow
 
 def step(self, shown):
     raise TrainingError("its memory is full")
 
-image_models.fit.Fit._step = step
+image_models.training.fit.Fit._step = step
 sys.exit(follow())
 """
 

@@ -112,7 +112,7 @@ def test_what_is_refused(cli, finished_run, tmp_path, options, message):
 def test_an_unfinished_run_and_a_lesion_without_an_image_are_refused(cli, run_copy, monkeypatch):
     lesion = pl.read_parquet(run_copy / "oof" / "oof.parquet")["lesion_id"][0]
     from data.errors import DataError
-    from data.images import Hdf5Images
+    from data.images.sources import Hdf5Images
 
     def absent(self: Hdf5Images, lesion_id: str) -> bytes:
         raise DataError(f"{self.path.name} has no image of {lesion_id}")

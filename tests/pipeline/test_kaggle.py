@@ -127,7 +127,7 @@ def test_a_folder_that_is_there_is_left_alone(finished_run: Path, tmp_path: Path
 
 
 def test_images_by_blocks_are_the_images_at_once(finished_run: Path, cohort_dir: Path, monkeypatch: pytest.MonkeyPatch):
-    from data.isic2024 import read_competition
+    from data.readers.isic2024 import read_competition
     from pipeline import new_images
     from pipeline.commands.options import finished_run as open_run
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from data.score import SCORES
+from data.scores.scores import SCORES
 from pipeline.commands.options import workspace
 from pipeline.recipe import load_recipe
 from pipeline.report.metrics import refresh_metrics

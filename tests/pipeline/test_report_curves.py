@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
-from data.intervals import drawn_patients
+from data.scores.intervals import drawn_patients
 from pipeline.report.calibration import LEAST_IN_BIN, decision_curve, net_benefit, recalibrated, reliability, wilson
 from pipeline.report.curves import POINTS, distributions, precision_recall, roc, thinned
 from pipeline.report.workload import flagged, replicated_per_patient, sensitivity_at_specificities, workload_curve

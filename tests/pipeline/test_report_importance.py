@@ -17,8 +17,8 @@ from pipeline.report.importance import Shuffled, sample, shuffle_fold
 from pipeline.report.loaded import load_members
 from pipeline.report.networks import cost
 from pipeline.report.searches import searches
-from pipeline.stages.features import training_features
-from tabular.tune import Comparison, TuneResult
+from pipeline.steps.features import training_features
+from tabular.tuning.search import Comparison, TuneResult
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from data.errors import DataError
-from pipeline.stages.submission import validate_submission
+from pipeline.steps.submission import validate_submission
 
 WANTED = np.array(["ISIC_1", "ISIC_2", "ISIC_3"])
 GOOD = [("ISIC_1", "0.5"), ("ISIC_2", "0.0"), ("ISIC_3", "1.0")]

@@ -15,9 +15,10 @@ from sklearn.metrics import accuracy_score, average_precision_score, balanced_ac
 from data.errors import RecipeError
 from pipeline.commands.options import workspace
 from pipeline.recipe import load_recipe
-from pipeline.systems.cost import parameter_count
-from pipeline.systems.null import look_up, paired_again
-from pipeline.systems.protocols import (
+from pipeline.workspace import Workspace
+from research.systems.cost import parameter_count
+from research.systems.null import look_up, paired_again
+from research.systems.protocols import (
     by_row,
     divide,
     protocols_named,
@@ -27,12 +28,11 @@ from pipeline.systems.protocols import (
     s5_published,
     subset,
 )
-from pipeline.systems.registry import SOURCES, SYSTEMS, Fast, System, chosen_systems
-from pipeline.systems.run import Comparison, Worlds, paired, why_not
-from pipeline.systems.scored import Scored
-from pipeline.systems.table import markdown, summary_cells
-from pipeline.systems.told import HAM10000, Told, unable
-from pipeline.workspace import Workspace
+from research.systems.registry import SOURCES, SYSTEMS, Fast, System, chosen_systems
+from research.systems.run import Comparison, Worlds, paired, why_not
+from research.systems.scored import Scored
+from research.systems.table import markdown, summary_cells
+from research.systems.told import HAM10000, Told, unable
 
 SMALL = ("data.twin.lesions=60", "data.twin.image_side=33", "folds.count=3")
 TINY = Fast(image_size=32, epochs=1, rows=40)
@@ -269,8 +269,8 @@ def test_a_system_that_cannot_be_told_is_left_out() -> None:
 def test_both_stages_run_on_folds_by_image_and_by_lesion(
     place: Callable[..., Workspace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.systems import two_stage
-    from pipeline.systems.two_stage import TwoStageJob
+    from research.systems import two_stage
+    from research.systems.two_stage import TwoStageJob
 
     monkeypatch.setattr(two_stage, "FAST_NETWORKS", (("own_mobilenetv2_scratch", Fast(32, 1, 0, 1e-3)),))
     monkeypatch.setattr(Workspace, "threads", 1)

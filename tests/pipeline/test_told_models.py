@@ -15,9 +15,9 @@ from data.cohort import Cohort
 from image_models.predict import load_model, predict
 from pipeline.display import Display
 from pipeline.recipe import parse_recipe
-from pipeline.stages.fold_models import FoldModel, training_lesions
-from pipeline.stages.metadata import with_stored_metadata
-from pipeline.stages.oof import run_oof
+from pipeline.steps.fold_models import FoldModel, training_lesions
+from pipeline.steps.metadata import with_stored_metadata
+from pipeline.steps.oof import run_oof
 from pipeline.workspace import Workspace
 
 TOLD = {"columns": ["age_approx", "sex", "anatom_site_general"], "widths": [8]}

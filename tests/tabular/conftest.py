@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pytest
 
 from data.matrix import Matrix
-from tabular.binned_folds import FoldData
+from tabular.tuning.binned_folds import FoldData
 
 if TYPE_CHECKING:
     import optuna

@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 
 from data.errors import DataError, RecipeError, TrainingError
-from data.score import pauc
+from data.scores.scores import pauc
 from tabular.blend import RANK_LEVELS, BlendState, blend
 from tabular.recipe import BlendRecipe
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from data.errors import DataError, TrainingError
-from data.score import auc
-from tabular import boosters
-from tabular.boosters import Rows, Settings, adapter, plain_names, shares, usable_device
-from tabular.parameters import TABLE_TWO, BoosterName
+from data.scores.scores import auc
+from tabular.learners import learner as boosters
+from tabular.learners.learner import Rows, Settings, adapter, plain_names, shares, usable_device
+from tabular.learners.parameters import TABLE_TWO, BoosterName
 
 BOOSTERS = get_args(BoosterName)
 every_booster = pytest.mark.parametrize("booster", BOOSTERS)
@@ -91,7 +91,7 @@ def test_binned_data_serves_many_trainings(booster, table):
 
 @every_booster
 def test_every_binning_parameter_is_one_the_recipe_may_set(booster):
-    from tabular.parameters import KNOWN
+    from tabular.learners.parameters import KNOWN
 
     assert adapter(booster).binning <= KNOWN[booster]
 

@@ -9,9 +9,9 @@ import pytest
 
 from data.errors import DataError
 from data.files import sha256_of
-from data.score import pauc
+from data.scores.scores import pauc
 from tabular.crossfit import MANIFEST, fit_member, predict_member
-from tabular.parameters import BoosterName
+from tabular.learners.parameters import BoosterName
 from tabular.recipe import MemberRecipe, ResampleRecipe, TabularRecipe
 
 BOOSTERS = get_args(BoosterName)
@@ -138,7 +138,7 @@ def test_bags_average(table, tmp_path):
     recipe = TabularRecipe(resample=ResampleRecipe(method="under_bags", under_ratio=0.5, bags=3))
     report = fit(member, table, tmp_path, recipe)
     assert [model["file"] for model in report.models] == ["bag_0.ubj", "bag_1.ubj", "bag_2.ubj"]
-    from tabular.xgboost_booster import XGBoostBooster
+    from tabular.learners.xgboost import XGBoostBooster
 
     values = table.matrix.values[table.held_out_rows]
     singles = [XGBoostBooster.load(tmp_path / f"bag_{bag}.ubj").predict(values) for bag in range(3)]

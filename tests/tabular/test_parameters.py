@@ -8,7 +8,7 @@ import lightgbm
 import pytest
 import xgboost
 
-from tabular.parameters import (
+from tabular.learners.parameters import (
     ALIASES,
     DECIDED_ELSEWHERE,
     KNOWN,

@@ -16,11 +16,12 @@ import pytest
 from optuna.trial import TrialState
 
 from data.errors import DataError
-from tabular import slots, study
 from tabular.recipe import Space, TuneRecipe
-from tabular.slots import RETRY_OF, WORKER, fill, is_dead, slots_of
-from tabular.study import open_study, quiet, suggest
-from tabular.tune import bin_folds
+from tabular.tuning import study
+from tabular.tuning import trial_claims as slots
+from tabular.tuning.search import bin_folds
+from tabular.tuning.study import open_study, quiet, suggest
+from tabular.tuning.trial_claims import RETRY_OF, WORKER, fill, is_dead, slots_of
 
 pytestmark = pytest.mark.postgres
 psycopg = pytest.importorskip("psycopg", reason="needs the extra [cluster]")

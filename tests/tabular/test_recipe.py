@@ -5,7 +5,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from tabular.parameters import TABLE_TWO
+from tabular.learners.parameters import TABLE_TWO
 from tabular.recipe import MemberRecipe, Space, TabularRecipe
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from tabular.slots import WORKER, slots_of
-from tabular.study import quiet
+from tabular.tuning.study import quiet
+from tabular.tuning.trial_claims import WORKER, slots_of
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 pytest.importorskip("psycopg", reason="needs the extra [cluster]")

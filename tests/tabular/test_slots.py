@@ -9,11 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import TrialState, create_trial
 
-from tabular import slots as module
-from tabular import study as study_module
 from tabular.recipe import Space, TuneRecipe
-from tabular.slots import FAILURE, FROM_RECIPE, RETRY_OF, WITHDRAWN, WORKER, fill, finished, slots, slots_of
-from tabular.study import open_study, quiet, suggest
+from tabular.tuning import study as study_module
+from tabular.tuning import trial_claims as module
+from tabular.tuning.study import open_study, quiet, suggest
+from tabular.tuning.trial_claims import (
+    FAILURE,
+    FROM_RECIPE,
+    RETRY_OF,
+    WITHDRAWN,
+    WORKER,
+    fill,
+    finished,
+    slots,
+    slots_of,
+)
 
 RECIPE = TuneRecipe(startup_trials=3)
 SPACE = {"rate": Space(low=0.01, high=1.0, log=True)}

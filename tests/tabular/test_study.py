@@ -6,8 +6,8 @@ from optuna.trial import TrialState
 
 from data.errors import DataError
 from tabular.recipe import Space, TuneRecipe
-from tabular.slots import FAILURE, RETRY_OF, finished, is_dead
-from tabular.study import inside, open_study, quiet, suggest
+from tabular.tuning.study import inside, open_study, quiet, suggest
+from tabular.tuning.trial_claims import FAILURE, RETRY_OF, finished, is_dead
 
 RECIPE = TuneRecipe(startup_trials=3)
 SPACE = {

@@ -11,12 +11,12 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from data.errors import DataError, TrainingError
-from data.score import pauc
-from tabular.binned_folds import BinnedFold, blocks_of
+from data.scores.scores import pauc
 from tabular.crossfit import fit_member, predict_member
-from tabular.parameters import BoosterName
+from tabular.learners.parameters import BoosterName
 from tabular.recipe import MemberRecipe, ResampleRecipe, TabularRecipe, TuneRecipe
-from tabular.tune import bin_folds, reestimate, tune
+from tabular.tuning.binned_folds import BinnedFold, blocks_of
+from tabular.tuning.search import bin_folds, reestimate, tune
 
 QUICK = {"lightgbm": {"min_data_in_leaf": 10}, "xgboost": {"min_child_weight": 1}, "catboost": {"depth": 3}}
 SPACE = {"iterations": {"low": 5, "high": 30}, "learning_rate": {"low": 0.02, "high": 0.5, "log": True}}
@@ -164,11 +164,11 @@ def test_blocks_share_out_both_classes_and_need_enough_positives():
 
 
 def test_a_block_is_scored_on_its_own_rows(folds_of, monkeypatch):
-    monkeypatch.setattr("tabular.binned_folds.POSITIVES_PER_BLOCK", 3)
+    monkeypatch.setattr("tabular.tuning.binned_folds.POSITIVES_PER_BLOCK", 3)
     fold = next(folds_of(0))
     binned = BinnedFold(member_of(), recipe_of(0), fold, seed=1, threads=1)
     seen: list[tuple[np.ndarray, np.ndarray]] = []
-    monkeypatch.setattr("tabular.binned_folds.pauc", lambda target, score: seen.append((target, score)) or 0.1)
+    monkeypatch.setattr("tabular.tuning.binned_folds.pauc", lambda target, score: seen.append((target, score)) or 0.1)
     scored = binned.scored(member_of())
     block = blocks_of(fold.held_out_target)
     (whole_target, whole), *parts = seen
@@ -179,7 +179,7 @@ def test_a_block_is_scored_on_its_own_rows(folds_of, monkeypatch):
 
 
 def test_a_hopeless_trial_is_pruned_after_the_first_fold_that_has_blocks(folds_of, tmp_path, monkeypatch):
-    monkeypatch.setattr("tabular.binned_folds.POSITIVES_PER_BLOCK", 3)
+    monkeypatch.setattr("tabular.tuning.binned_folds.POSITIVES_PER_BLOCK", 3)
     space = {"iterations": {"choices": [15, 1]}, "feature_fraction": {"choices": [0.83296, 0.01]}}
     table = run(folds_of, tmp_path / "s.journal", trials=8, space=space, prune_p=0.2).table
     assert table.filter(pl.col("state") == "pruned")["fold_1"].null_count() > 0

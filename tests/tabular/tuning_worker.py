@@ -10,10 +10,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from data.matrix import Matrix
-from tabular import slots, study
-from tabular.binned_folds import FoldData
 from tabular.recipe import MemberRecipe, ResampleRecipe, Space, TabularRecipe, TuneRecipe
-from tabular.tune import tune
+from tabular.tuning import study
+from tabular.tuning import trial_claims as slots
+from tabular.tuning.binned_folds import FoldData
+from tabular.tuning.search import tune
 
 SEED = 3
 FOLDS = 3

@@ -5,17 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data import ham10000
-from data.decode import pixels
-from data.folder import FolderRecipe
-from data.pairing import PairingRecipe
+from data.images.decode import pixels
 from data.progress import silent
+from data.readers import ham10000
+from data.readers.folder import FolderRecipe
+from data.readers.pairing import PairingRecipe
 from data.recipe import DataRecipe, read_folder
-from data.synthetic_images import render
-from data.twins import ham10000 as ham_twin
-from data.twins.pictures import LOOKS, again, draw_looks
-from data.twins.recipe import TwinRecipe
-from data.twins.stand_in import stand_in
+from data.synthetic import ham10000 as ham_twin
+from data.synthetic.isic2024.images import render
+from data.synthetic.pictures import LOOKS, again, draw_looks
+from data.synthetic.recipe import TwinRecipe
+from data.synthetic.stand_in import stand_in
 
 SMALL = TwinRecipe(lesions=40, image_side=33)
 

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from data.errors import Interrupted, TrainingError
 from pipeline.display import Display
-from pipeline.jobs import local
-from pipeline.jobs.job import Job
-from pipeline.jobs.local import LocalExecutor
+from pipeline.execute import local
+from pipeline.execute.job import Job
+from pipeline.execute.local import LocalExecutor
 from pipeline.recipe import Recipe
 from pipeline.workspace import Workspace
 

@@ -17,17 +17,17 @@ from rich.console import Console
 from data.errors import DataError, RecipeError, TrainingError
 from data.files import read_json
 from pipeline.display import Display
-from pipeline.jobs import order
-from pipeline.jobs.job import Done, Job
-from pipeline.jobs.order import Order, carry_out, folders_of, order_for, result_of, roots_of
-from pipeline.jobs.relay import Player, RelayDisplay
-from pipeline.jobs.shared_store import SharedStore
+from pipeline.execute import order
+from pipeline.execute.job import Done, Job
+from pipeline.execute.order import Order, carry_out, folders_of, order_for, result_of, roots_of
+from pipeline.execute.relay import Player, RelayDisplay
+from pipeline.execute.shared_store import SharedStore
 from pipeline.recipe import load_recipe
-from pipeline.stages.tabular import run_tabular
-from pipeline.stages.tuning import run_tuning
-from pipeline.systems.registry import chosen_systems
-from pipeline.systems.run import Comparison, run_systems
+from pipeline.steps.tabular import run_tabular
+from pipeline.steps.tuning import run_tuning
 from pipeline.workspace import Workspace
+from research.systems.registry import chosen_systems
+from research.systems.run import Comparison, run_systems
 
 
 class OneWorker:
@@ -118,7 +118,7 @@ def test_a_job_needs_nothing_that_an_earlier_one_left_in_memory(
     for fold in (0, 2):
         shutil.rmtree(run_copy / "tabular" / "xgboost" / f"fold_{fold}")
     shutil.rmtree(run_copy / "oof" / "narrow" / "fold_1")
-    from pipeline.stages.oof import run_oof
+    from pipeline.steps.oof import run_oof
 
     space = make(executor=OneWorker(forgetful=True))
     run_oof(space)

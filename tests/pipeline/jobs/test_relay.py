@@ -6,8 +6,8 @@ from rich.console import Console
 
 from data.errors import Interrupted
 from pipeline.display import Display
-from pipeline.jobs import relay
-from pipeline.jobs.relay import Event, Player, RelayDisplay
+from pipeline.execute import relay
+from pipeline.execute.relay import Event, Player, RelayDisplay
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@ import contextlib
 import threading
 import time
 
-from pipeline.jobs.shared import Shared
+from pipeline.execute.shared import Shared
 
 
 def test_a_thing_is_made_once_for_all_threads():

@@ -5,7 +5,7 @@ import pytest
 
 from data.errors import DataError
 from data.files import sha256_of
-from pipeline.jobs.shared_store import SharedStore, checksum_of, place
+from pipeline.execute.shared_store import SharedStore, checksum_of, place
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from data.files import read_json, write_json
-from pipeline.trust.diff import diff_runs
+from pipeline.integrity.diff import diff_runs
 
 pytestmark = pytest.mark.slow
 

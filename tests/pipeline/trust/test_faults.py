@@ -11,10 +11,10 @@ from rich.console import Console
 
 from data.errors import DataError
 from pipeline.display import Display
-from pipeline.trust.campaign import Campaign
-from pipeline.trust.faults import Harness, ProgramError
-from pipeline.trust.moments import Event, Moment, choose, in_order, stage_of
-from pipeline.trust.mortal import steady_name
+from research.kills.campaign import Campaign
+from research.kills.faults import Harness, ProgramError
+from research.kills.kill_points import Event, Moment, choose, in_order, stage_of
+from research.kills.mortal import steady_name
 
 CAREFUL = """
 import os, sys, time

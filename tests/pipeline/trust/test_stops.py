@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from data.errors import DataError
+from pipeline.integrity.records import content, differences
 from pipeline.run import hold
-from pipeline.trust.records import content, differences
 
 pytestmark = pytest.mark.slow
 
@@ -119,7 +119,7 @@ def test_a_file_system_without_room_is_said(tiny_recipe: Path, cohort_dir: Path,
     run.mkdir()
     if subprocess.run(["unshare", "-rm", "sh", "-c", f"{mount} {run}"], capture_output=True).returncode:
         pytest.skip("this user may not mount a file system")
-    command = f'{mount} {run} && exec "$0" -m pipeline submission --recipe {tiny_recipe} --run {run}'
+    command = f'{mount} {run} && exec "$0" -m fusionnetx submission --recipe {tiny_recipe} --run {run}'
     ended = subprocess.run(
         ["unshare", "-rm", "sh", "-c", command, sys.executable],
         capture_output=True,

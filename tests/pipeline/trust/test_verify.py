@@ -8,8 +8,8 @@ import pytest
 
 from data.files import read_json, write_json
 from pipeline.commands.options import finished_run as workspace_of
-from pipeline.trust.recorded import recorded_run
-from pipeline.trust.verify import Verdict, verify_run
+from pipeline.integrity.recorded import recorded_run
+from pipeline.integrity.verify import Verdict, verify_run
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,184 @@
+"""Any folder with a CSV file and images, read by what the recipe says of its columns (PAD-UFES-20, for one).
+
+A column holds numbers when every cell of the training table is one, else categories. Images are found by name at any
+depth, in any of the formats, or in an HDF5 file; without `images` the table stands alone.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from data.cohort import Cohort, DataFolder, Task
+from data.errors import DataError
+from data.images.named import NamedImages, stem_of
+from data.images.sources import ImageSource
+from data.readers.reading import FolderError, Readout, Unlabelled, cohort_of, given_images
+from data.tables.csv import TextTable, read_csv
+from data.tables.schema import MISSING, Column, validate
+
+
+class FolderRecipe(BaseModel):
+    """What the columns of a folder's table mean."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    metadata: str = "metadata.csv"
+    """The table, below the data folder."""
+    test_metadata: str = ""
+    """A table of lesions to predict, if there is one."""
+    lesion: str
+    """Column that names a row: one lesion, or one of several images of it."""
+    group: str = ""
+    """Column whose values stay in one fold (the patient); left out, every row is a group of its own."""
+    target: str
+    """Column with the answer."""
+    classes: tuple[str, ...] = ()
+    """Every value of the target, in order of the class index; the second of two is the positive one."""
+    positive: tuple[str, ...] = ()
+    """Values of the target that are positive, all others being negative, in place of `classes`."""
+    images: str = "."
+    """Folder or HDF5 file of the images, below the data folder; "" for a table alone."""
+    image: str = ""
+    """Name of a row's image from its columns, such as "{img_id}" or "{patient}_{side}"; left out: the lesion's."""
+    forbidden: tuple[str, ...] = ()
+    """Columns known only where the answer is known: never a feature."""
+    categories: tuple[str, ...] = ()
+    """Columns of codes that are no quantities although they look like numbers."""
+    score: str = Field(default="auc", pattern="^(pauc|auc|average_precision)$")
+
+    @model_validator(mode="after")
+    def _answers(self) -> Self:
+        if bool(self.classes) == bool(self.positive):
+            raise ValueError("give either classes (every value of the target) or positive (the positive ones)")
+        if len(self.classes) == 1 or len(set(self.classes)) < len(self.classes):
+            raise ValueError("classes: at least two different values of the target are needed")
+        if self.score == "pauc" and len(self.classes) > 2:
+            raise ValueError("score = 'pauc' is for two classes; use 'auc'")
+        return self
+
+    @property
+    def task(self) -> Task:
+        """The task that the columns pose; the target column will hold class indices."""
+        classes = self.classes or ("negative", "positive")
+        return Task(self.lesion, self.group or self.lesion, self.target, classes, self.score)
+
+    @property
+    def image_columns(self) -> tuple[str, ...]:
+        """Columns that the image's name is made of."""
+        return tuple(re.findall(r"\{([^{}]*)\}", self.image))
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The reader of a folder described by a recipe."""
+
+    recipe: FolderRecipe
+
+    def read(self, folder: Path, /) -> DataFolder:
+        """Read and validate the folder; `FolderError` lists every problem."""
+        found, recipe = Readout(), self.recipe
+        found.train = self._cohort(folder / recipe.metadata, True, found, None)
+        source = given_images(folder / recipe.images, found) if recipe.images else None
+        found.train_images = self._named(source, found.train)
+        if recipe.test_metadata and found.train is not None:
+            found.test = self._cohort(folder / recipe.test_metadata, False, found, found.train)
+            found.test_images = self._named(source, found.test)
+            _refuse_shared(found)
+        train = cohort_of(found, folder)
+        return DataFolder(train, found.test, found.train_images, found.test_images, notes=tuple(found.notes))
+
+    def read_test(self, metadata_path: Path, images_path: Path | None, /) -> Unlabelled:
+        """Read lesions to predict: a table with the columns of the training table but those of the answer."""
+        found = Readout()
+        cohort = self._cohort(metadata_path, False, found, None)
+        images = self._named(given_images(images_path, found), cohort)
+        if cohort is None or found.errors:
+            raise FolderError(metadata_path.parent, found)
+        return cohort, images, tuple(found.notes)
+
+    def _cohort(self, path: Path, labelled: bool, found: Readout, like: Cohort | None) -> Cohort | None:
+        """One table as a cohort, typed `like` another one if given; None when unusable, the reasons in `found`."""
+        recipe, task = self.recipe, self.recipe.task
+        try:
+            text = read_csv(path)
+        except DataError as error:
+            found.errors.append(str(error))
+            return None
+        checked = validate(text, self._schema(text, labelled, like))
+        errors = list(checked.errors)
+        table = checked.table
+        if labelled and not errors:
+            strange = sorted(set(table[recipe.target]) - set(recipe.classes)) if recipe.classes else []
+            absent = [name for name in (*recipe.classes, *recipe.positive) if not (table[recipe.target] == name).any()]
+            if strange:
+                errors.append(f"column {recipe.target}: {', '.join(strange[:5])}: not named in data.folder.classes")
+            if absent:
+                errors.append(f"column {recipe.target}: no row is {', '.join(absent)}, which the recipe names")
+            table = table.with_columns(self._class_index())
+        found.errors += [f"{path.name}: {error}" for error in errors]
+        found.notes += [f"{path.name}: {note}" for note in checked.notes]
+        if errors:
+            return None
+        return Cohort(table, task, labelled, frozenset({recipe.target, *recipe.forbidden}), text.sha256)
+
+    def _schema(self, text: TextTable, labelled: bool, like: Cohort | None) -> list[Column]:
+        """The columns the recipe names, which must be there, and all others by what they hold."""
+        recipe, task = self.recipe, self.recipe.task
+        answers = {recipe.target, *recipe.forbidden}
+        named = dict.fromkeys((task.lesion, task.group, *recipe.image_columns, *recipe.categories, *recipe.forbidden))
+        if labelled:
+            named[recipe.target] = None
+        columns = []
+        for name in dict.fromkeys((*named, *(text.columns if like is None else like.table.columns))):
+            if name in answers and not labelled:
+                continue
+            key = name in (task.lesion, task.group, *recipe.image_columns, recipe.target)
+            if key or name in recipe.categories:
+                number = False
+            elif like is not None and name in like.table.columns:
+                number = like.table.schema[name].is_numeric()
+            else:
+                number = name in text.columns and _all_numbers(text.frame[name])
+            kind: Literal["number", "text", "category"] = "number" if number else "text" if key else "category"
+            columns.append(Column(name, kind, nullable=not key, unique=name == task.lesion, train_only=name in answers))
+        return columns
+
+    def _class_index(self) -> pl.Expr:
+        column = pl.col(self.recipe.target)
+        if self.recipe.classes:
+            codes = {name: code for code, name in enumerate(self.recipe.classes)}
+            return column.replace_strict(codes, default=None, return_dtype=pl.Int64)
+        return column.is_in(self.recipe.positive).cast(pl.Int64)
+
+    def _named(self, source: ImageSource | None, cohort: Cohort | None) -> ImageSource | None:
+        """The images that the table names."""
+        if source is None or cohort is None:
+            return None
+        pattern = self.recipe.image or f"{{{self.recipe.lesion}}}"
+        keys = cohort.table.select(list(dict.fromkeys((self.recipe.lesion, *self.recipe.image_columns))))
+        names = {str(row[self.recipe.lesion]): stem_of(_filled(pattern, row)) for row in keys.iter_rows(named=True)}
+        return NamedImages(source, names)
+
+
+def _filled(pattern: str, row: Mapping[str, object]) -> str:
+    return re.sub(r"\{([^{}]*)\}", lambda match: str(row[match[1]]), pattern)
+
+
+def _all_numbers(cells: pl.Series) -> bool:
+    """Whether every cell that holds something holds a number, and at least one does."""
+    stripped = cells.str.strip_chars()
+    held = stripped.filter(~stripped.str.to_lowercase().is_in(MISSING).fill_null(True))
+    return len(held) > 0 and held.cast(pl.Float64, strict=False).is_not_null().all()
+
+
+def _refuse_shared(found: Readout) -> None:
+    """A lesion in both tables is an error."""
+    if found.train is not None and found.test is not None:
+        shared = sorted(set(found.train.ids.tolist()) & set(found.test.ids.tolist()))
+        if shared:
+            found.errors.append(f"{len(shared):,} lesions are in both tables ({', '.join(shared[:3])})")

@@ -1,0 +1,1 @@
+"""Scores: of a ranking, of calls, of probabilities; and their intervals over patients."""

@@ -1,0 +1,1 @@
+"""A cohort like SLICE-3D, drawn from a seed and written in the files Kaggle publishes."""

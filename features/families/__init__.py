@@ -1,0 +1,1 @@
+"""One function per feature family, and the families by name."""

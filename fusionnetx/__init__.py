@@ -1,0 +1,1 @@
+"""Skin-lesion malignancy from many small images and a table."""

@@ -1,0 +1,5 @@
+"""`python -m fusionnetx` is `fusionnetx`."""
+
+from fusionnetx.cli import main
+
+main()

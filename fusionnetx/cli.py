@@ -1,0 +1,63 @@
+"""The command line: one verb per stage, the same options everywhere, errors as one message.
+
+The verbs are in `commands/`. Exit codes: 0 done, 2 a mistake in what was given, 130 or 143 interrupted (and able
+to go on).
+"""
+
+import sys
+from collections.abc import Callable
+
+import typer
+from rich.console import Console
+
+from data.errors import FusionNetXError, Interrupted
+from data.files import no_room
+from pipeline.commands import cohorts, explain, inspect, integrity, kaggle, stages
+from pipeline.display import printable
+from pipeline.memory import keep_freed_memory
+from research.commands import audit, compare, faults, systems
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Skin-lesion malignancy from many small images and a table: train by patient, stack, submit, score.",
+    epilog="Start with: [bold]fusionnetx submission[/bold] (a synthetic cohort)\n\n"
+    "The real entry: [bold]fusionnetx submission --recipe fusionnetx --data isic-2024/[/bold]",
+)
+for module in (cohorts, compare, stages, inspect, explain, integrity, faults, audit, systems, kaggle):
+    app.add_typer(module.commands)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; the user's mistakes become one message and exit code 2."""
+    keep_freed_memory()
+    sys.exit(guarded(lambda: app(args=arguments, standalone_mode=True)))
+
+
+def guarded(command: Callable[[], object]) -> int:
+    """Run a command and turn its end into an exit code."""
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        command()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+    except FusionNetXError as error:
+        errors.print("[red]error:[/red]", end=" ")
+        errors.print(printable(str(error)), markup=False)
+        return 2
+    except OSError as error:
+        # A full disk or a folder that cannot be written: the user's to mend, and nothing is half-written.
+        errors.print("[red]error:[/red]", end=" ")
+        remedy = "" if no_room(error) is None else "; free some space, and the same command goes on from here"
+        errors.print(f"{error.filename or 'a file'}: {error.strerror or error}{remedy}", markup=False)
+        return 2
+    except (Interrupted, KeyboardInterrupt) as stop:
+        errors.print("stopped; the same command goes on from here")
+        return stop.exit_code if isinstance(stop, Interrupted) else 130
+    return 0
+
+
+if __name__ == "__main__":
+    main()

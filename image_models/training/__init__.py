@@ -1,0 +1,1 @@
+"""Training a network: batches, optimiser, schedule, and state that resumes to the bit."""

@@ -1,0 +1,180 @@
+"""What the network sees: images augmented for training or only normalised for prediction, metadata, labels as shares.
+
+On a GPU this is done on a stream of its own, one step ahead of the network. The random changes of a step come from a
+stream of numbers named by the step, so working ahead, stopping and resuming cannot change them.
+"""
+
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from image_models.lesions import Lesions
+from image_models.precision import DTYPES, Precision
+from image_models.recipe import ImageModelRecipe
+from image_models.training.augment import augment, mixup, prepare
+from image_models.training.distributed import ALONE, Ranks
+from image_models.training.loader import Batch, Ints, Resident, batches
+from image_models.training.plan import STREAM_STEP, FitPlan, derived_seed
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a network is shown of one batch: pixels, or vectors in their place; metadata if it takes any."""
+
+    pixels: Tensor | None
+    vectors: Tensor | None
+    metadata: Tensor | None
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor."""
+        return [tensor for tensor in (self.pixels, self.vectors, self.metadata) if tensor is not None]
+
+    def logits(self, model: nn.Module) -> Tensor:
+        """What the network answers."""
+        ask: Any = model if self.vectors is None else model.from_vectors
+        seen = self.pixels if self.vectors is None else self.vectors
+        answer: Tensor = ask(seen) if self.metadata is None else ask(seen, self.metadata)
+        return answer
+
+    def cut(self, share: slice) -> "Shown":
+        """Some of the lesions."""
+        return Shown(*(None if x is None else x[share] for x in (self.pixels, self.vectors, self.metadata)))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One batch as the network and the loss take it."""
+
+    shown: Shown
+    shares: Tensor
+    """(N, classes): one-hot, or mixed."""
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor."""
+        return [*self.shown.tensors(), self.shares]
+
+
+@dataclass(frozen=True)
+class StepInput:
+    """The batches of one optimiser step, or one process's share of each."""
+
+    number: int
+    """Step of the fit, counted from 0."""
+    seed: int
+    """Of everything random in the step."""
+    rows: Ints
+    """Of the whole step, whoever takes them."""
+    parts: list[Part]
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor."""
+        return [tensor for part in self.parts for tensor in part.tensors()]
+
+
+def step_inputs(
+    recipe: ImageModelRecipe,
+    lesions: Lesions,
+    plan: FitPlan,
+    *,
+    epoch: int,
+    first: int,
+    seed: int,
+    device: torch.device,
+    precision: Precision,
+    resident: Resident | None,
+    ranks: Ranks = ALONE,
+) -> Generator[StepInput]:
+    """The steps of an epoch (counted from 0), from step `first` of it on.
+
+    Every process takes a block of every batch, with the random changes that these images get in the whole batch. With
+    mixup each prepares the whole batch, since an image's partner may be another's.
+    """
+    steps = list(plan.sampler.steps(epoch, first))
+    number = epoch * plan.sampler.steps_per_epoch + first
+    taken = [rows if recipe.augment.mixup else rows[ranks.share(len(rows))] for step in steps for rows in step]
+    with closing(batches(lesions, plan.labels, taken, device, resident)) as loaded:
+        for offset, step in enumerate(steps):
+            stream = derived_seed(seed, STREAM_STEP, plan.number, number + offset)
+            generator = torch.Generator().manual_seed(stream)
+            parts = [
+                _part(batch, recipe, lesions.classes, generator, precision, len(rows), ranks.share(len(rows)))
+                for rows, batch in zip(step, islice(loaded, len(step)), strict=True)
+            ]
+            yield StepInput(number + offset, stream, np.concatenate(step), parts)
+
+
+@dataclass(frozen=True)
+class PlainInput:
+    """A batch to predict."""
+
+    shown: Shown
+    count: int
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor."""
+        return self.shown.tensors()
+
+
+def plain_inputs(
+    recipe: ImageModelRecipe,
+    lesions: Lesions,
+    rows: Ints,
+    *,
+    device: torch.device,
+    precision: Precision,
+    resident: Resident | None = None,
+) -> Generator[PlainInput]:
+    """The images of `rows` in their order, without any change but size and normalisation; or the resident vectors."""
+    width = recipe.predict_batch_size
+    parts = [rows[start : start + width] for start in range(0, len(rows), width)]
+    with closing(batches(lesions, lesions.target, parts, device, resident)) as loaded:
+        for batch in loaded:
+            if are_vectors(batch.images):
+                shown = Shown(None, batch.images, batch.metadata)
+            else:
+                pixels = prepare(batch.images, recipe.input_size, DTYPES[precision])
+                shown = Shown(in_layout(pixels, recipe), None, batch.metadata)
+            yield PlainInput(shown, len(batch.rows))
+
+
+def are_vectors(images: Tensor) -> bool:
+    """Whether a batch holds one vector per lesion rather than its image."""
+    return images.ndim == 2
+
+
+def in_layout(pixels: Tensor, recipe: ImageModelRecipe) -> Tensor:
+    """Pixels in the memory layout of the recipe."""
+    return pixels.contiguous(memory_format=torch.channels_last if recipe.channels_last else torch.contiguous_format)
+
+
+def _part(
+    batch: Batch,
+    recipe: ImageModelRecipe,
+    classes: int,
+    generator: torch.Generator,
+    precision: Precision,
+    length: int,
+    share: slice,
+) -> Part:
+    """The `share` of a batch of `length` lesions; `batch` holds it, or with mixup the whole."""
+    labels = functional.one_hot(batch.labels, classes).float()
+    if are_vectors(batch.images):
+        whole = Part(Shown(None, batch.images, batch.metadata), labels)
+        return Part(whole.shown.cut(share), labels[share]) if recipe.augment.mixup else whole
+    changes, side, dtype = recipe.augment, recipe.input_size, DTYPES[precision]
+    if not changes.mixup:
+        pixels = augment(batch.images, changes, side, generator, dtype, share=share, batch=length)
+        return Part(Shown(in_layout(pixels, recipe), None, batch.metadata), labels)
+    pixels = augment(batch.images, changes, side, generator, dtype)
+    pixels, partner, own = mixup(pixels, changes.mixup, generator)
+    labels = torch.lerp(labels[partner], labels, own[:, None])
+    metadata = batch.metadata
+    metadata = None if metadata is None else torch.lerp(metadata[partner], metadata, own[:, None])
+    return Part(Shown(in_layout(pixels, recipe), None, metadata).cut(share), labels[share])

@@ -1,5 +1,0 @@
-"""`python -m pipeline` is `fusionnetx`."""
-
-from pipeline.cli import main
-
-main()

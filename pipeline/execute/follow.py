@@ -1,0 +1,67 @@
+"""A process that follows another: it waits for orders until the other ends, takes its part in each job, writes nothing.
+
+`python -m pipeline.execute.follow` is what `--devices` starts; of the processes of `torchrun`, all but one come here.
+"""
+
+import os
+import signal
+import sys
+import traceback
+from contextlib import suppress
+from typing import Any
+
+from rich.console import Console
+
+from data.errors import FusionNetXError
+from pipeline.display import Display
+from pipeline.execute.job import Job
+from pipeline.execute.meeting import OVER, Meeting, meet
+from pipeline.execute.order import Order, require_shared, workspace_of
+from pipeline.execute.work import perform
+from pipeline.memory import keep_freed_memory
+from pipeline.workspace import Workspace
+
+
+def take_part(space: Workspace, job: Job, meeting: Meeting) -> Any:
+    """Do a job together with the processes that have met."""
+    space.ranks, space.sharers = meeting.ranks, meeting.on_this_machine
+    try:
+        return perform(space, job)
+    finally:
+        space.ranks, space.sharers = None, 1
+
+
+def follow() -> int:
+    """Do what is ordered until the leading process ends; the exit code."""
+    # A request to stop is for the leading process, whose end this one notices.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    keep_freed_memory()
+    meeting = meet()
+    meeting.watch(OVER, lambda: os._exit(0))
+    while True:
+        try:
+            obey(Order.from_json(meeting.order()), meeting)
+        except BaseException as error:
+            if meeting.over():
+                return 0
+            with suppress(RuntimeError):
+                meeting.report_failure(error)
+            if not isinstance(error, FusionNetXError):
+                traceback.print_exc()
+            return 1
+
+
+def obey(order: Order, meeting: Meeting) -> None:
+    """Carry out one order, quietly."""
+    require_shared(order)
+    space = workspace_of(order)
+    space.display = Display(Console(quiet=True))
+    with suppress(FileNotFoundError):
+        # Paths in a recipe are meant from where the user stands.
+        os.chdir(str(order.folders["working_dir"]))
+    take_part(space, order.job, meeting)
+
+
+if __name__ == "__main__":
+    sys.exit(follow())

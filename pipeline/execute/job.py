@@ -1,0 +1,73 @@
+"""What a job is, and what an executor must do with jobs.
+
+A job is named, not carried: a few words and numbers from which any process that has the recipe, the data and the run
+folder can do the work. It writes into the run folder, and the report of its step there is what says that it is done.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from pipeline.workspace import Workspace
+
+Argument = str | int
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work of a run."""
+
+    work: str
+    """Key of `pipeline.execute.work.WORK`."""
+    arguments: tuple[Argument, ...]
+    """What the work takes beside the workspace, numbers of threads included."""
+    title: str
+    """How messages name it."""
+    cpus: int = 1
+    """Threads it runs."""
+    gpus: float = 0.0
+    inputs: tuple[str, ...] = ()
+    """Files and folders it reads, as `run/...`, `data`, `cache/...`, `weights/...` (see `shared_store`)."""
+    outputs: tuple[str, ...] = ()
+    """Folders it writes, spelled the same way."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(facts: Mapping[str, Any]) -> "Job":
+        """Read what `as_dict` wrote, after a round trip through JSON."""
+        lists = {name: tuple(facts[name]) for name in ("arguments", "inputs", "outputs")}
+        return Job(**{**facts, **lists})
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished job and its answer: None, or a few numbers."""
+
+    job: Job
+    answer: Any = None
+
+
+class Executor(Protocol):
+    """Has jobs done."""
+
+    spreads: bool
+    """True when jobs run in other processes, so that it pays to cut work that one process would share."""
+
+    store_url: str | None
+    """Where workers fetch their inputs; None where they see the driver's folders."""
+
+    def gpus(self, space: "Workspace") -> float:
+        """GPUs that jobs can have."""
+
+    def run(self, space: "Workspace", jobs: Sequence[Job], at_once: int = 1) -> Iterator[Done]:
+        """Do the jobs, which do not depend on each other, and yield each as it finishes, in any order.
+
+        `at_once` bounds the jobs that one process does side by side. The first job that fails ends the others.
+        """
+
+    def close(self) -> None:
+        """Give back whatever was started."""

@@ -1,0 +1,114 @@
+"""How the processes that train one model together find each other, and how each learns that another has ended.
+
+Who they are is said in the variables that `torchrun` sets; `--devices` sets the same ones for the processes it starts.
+Orders travel in a group of their own that waits for days, because nothing is asked of the others in stage two. Keys of
+the common store say that a process has failed, or that the leading one is gone, so that none waits for the dead.
+"""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import distributed
+from torch.distributed.rendezvous import rendezvous
+
+from data import errors
+from data.errors import FusionNetXError, TrainingError
+from image_models.training.distributed import Ranks, told
+
+FAILED, OVER = "fusionnetx/failed", "fusionnetx/over"
+LOOK_SECONDS = 0.5
+GRACE_SECONDS = 15.0
+"""What the leading process is given to notice by itself that another has failed; NCCL would wait for half an hour."""
+LONGEST_RUN = timedelta(days=60)
+
+
+@dataclass
+class Meeting:
+    """The processes that have found each other."""
+
+    ranks: Ranks
+    on_this_machine: int
+    """How many of them share this machine's processors."""
+    store: Any
+    orders: Any
+    """The group that orders travel in."""
+
+    def order(self, text: str = "") -> str:
+        """The leading process's next order, in every process."""
+        return told(text.encode(), self.orders).decode()
+
+    def report_failure(self, error: BaseException) -> None:
+        """Tell the leading process why this one ends."""
+        known = isinstance(error, FusionNetXError)
+        kind = type(error).__name__ if known else "TrainingError"
+        text = str(error) if known else f"{type(error).__name__}: {error}"
+        self.store.set(FAILED, json.dumps([kind, f"process {self.ranks.number + 1} of {self.ranks.count}: {text}"]))
+
+    def failure(self, patience: float = 0.0) -> FusionNetXError | None:
+        """What another process ended with, waiting a little for its last word."""
+        until = time.monotonic() + patience
+        while not self.store.check([FAILED]):
+            if time.monotonic() >= until:
+                return None
+            time.sleep(LOOK_SECONDS / 5)
+        kind, message = json.loads(self.store.get(FAILED))
+        error: FusionNetXError = getattr(errors, kind)(message)
+        return error
+
+    def over(self) -> bool:
+        """Whether the leading process has done with the others, or is gone."""
+        try:
+            return bool(self.store.check([OVER]))
+        except RuntimeError:
+            return True
+
+    def end(self) -> None:
+        """Tell the others that the leading process has done with them."""
+        self.store.set(OVER, "")
+
+    def watch(self, key: str, then: Callable[[], None], grace: float = 0.0) -> None:
+        """Do something, in a thread, some seconds after a key is set or the store is gone."""
+
+        def look() -> None:
+            try:
+                while not self.store.check([key]):
+                    time.sleep(LOOK_SECONDS)
+            except RuntimeError:
+                pass  # whoever kept the store is gone
+            time.sleep(grace)
+            then()
+
+        threading.Thread(target=look, daemon=True, name=f"watches {key}").start()
+
+
+def meet(place: Mapping[str, str] = os.environ, store: Any = None) -> Meeting:
+    """Join the others; returns when all are there. `store` is the one that this process has opened for them, if any."""
+    names = "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"
+    number, count, local, on_this_machine = (int(place[name]) for name in names)
+    backend = "gloo"
+    if torch.cuda.is_available():
+        require_gpus(on_this_machine)
+        torch.cuda.set_device(local)
+        backend = "cpu:gloo,cuda:nccl"
+    if store is None:
+        store, _, _ = next(rendezvous("env://"))
+    distributed.init_process_group(backend, store=store, rank=number, world_size=count)
+    orders = distributed.new_group(backend="gloo", timeout=LONGEST_RUN)
+    return Meeting(Ranks(number, count), on_this_machine, store, orders)
+
+
+def require_gpus(wanted: int) -> None:
+    """Refuse more processes than this machine has GPUs."""
+    found = torch.cuda.device_count()
+    if found < wanted:
+        raise TrainingError(
+            f"{wanted} processes were asked for, but this machine has {found} GPUs, one for each: ask for {found} "
+            "(--devices or --nproc-per-node), or hide them all to train on processors (CUDA_VISIBLE_DEVICES=)"
+        )

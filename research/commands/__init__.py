@@ -1,0 +1,1 @@
+"""The verbs of what studies the pipeline."""

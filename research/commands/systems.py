@@ -1,0 +1,34 @@
+"""The verb that lists the published systems."""
+
+import typer
+
+from pipeline.commands.options import example
+
+commands = typer.Typer()
+
+
+@commands.command(epilog=example("systems"))
+def systems() -> None:
+    """List the published systems: source, data, published figure, parameters, recipe."""
+    import shutil
+    import textwrap
+
+    from research.systems.cost import parameter_count
+    from research.systems.registry import SOURCES, SYSTEMS
+
+    width = shutil.get_terminal_size().columns
+
+    def say(text: str, indent: int) -> None:
+        typer.echo(textwrap.fill(text, width, initial_indent=" " * indent, subsequent_indent=" " * indent))
+
+    for source, text in SOURCES.items():
+        typer.secho(f"{source}  {text}", bold=True)
+        for system in (system for system in SYSTEMS if system.source == source):
+            published = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in system.published.items())
+            typer.secho(f"  {system.name}", fg="cyan")
+            say(f"{system.title}; {parameter_count(system):,} parameters; recipe {system.recipe}", 6)
+            if system.published_on:
+                say(f"published on {system.published_on}: {published or 'no figure'}", 6)
+        typer.echo()
+    say("Parameters: for seven classes and HAM10000's age, sex and site.", 0)
+    say("`fusionnetx compare --recipe ...` runs them.", 0)

@@ -1,0 +1,1 @@
+"""Kill a run at chosen moments, let it go on, and compare every byte."""

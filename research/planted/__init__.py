@@ -1,0 +1,1 @@
+"""Leaks planted on purpose, to see whether the audit finds them."""

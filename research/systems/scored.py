@@ -1,0 +1,56 @@
+"""What a system said of the rows that its protocol scores, and the figures of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data.cohort import Cohort
+from data.scores.intervals import interval_of, replicate_scores
+from data.scores.scores import all_scores
+from pipeline.scoring import known_rows
+
+FIGURES = ("accuracy", "balanced_accuracy", "auc", "average_precision", "f1")
+"""Scores of the table; the first three with an interval. More than two classes: macro averages."""
+WITH_INTERVAL = ("accuracy", "balanced_accuracy", "auc")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Predictions of one system by one protocol; a row that the protocol repeats is here as often."""
+
+    rows: npt.NDArray[np.int64]
+    probability: npt.NDArray[np.float64]
+    """(rows, columns)."""
+    shared_rows: float
+    """Share of the scored rows whose very image was learned from."""
+    shared_lesions: float
+    """The same for its lesion or patient."""
+    cost: dict[str, float]
+    setting: str
+
+    def figures(self, cohort: Cohort, *, replicates: int, seed: int) -> dict[str, Any]:
+        """Scores with 95 % intervals over lesions or patients, cost and setting; JSON-ready."""
+        known, probability = known_rows(self.probability)
+        rows, probability = self.rows[known], probability[known]
+        target, groups = cohort.target[rows], cohort.groups[rows]
+        found = all_scores(target, probability)
+        scores: dict[str, dict[str, float]] = {name: {"estimate": found[name]} for name in FIGURES if name in found}
+        if "sensitivity" in found:
+            scores["sensitivity"] = {"estimate": found["sensitivity"]}
+        for name in WITH_INTERVAL:
+            if name in scores:
+                drawn = replicate_scores(target, probability, groups, score=name, replicates=replicates, seed=seed)
+                interval = interval_of(drawn, found[name])
+                scores[name] |= {"low": interval.low, "high": interval.high}
+        return {
+            "scores": scores,
+            "rows": len(rows),
+            "images": len(np.unique(rows)),
+            "largest_class": float(np.bincount(target).max() / len(target)),
+            "shared_rows": self.shared_rows,
+            "shared_lesions": self.shared_lesions,
+            "cost": self.cost,
+            "setting": self.setting,
+        }
