@@ -9,5 +9,6 @@ ABSENT = (
 
 def test_training_needs_torch_timm_numpy_and_safetensors_alone():
     # A name that is None in sys.modules cannot be imported.
-    code = f"import sys; sys.modules.update(dict.fromkeys({ABSENT!r})); import image_models.training.train, image_models.predict"
+    absent = f"import sys; sys.modules.update(dict.fromkeys({ABSENT!r}))"
+    code = f"{absent}; import image_models.training.train, image_models.predict"
     subprocess.run([sys.executable, "-c", code], check=True)
