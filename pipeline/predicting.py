@@ -1,5 +1,7 @@
 """Stage two on lesions without an answer: every fold's encoder and boosters, then the blend."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +13,52 @@ from data.files import read_json
 from data.progress import Progress
 from features.encode import Encoder
 from features.table import FeatureTable
-from pipeline.steps.features import encoder_path
-from pipeline.steps.tabular import member_dir
-from pipeline.workspace import Workspace
+from pipeline.step import Step
+from pipeline.steps.booster import booster_of
 from tabular.blend import BlendState
 from tabular.crossfit import predict_member
 
+Floats = npt.NDArray[np.float64]
 
-def predict_members(space: Workspace, table: FeatureTable, progress: Progress) -> dict[str, npt.NDArray[np.float64]]:
-    """Mean over folds and seeds of every member, and their blend, in the order of the table."""
-    tabular = space.recipe.tabular
-    folds = fold_count(space)
-    everyone = np.arange(table.frame.height)
-    sums: dict[str, npt.NDArray[np.float64]] = {}
-    for fold in range(folds):
-        matrix = Encoder.from_json(stored(encoder_path(space.run_dir, fold))).transform(table)
-        for member in tabular.members:
-            for seed in member.seeds:
-                probability = predict_member(
-                    member, member_dir(space, member, fold, seed), matrix, everyone, threads=space.threads
-                )
-                share = probability / (folds * len(member.seeds))
+
+@dataclass(frozen=True)
+class StageTwo:
+    """The steps whose files predict: encoders by fold, boosters, the blend."""
+
+    encoders: tuple[Step, ...]
+    boosters: tuple[Step, ...]
+    blend: Step
+
+    @property
+    def folds(self) -> int:
+        """How many there are."""
+        return len(self.encoders)
+
+    def encoder(self, fold: int) -> Encoder:
+        """What was fitted on a fold's training part."""
+        return Encoder.from_json(stored(self.encoders[fold].folder / "encoder.json"))
+
+    def blend_state(self) -> BlendState:
+        """The blend as new lesions get it."""
+        return BlendState.from_json(stored(self.blend.folder / "blend.json"))
+
+    def of_fold(self, fold: int) -> Iterable[Step]:
+        """Its boosters."""
+        return (step for step in self.boosters if step.key[1] == fold)
+
+    def predict(self, table: FeatureTable, threads: int, progress: Progress) -> dict[str, Floats]:
+        """Mean over folds and seeds of every member, and their blend, in the order of the table."""
+        everyone = np.arange(table.frame.height)
+        sums: dict[str, Floats] = {}
+        for fold in range(self.folds):
+            matrix = self.encoder(fold).transform(table)
+            for step in self.of_fold(fold):
+                member = booster_of(step).member
+                probability = predict_member(member, step.folder, matrix, everyone, threads=threads)
+                share = probability / (self.folds * len(member.seeds))
                 sums[member.name] = sums.get(member.name, 0.0) + share
-        progress(fold + 1, folds)
-    state = BlendState.from_json(stored(space.run_dir / "tabular" / "blend.json"))
-    return {**sums, "blend": state.apply(sums)}
+            progress(fold + 1, self.folds)
+        return {**sums, "blend": self.blend_state().apply(sums)}
 
 
 def stored(path: Path) -> Any:
@@ -44,13 +67,3 @@ def stored(path: Path) -> Any:
         return read_json(path)
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is missing or damaged ({error}); run `fusionnetx tabular` with its recipe") from error
-
-
-def fold_count(space: Workspace) -> int:
-    """How many folds the finished run has, counted by its encoders."""
-    count = 0
-    while encoder_path(space.run_dir, count).is_file():
-        count += 1
-    if not count:
-        raise DataError(f"{space.run_dir} has no trained stage two; run `fusionnetx tabular` with its recipe first")
-    return count

@@ -49,6 +49,11 @@ class Recipe(BaseModel):
     tabular: TabularRecipe = TabularRecipe()
     resources: ResourcesRecipe = ResourcesRecipe()
 
+    @property
+    def sees_images(self) -> bool:
+        """Whether any model of the recipe has a backbone; otherwise no image is read or packed."""
+        return any(model.backbone != "none" for model in self.image_models)
+
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Recipe":
         for kind, names in (

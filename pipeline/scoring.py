@@ -6,18 +6,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.cohort import Task
+from data.cohort import Cohort, Task
 from data.scores.intervals import interval_of, replicate_scores
 from data.scores.scores import all_scores
-from pipeline.workspace import Workspace
 
 Figures = dict[str, dict[str, float]]
 """Score name -> estimate, and low and high where an interval was computed."""
 
 
 def score_columns(
-    space: Workspace,
+    train: Cohort,
     columns: Mapping[str, npt.NDArray[np.float64]],
+    *,
+    seed: int,
     rows: npt.NDArray[np.int64] | None = None,
     replicates: int = 1000,
     drawn: Mapping[str, npt.NDArray[np.float64]] | None = None,
@@ -26,7 +27,6 @@ def score_columns(
 
     `drawn` holds the scores of bootstrap replicates where somebody has made them already.
     """
-    train = space.data.train
     target, groups = train.target, train.groups
     if rows is not None:
         target, groups = target[rows], groups[rows]
@@ -36,7 +36,7 @@ def score_columns(
             target,
             column,
             groups,
-            seed=space.recipe.seed,
+            seed=seed,
             replicates=replicates,
             drawn=None if drawn is None else drawn[name],
         )

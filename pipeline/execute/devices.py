@@ -20,10 +20,9 @@ from pipeline.execute.meeting import FAILED, GRACE_SECONDS, Meeting, meet, requi
 from pipeline.execute.order import order_for
 
 if TYPE_CHECKING:
-    from pipeline.workspace import Workspace
+    from pipeline.inputs import Inputs
+    from pipeline.runtime import Runtime
 
-TOGETHER = ("fold model", "test predictions")
-"""Kinds of work that processes share."""
 
 
 class DevicesExecutor:
@@ -39,25 +38,25 @@ class DevicesExecutor:
         # Those that torchrun started are waiting already.
         self._meeting = self._met(meet()) if launched_by_torchrun() else None
 
-    def gpus(self, space: "Workspace") -> float:
+    def gpus(self, runtime: "Runtime") -> float:
         """GPUs of this machine."""
-        return self._local.gpus(space)
+        return self._local.gpus(runtime)
 
-    def run(self, space: "Workspace", jobs: Sequence[Job], at_once: int = 1) -> Iterator[Done]:
+    def run(self, inputs: "Inputs", runtime: "Runtime", jobs: Sequence[Job], at_once: int = 1) -> Iterator[Done]:
         """Do the jobs, those of image models one after the other and together."""
-        if not all(job.work in TOGETHER for job in jobs):
-            yield from self._local.run(space, jobs, at_once)
+        if not all(job.together for job in jobs):
+            yield from self._local.run(inputs, runtime, jobs, at_once)
             return
         for job in jobs:
-            yield Done(job, self._together(space, job))
+            yield Done(job, self._together(inputs, runtime, job))
 
-    def _together(self, space: "Workspace", job: Job) -> Any:
+    def _together(self, inputs: "Inputs", runtime: "Runtime", job: Job) -> Any:
         if self._meeting is None:
             self._meeting = self._met(self._started())
         meeting = self._meeting
-        meeting.order(order_for(space, job).to_json())
+        meeting.order(order_for(inputs, runtime, job).to_json())
         try:
-            return take_part(space, job, meeting)
+            return take_part(inputs, runtime, job, meeting)
         except RuntimeError:
             # Mostly the connection to a process that has ended; its own words say more.
             failure = meeting.failure(patience=GRACE_SECONDS)

@@ -5,40 +5,39 @@ Only a store needs these names; workers that share the driver's folders read the
 
 from pathlib import Path
 
-from image_models.recipe import ImageModelRecipe
-from pipeline.workspace import Workspace
+from pipeline.inputs import Inputs
+from pipeline.step import Step
 
 FOLDS = ("run/folds.parquet", "run/folds.json")
 
 
-def run_name(path: Path, space: Workspace) -> str:
-    """A path of the run folder."""
-    return f"run/{path.relative_to(space.run_dir).as_posix()}"
-
-
-def data_inputs(space: Workspace) -> tuple[str, ...]:
+def data_files(inputs: Inputs) -> tuple[str, ...]:
     """The data folder and the folds: every job reads them to know what it is about."""
-    if space.data_dir is not None:
+    if inputs.run.data_dir is not None:
         return "data/", *FOLDS
-    return *in_cache(space, space.source_dir), *FOLDS
+    source, cache = inputs.source_dir, inputs.runtime.cache_dir
+    inside = (f"cache/{source.relative_to(cache).as_posix()}",) if source.is_relative_to(cache) else ()
+    return *inside, *FOLDS
 
 
-def pack_inputs(space: Workspace, name: str) -> tuple[str, ...]:
-    """The packed images, if this run needed them so far: `train_pack` or `test_pack`."""
-    pack = vars(space).get(name)
-    return () if pack is None else in_cache(space, pack.folder)
+def step_files(step: Step, inputs: Inputs) -> tuple[str, ...]:
+    """What the job of a step reads: the data, what the step needs of others, and what it left when it was stopped."""
+    named = [run_file(path, inputs) for need in all_needs(step) for path in need]
+    # What searches found is part of the plan by which a worker knows the step.
+    tuned = [run_file(path, inputs) for path in inputs.run.folder.glob("tabular/*/tuning/[rt]*.json")]
+    own = run_file(step.folder, inputs)
+    return (*data_files(inputs), *step.work.reads(inputs), *dict.fromkeys([*named, *tuned]), own)
 
 
-def in_cache(space: Workspace, path: Path) -> tuple[str, ...]:
-    """The name of a folder of the cache; nothing for one that lies elsewhere and has no name."""
-    return (f"cache/{path.relative_to(space.cache_dir).as_posix()}",) if path.is_relative_to(space.cache_dir) else ()
+def all_needs(step: Step) -> list[tuple[Path, ...]]:
+    """Files of the steps that a step needs, and the reports by which those are known to be done."""
+    found = [need.files() for need in step.needs]
+    for need in step.needs:
+        if need.step is not None:
+            found += all_needs(need.step)
+    return found
 
 
-def weight_inputs(space: Workspace, model: ImageModelRecipe) -> tuple[str, ...]:
-    """The pretrained weights that a model may start from."""
-    if model.pretrained == "none":
-        return ()
-    if model.pretrained == "timm":
-        return ("weights/",)
-    path, here = Path(model.pretrained).expanduser().resolve(), Path.cwd()
-    return (f"working/{path.relative_to(here).as_posix()}",) if path.is_relative_to(here) else ()
+def run_file(path: Path, inputs: Inputs) -> str:
+    """A path of the run folder."""
+    return f"run/{path.relative_to(inputs.run.folder).as_posix()}"

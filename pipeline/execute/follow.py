@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -16,19 +17,16 @@ from data.errors import FusionNetXError
 from pipeline.display import Display
 from pipeline.execute.job import Job
 from pipeline.execute.meeting import OVER, Meeting, meet
-from pipeline.execute.order import Order, require_shared, workspace_of
+from pipeline.execute.order import Order, inputs_of, require_shared
 from pipeline.execute.work import perform
 from pipeline.memory import keep_freed_memory
-from pipeline.workspace import Workspace
+from pipeline.inputs import Inputs
+from pipeline.runtime import Runtime
 
 
-def take_part(space: Workspace, job: Job, meeting: Meeting) -> Any:
+def take_part(inputs: Inputs, runtime: Runtime, job: Job, meeting: Meeting) -> Any:
     """Do a job together with the processes that have met."""
-    space.ranks, space.sharers = meeting.ranks, meeting.on_this_machine
-    try:
-        return perform(space, job)
-    finally:
-        space.ranks, space.sharers = None, 1
+    return perform(inputs, replace(runtime, ranks=meeting.ranks, sharers=meeting.on_this_machine), job)
 
 
 def follow() -> int:
@@ -55,12 +53,11 @@ def follow() -> int:
 def obey(order: Order, meeting: Meeting) -> None:
     """Carry out one order, quietly."""
     require_shared(order)
-    space = workspace_of(order)
-    space.display = Display(Console(quiet=True))
+    inputs = inputs_of(order, Display(Console(quiet=True)))
     with suppress(FileNotFoundError):
         # Paths in a recipe are meant from where the user stands.
         os.chdir(str(order.folders["working_dir"]))
-    take_part(space, order.job, meeting)
+    take_part(inputs, inputs.runtime, order.job, meeting)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from pipeline.workspace import Workspace
+    from pipeline.inputs import Inputs
+    from pipeline.runtime import Runtime
 
 Argument = str | int
 
@@ -18,15 +19,18 @@ Argument = str | int
 class Job:
     """One piece of work of a run."""
 
-    work: str
-    """Key of `pipeline.execute.work.WORK`."""
+    function: str
+    """`module:function` of this project; it takes the inputs, the runtime and the arguments."""
     arguments: tuple[Argument, ...]
-    """What the work takes beside the workspace, numbers of threads included."""
     title: str
     """How messages name it."""
+    position: str = ""
+    """`[3/20]`, for messages."""
     cpus: int = 1
     """Threads it runs."""
     gpus: float = 0.0
+    together: bool = False
+    """Whether several devices can do it together."""
     inputs: tuple[str, ...] = ()
     """Files and folders it reads, as `run/...`, `data`, `cache/...`, `weights/...` (see `shared_store`)."""
     outputs: tuple[str, ...] = ()
@@ -60,10 +64,10 @@ class Executor(Protocol):
     store_url: str | None
     """Where workers fetch their inputs; None where they see the driver's folders."""
 
-    def gpus(self, space: "Workspace") -> float:
+    def gpus(self, runtime: "Runtime") -> float:
         """GPUs that jobs can have."""
 
-    def run(self, space: "Workspace", jobs: Sequence[Job], at_once: int = 1) -> Iterator[Done]:
+    def run(self, inputs: "Inputs", runtime: "Runtime", jobs: Sequence[Job], at_once: int = 1) -> Iterator[Done]:
         """Do the jobs, which do not depend on each other, and yield each as it finishes, in any order.
 
         `at_once` bounds the jobs that one process does side by side. The first job that fails ends the others.

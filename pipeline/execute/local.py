@@ -13,7 +13,8 @@ from pipeline.execute.work import perform
 from tabular.learners.learner import cuda_gpus
 
 if TYPE_CHECKING:
-    from pipeline.workspace import Workspace
+    from pipeline.inputs import Inputs
+    from pipeline.runtime import Runtime
 
 LOOK_SECONDS = 0.2
 """How often the main thread looks for a request to stop while others work."""
@@ -28,11 +29,11 @@ class LocalExecutor:
     def __init__(self) -> None:
         self._gpu = threading.Lock()
 
-    def gpus(self, space: "Workspace") -> float:
+    def gpus(self, runtime: "Runtime") -> float:
         """GPUs of this machine."""
         return cuda_gpus()
 
-    def run(self, space: "Workspace", jobs: Sequence[Job], at_once: int = 1) -> Iterator[Done]:
+    def run(self, inputs: "Inputs", runtime: "Runtime", jobs: Sequence[Job], at_once: int = 1) -> Iterator[Done]:
         """Do the jobs in the order given; with `at_once` above one, that many threads take the next each."""
         if not jobs:
             return
@@ -40,27 +41,29 @@ class LocalExecutor:
         with threadpool_limits(max(job.cpus for job in jobs), user_api="blas"):
             if at_once == 1:
                 for job in jobs:
-                    yield Done(job, perform(space, job))
+                    yield Done(job, perform(inputs, runtime, job))
             else:
-                yield from self._side_by_side(space, jobs, at_once)
+                yield from self._side_by_side(inputs, runtime, jobs, at_once)
 
-    def _side_by_side(self, space: "Workspace", jobs: Sequence[Job], at_once: int) -> Iterator[Done]:
+    def _side_by_side(
+        self, inputs: "Inputs", runtime: "Runtime", jobs: Sequence[Job], at_once: int
+    ) -> Iterator[Done]:
         pool = ThreadPoolExecutor(at_once, thread_name_prefix="job")
-        waiting: dict[Future[Any], Job] = {pool.submit(self._one, space, job): job for job in jobs}
+        waiting: dict[Future[Any], Job] = {pool.submit(self._one, inputs, runtime, job): job for job in jobs}
         try:
             while waiting:
                 finished, _ = wait(waiting, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
                 for future in finished:
                     yield Done(waiting.pop(future), future.result())
-                space.display.check_stop()
+                runtime.display.check_stop()
         finally:
             # After a failure or a request to stop, the jobs at work end and keep their results; the others never start.
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _one(self, space: "Workspace", job: Job) -> Any:
+    def _one(self, inputs: "Inputs", runtime: "Runtime", job: Job) -> Any:
         # Two boosters do not fit on one GPU: CatBoost takes nearly all of its memory.
         with self._gpu if job.gpus else nullcontext():
-            return perform(space, job)
+            return perform(inputs, runtime, job)
 
     def close(self) -> None:
         """Nothing was started."""

@@ -16,10 +16,13 @@ from data.errors import DataError, FusionNetXError, Interrupted
 from data.files import fingerprint, no_room, sha256_of
 from pipeline.display import Display
 from pipeline.execute.job import Job
+from pipeline.execute.local import LocalExecutor
 from pipeline.execute.shared_store import Files, SharedStore, scratch_dir
 from pipeline.execute.work import perform
 from pipeline.recipe import Recipe
-from pipeline.workspace import Workspace
+from pipeline.inputs import Inputs
+from pipeline.run import Run
+from pipeline.runtime import Runtime
 
 MARK = "folds.json"
 """Says when the folds were made, so another folder under the same path is told from the driver's."""
@@ -35,6 +38,8 @@ class Order:
     """The recipe as JSON."""
     folders: Mapping[str, str | None]
     """Folders of the driver, absolute."""
+    invented: bool
+    """Whether the lesions are."""
     storage: str | None
     tensorboard: bool
     mark: str
@@ -55,24 +60,26 @@ class Order:
         return Order(**{**facts, "job": Job.from_dict(facts["job"])})
 
 
-def order_for(space: Workspace, job: Job, store: SharedStore | None = None) -> Order:
+def order_for(inputs: Inputs, runtime: Runtime, job: Job, store: SharedStore | None = None) -> Order:
     """The order of a job; with a store, its inputs are put there first."""
+    run = inputs.run
     order = Order(
         job=job,
-        recipe=space.recipe.model_dump_json(),
-        folders=folders_of(space),
-        storage=space.storage,
-        tensorboard=space.tensorboard,
-        mark=sha256_of(space.run_dir / MARK),
+        recipe=run.recipe.model_dump_json(),
+        folders=folders_of(run, runtime),
+        invented=run.invented,
+        storage=runtime.storage,
+        tensorboard=runtime.tensorboard,
+        mark=sha256_of(run.folder / MARK),
     )
     if store is None:
         return order
     return replace(order, store=store.url, files=store.put(roots_of(order.folders), job.inputs))
 
 
-def folders_of(space: Workspace) -> dict[str, str | None]:
-    """The folders of a workspace, absolute."""
-    paths = space.run_dir, space.cache_dir, space.weights_dir, space.data_dir, Path()
+def folders_of(run: Run, runtime: Runtime) -> dict[str, str | None]:
+    """The folders of a run and its surroundings, absolute."""
+    paths = run.folder, runtime.cache_dir, runtime.weights_dir, run.data_dir, Path()
     return {name: None if path is None else str(path.resolve()) for name, path in zip(NAMES, paths, strict=True)}
 
 
@@ -87,17 +94,16 @@ def carry_out(order: Order, display: Display) -> str:
         display.check_stop()
         if order.store is None:
             require_shared(order)
-            space, store = workspace_of(order), None
+            store = None
         else:
             store = SharedStore(order.store)
             order = in_scratch(order)
             store.get(roots_of(order.folders), order.files or {})
-            space = workspace_of(order)
-        space.display = display
+        inputs = inputs_of(order, display)
         with suppress(FileNotFoundError):
             # Paths in a recipe are meant from where the user stands.
             os.chdir(str(order.folders["working_dir"]))
-        answer = perform(space, order.job)
+        answer = perform(inputs, inputs.runtime, order.job)
         files = None if store is None else store.put(roots_of(order.folders), order.job.outputs)
         return json.dumps({"answer": answer, "files": files})
     except FusionNetXError as error:
@@ -119,28 +125,29 @@ def result_of(text: str) -> dict[str, Any]:
     return facts
 
 
-_kept: dict[str, Workspace] = {}
-"""The last workspace of this process: the next job mostly has the same one, with its tables and folds."""
+_kept: dict[str, Inputs] = {}
+"""The last inputs of this process: the next job mostly has the same ones, with tables and folds."""
 
 
-def workspace_of(order: Order) -> Workspace:
-    """The workspace that an order is about."""
-    key = fingerprint([order.recipe, dict(order.folders), order.storage, order.tensorboard])
+def inputs_of(order: Order, display: Display) -> Inputs:
+    """The run that an order is about, with what this process has of it in memory already."""
+    key = fingerprint([order.recipe, dict(order.folders), order.storage, order.tensorboard, order.mark])
     if key not in _kept:
         _kept.clear()
         folders = roots_of(order.folders)
-        _kept[key] = Workspace(
-            recipe=Recipe.model_validate_json(order.recipe),
-            run_dir=folders["run"],
+        runtime = Runtime(
+            display=display,
+            executor=LocalExecutor(),
             cache_dir=folders["cache"],
             weights_dir=folders["weights"],
-            display=Display(),
-            data_dir=folders.get("data"),
             storage=order.storage,
             tensorboard=order.tensorboard,
-            obeys_folds=True,
         )
-    return _kept[key]
+        recipe = Recipe.model_validate_json(order.recipe)
+        _kept[key] = Inputs(Run(recipe, folders["run"], folders.get("data"), order.invented), runtime)
+    inputs = _kept[key]
+    inputs.runtime = replace(inputs.runtime, display=display)
+    return inputs
 
 
 def require_shared(order: Order) -> None:

@@ -25,7 +25,8 @@ from pipeline.execute.shared_store import SharedStore
 from pipeline.memory import keep_freed_memory
 
 if TYPE_CHECKING:
-    from pipeline.workspace import Workspace
+    from pipeline.inputs import Inputs
+    from pipeline.runtime import Runtime
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # What Ray is about to make its default: a job without a GPU keeps CUDA_VISIBLE_DEVICES as it is.
@@ -95,32 +96,32 @@ class RayExecutor:
         self._nodes = 0
         self._player: Player | None = None
 
-    def gpus(self, space: "Workspace") -> float:
+    def gpus(self, runtime: "Runtime") -> float:
         """GPUs of the whole cluster."""
-        self._join(space)
+        self._join(runtime)
         return float(ray.cluster_resources().get("GPU", 0.0))
 
-    def run(self, space: "Workspace", jobs: Sequence[Job], at_once: int = 1) -> Iterator[Done]:
+    def run(self, inputs: "Inputs", runtime: "Runtime", jobs: Sequence[Job], at_once: int = 1) -> Iterator[Done]:
         """Send all jobs and yield them as they finish; the cluster decides how many run at a time."""
         if not jobs:
             return
-        self._join(space)
+        self._join(runtime)
         refuse_too_large(jobs)
         node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         post = ray.remote(Post).options(num_cpus=0, scheduling_strategy=node).remote()
-        player = self._player = self._player or Player(space.display, space.data.notes)
-        waiting = {self._send(space, job, str(i), post): (str(i), job) for i, job in enumerate(jobs)}
+        player = self._player = self._player or Player(runtime.display, inputs.data.notes)
+        waiting = {self._send(inputs, runtime, job, str(i), post): (str(i), job) for i, job in enumerate(jobs)}
         try:
             while waiting:
                 finished, _ = ray.wait(list(waiting), num_returns=1, timeout=LOOK_SECONDS)
                 player.play(ray.get(post.collect.remote()))
-                self._notice_lost_nodes(space)
+                self._notice_lost_nodes(runtime)
                 for reference in finished:
                     owner, job = waiting.pop(reference)
-                    answer = self._receive(space, job, reference)
+                    answer = self._receive(inputs, runtime, job, reference)
                     player.end_of(owner)
                     yield Done(job, answer)
-                space.display.check_stop()
+                runtime.display.check_stop()
         except RayTaskError:
             raise
         except RayError as error:
@@ -131,12 +132,13 @@ class RayExecutor:
             player.end_all()
             self._end(waiting, post)
 
-    def _send(self, space: "Workspace", job: Job, owner: str, post: Any) -> Any:
-        order = order_for(space, job, self._store)
-        remote = ray.remote(work_on).options(
+    def _send(self, inputs: "Inputs", runtime: "Runtime", job: Job, owner: str, post: Any) -> Any:
+        order = order_for(inputs, runtime, job, self._store)
+        # A worker that has had a GPU ends with its job: the next one may be given another GPU.
+        task = ray.remote(num_gpus=job.gpus, max_calls=1)(work_on) if job.gpus else ray.remote(work_on)
+        remote = task.options(
             num_cpus=job.cpus,
-            num_gpus=job.gpus or None,
-            max_retries=space.recipe.resources.retries,
+            max_retries=inputs.run.recipe.resources.retries,
             # An error of the work itself would only come again.
             retry_exceptions=False,
             # Jobs of one node share its memory and its disk, so all nodes are filled evenly.
@@ -145,7 +147,7 @@ class RayExecutor:
         )
         return remote.remote(order.to_json(), post, owner)
 
-    def _receive(self, space: "Workspace", job: Job, reference: Any) -> Any:
+    def _receive(self, inputs: "Inputs", runtime: "Runtime", job: Job, reference: Any) -> Any:
         try:
             facts = result_of(ray.get(reference))
         except RayTaskError:
@@ -158,7 +160,7 @@ class RayExecutor:
         if facts.get("stopped"):
             raise Interrupted(130)
         if self._store is not None:
-            self._store.get(roots_of(folders_of(space)), facts["files"])
+            self._store.get(roots_of(folders_of(inputs.run, runtime)), facts["files"])
         return facts["answer"]
 
     def _end(self, waiting: dict[Any, tuple[str, Job]], post: Any) -> None:
@@ -174,7 +176,7 @@ class RayExecutor:
         with suppress(RayError):
             ray.kill(post)
 
-    def _join(self, space: "Workspace") -> None:
+    def _join(self, runtime: "Runtime") -> None:
         if ray.is_initialized():
             return
         address = os.environ.get("RAY_ADDRESS")
@@ -203,12 +205,12 @@ class RayExecutor:
         nodes = alive_nodes()
         self._nodes = len(nodes)
         cores = sum(node.get("CPU", 0) for node in nodes)
-        space.display.say(f"ray: {counted_nodes(len(nodes))}, {cores:g} cores")
+        runtime.display.say(f"ray: {counted_nodes(len(nodes))}, {cores:g} cores")
 
-    def _notice_lost_nodes(self, space: "Workspace") -> None:
+    def _notice_lost_nodes(self, runtime: "Runtime") -> None:
         now = len(alive_nodes())
         if now < self._nodes:
-            space.display.warn(f"ray: {self._nodes - now} of {counted_nodes(self._nodes)} died; its jobs start again")
+            runtime.display.warn(f"ray: {self._nodes - now} of {counted_nodes(self._nodes)} died; its jobs start again")
         self._nodes = now
 
     def close(self) -> None:

@@ -1,10 +1,9 @@
-"""The last stage: predict the test lesions with every fold's models, write submission.csv, say what it scored."""
+"""The last step: predict the test lesions with every fold's models, write submission.csv, score it where that is known."""
 
 import csv
 import io
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,77 +12,80 @@ import polars as pl
 from data.cohort import Cohort
 from data.errors import DataError
 from data.files import write_text
-from pipeline.predicting import predict_members
-from pipeline.report.metrics import refresh_metrics
-from pipeline.run import Step
-from pipeline.scoring import score_one, shown
-from pipeline.steps.features import encoder_step, features_of
-from pipeline.steps.oof import image_scores, write_table
-from pipeline.steps.tabular import flat, member_jobs
-from pipeline.workspace import Workspace
+from pipeline.columns import KEYS, flat, write_table
+from pipeline.facts import InputFacts
+from pipeline.inputs import Inputs
+from pipeline.predicting import StageTwo
+from pipeline.run import Run
+from pipeline.runtime import Runtime
+from pipeline.scoring import score_one
+from pipeline.stage_two import features_of, image_scores
+from pipeline.step import Need, Step, Work
 
+FILE, TEST_FILE = "submission.csv", "tabular/test.parquet"
 ANSWERS_FILE = "test-answers.csv"
 """The synthetic cohort's answer key; only printing the score opens it."""
 
 
-def run_submission(space: Workspace) -> None:
-    """Write submission.csv and metrics.json, then print the scores."""
-    if space.data.test is None:
-        raise DataError(f"{space.source_dir} has no test-metadata.csv, so there is nothing to submit")
-    step = submission_step(space)
-    path = space.run_dir / "submission.csv"
-    reason = step.why()
-    if reason is None:
-        space.display.say(f"submission: {path} is up to date")
-    else:
+@dataclass(frozen=True)
+class Submit(Work):
+    """Write the submission."""
+
+    verb: ClassVar[str] = "submission"
+    stage: ClassVar[str] = "submission"
+    batch: ClassVar[str] = "submission"
+    here: ClassVar[bool] = True
+    for_prediction: ClassVar[bool] = False
+
+    stage_two: StageTwo
+    image_columns: bool
+    """Whether stage one was asked about the test lesions."""
+
+    def do(self, step: Step, inputs: Inputs, runtime: Runtime) -> None:
+        """Predict, write, score."""
+        test = inputs.data.test
+        assert test is not None
+        reason = step.stale_reason()
         if step.report_path.exists():
-            space.display.say(f"submission: {reason}; written again")
-        step.begin()
-        columns = predict_test(space)
-        write_table(
-            space.run_dir / "tabular" / "test.parquet",
-            space.data.test.ids,
-            None,
-            flat(columns, space.data.test.task.probability_columns),
-        )
-        write_submission(path, space.data.test, columns["blend"], space.data.submission_ids)
-        step.finish(["submission.csv", "tabular/test.parquet"], scores=test_scores(space, columns))
-    print_scores(space, refresh_metrics(space))
+            runtime.display.say(f"submission: {reason}; written again")
+        attempt = step.begin()
+        scores = image_scores(inputs, "test.parquet") if self.image_columns else None
+        table = features_of(inputs, runtime, test, scores, f"{len(test.ids):,} test lesions")
+        with runtime.display.task("stage two: test lesions") as progress:
+            columns = self.stage_two.predict(table, runtime.threads, progress)
+        write_table(step.folder / TEST_FILE, test.ids, None, flat(columns, test.task.probability_columns))
+        write_submission(step.folder / FILE, test, columns["blend"], inputs.data.submission_ids)
+        attempt.finish([FILE, TEST_FILE], scores=test_scores(inputs, columns, scores))
 
 
-def submission_step(space: Workspace) -> Step:
+def submission_step(
+    run: Run, facts: InputFacts, table: Step | None, encoders: tuple[Step, ...], boosters: tuple[Step, ...], blend: Step
+) -> Step:
     """The submission and everything it depends on."""
-    data, recipe = space.data, space.recipe
-    assert data.test is not None
-    inputs = {"test table": data.test.fingerprint, "blend": sha_of_blend(space)}
-    if recipe.image_models and data.test_images is not None:
-        inputs["test image scores"] = Step("oof", space.run_dir / "oof", {}).checksum("test.parquet")
-    for job in member_jobs(space):
-        for name in job.step.artefacts():
-            inputs[f"{job.step.name}, {name}"] = job.step.checksum(name)
-    for fold in range(space.folds.count):
-        inputs[f"encoder of fold {fold}"] = encoder_step(space, fold).checksum("encoder.json")
-    return Step("submission", space.run_dir, {"synthetic": space.synthetic}, inputs, report_name="submission.json")
-
-
-def sha_of_blend(space: Workspace) -> str:
-    """Checksum of the blend's state and columns."""
-    step = Step("blend", space.run_dir / "tabular", {})
-    return step.checksum("blend.json") + step.checksum("oof.parquet")
-
-
-def predict_test(space: Workspace) -> dict[str, npt.NDArray[np.float64]]:
-    """Every member's test probabilities and their blend."""
-    test = space.data.test
-    assert test is not None
-    scores = image_scores(space, "test.parquet") if space.data.test_images is not None else None
-    table = features_of(space, test, scores, f"{len(test.ids):,} test lesions")
-    with space.display.task("stage two: test lesions") as progress:
-        return predict_members(space, table, progress)
+    needs = [
+        Need("test table", facts.test_table or ""),
+        Need("blend", step=blend, artefacts=("blend.json", "oof.parquet")),
+    ]
+    asked = table is not None and facts.tests_images(run.recipe)
+    if asked:
+        needs.append(Need("test image scores", step=table, artefacts=("test.parquet",)))
+    needs += [Need(step.name, step=step) for step in boosters]
+    needs += [Need(step.name, step=step, artefacts=("encoder.json",)) for step in encoders]
+    return Step(
+        kind="submission",
+        key=(),
+        name="submission",
+        folder=run.folder,
+        work=Submit(StageTwo(encoders, boosters, blend), asked),
+        settings={"synthetic": run.invented},
+        needs=tuple(needs),
+        report_name="submission.json",
+        waits_for=blend.waits_for,
+    )
 
 
 def write_submission(
-    path: Path, cohort: Cohort, probability: npt.NDArray[np.float64], order: npt.NDArray[np.str_] | None
+    path: Any, cohort: Cohort, probability: npt.NDArray[np.float64], order: npt.NDArray[np.str_] | None
 ) -> None:
     """Write the positive probability in the order of sample_submission.csv, checked before it gets its name."""
     task = cohort.task
@@ -125,30 +127,29 @@ class Answers:
     """`public` or `private`."""
 
 
-def answers_of(space: Workspace) -> Answers | None:
+def answers_of(inputs: Inputs) -> Answers | None:
     """The answer key; None with real data, whose answers nobody has."""
-    test = space.data.test
-    if not space.synthetic or test is None or not (space.source_dir / ANSWERS_FILE).is_file():
+    test = inputs.data.test
+    if not inputs.run.invented or test is None or not (inputs.source_dir / ANSWERS_FILE).is_file():
         return None
     answers = pl.DataFrame({"isic_id": test.ids.tolist()}).join(
-        pl.read_csv(space.source_dir / ANSWERS_FILE), on="isic_id", how="left", maintain_order="left"
+        pl.read_csv(inputs.source_dir / ANSWERS_FILE), on="isic_id", how="left", maintain_order="left"
     )
     return Answers(answers["target"].to_numpy().astype(np.int64), answers["split"].to_numpy())
 
 
-def test_scores(space: Workspace, columns: dict[str, npt.NDArray[np.float64]]) -> dict[str, Any] | None:
+def test_scores(
+    inputs: Inputs, columns: dict[str, npt.NDArray[np.float64]], image_columns: pl.DataFrame | None
+) -> dict[str, Any] | None:
     """Scores against the synthetic cohort's answer key; None with real data, whose answers nobody has."""
-    answers = answers_of(space)
+    answers = answers_of(inputs)
     if answers is None:
         return None
     target, split = answers.target, answers.split
-    test = space.data.test
+    test = inputs.data.test
     assert test is not None
-    images = {}
-    if space.recipe.image_models and space.data.test_images is not None:
-        frame = image_scores(space, "test.parquet")
-        assert frame is not None
-        images = {name: frame[name].to_numpy().astype(np.float64) for name in frame.columns if name != "lesion_id"}
+    frame = pl.DataFrame() if image_columns is None else image_columns
+    images = {name: frame[name].to_numpy().astype(np.float64) for name in frame.columns if name not in KEYS}
     scores: dict[str, Any] = {}
     for part, rows in (
         ("public", np.flatnonzero(split == "public")),
@@ -156,23 +157,7 @@ def test_scores(space: Workspace, columns: dict[str, npt.NDArray[np.float64]]) -
         ("all", np.arange(len(target))),
     ):
         scores[part] = {
-            name: score_one(test.task, target[rows], column[rows], test.groups[rows], seed=space.recipe.seed)
+            name: score_one(test.task, target[rows], column[rows], test.groups[rows], seed=inputs.run.recipe.seed)
             for name, column in {**images, **columns}.items()
         }
     return scores
-
-
-def print_scores(space: Workspace, figures: dict[str, Any]) -> None:
-    """Say what the run scored."""
-    score = figures["score"]
-    blend = figures["cross_validated"]["members"]["blend"]
-    chance = "; chance 0.02" if score == "pauc" else ""
-    space.display.say(f"cross-validated {score} {shown(blend, score)}, 95 % over patients{chance}", style="bold")
-    if figures["test"] is not None:
-        for part in ("public", "private"):
-            space.display.say(f"demo leaderboard, {part}: {score} {shown(figures['test'][part]['blend'], score)}")
-    if figures["synthetic"]:
-        space.display.say(
-            "these lesions are synthetic: the figures say that the pipeline works, not how well it would do"
-        )
-    space.display.say(f"wrote {space.run_dir / 'submission.csv'}")

@@ -4,18 +4,19 @@ In one process all replicates of a column take less time than cutting them; then
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from data.scores.intervals import block_count, replicate_scores
-from data.tables.parquet import read_parquet
-from pipeline.execute.files import data_inputs
+from pipeline.columns import read_columns, stacked
+from pipeline.execute.files import data_files
 from pipeline.execute.job import Job
 from pipeline.execute.running import run_all
+from pipeline.inputs import Inputs
+from pipeline.runtime import Runtime
 from pipeline.scoring import known_rows
-from pipeline.steps.fold_models import stacked
-from pipeline.workspace import Workspace
 
 Floats = npt.NDArray[np.float64]
 REPLICATES = 1000
@@ -23,55 +24,58 @@ BLOCKS_PER_JOB = 5
 """Ranking the lesions costs as much as a few blocks; each job does it once."""
 
 
-def drawn_scores(space: Workspace, table: str, columns: Iterable[str]) -> dict[str, Floats] | None:
+def drawn_scores(
+    inputs: Inputs, runtime: Runtime, path: Path, columns: Iterable[str]
+) -> dict[str, Floats] | None:
     """Scores of the replicates of columns of a table in the run folder; None where it does not pay to spread them."""
-    train = space.data.train
-    if not space.executor.spreads:
+    if not runtime.executor.spreads:
         return None
+    table = path.relative_to(inputs.run.folder).as_posix()
     jobs = []
     for column in columns:
-        known, _ = known_rows(column_of(space, table, column))
-        blocks = block_count(len(np.unique(train.groups[known])), REPLICATES)
-        jobs += [replicates_job(space, table, column, first, blocks) for first in range(0, blocks, BLOCKS_PER_JOB)]
-    done = {finished.job.arguments: finished.answer for finished in run_all(space, jobs, "intervals over patients")}
+        known, _ = known_rows(column_of(inputs, table, column))
+        blocks = block_count(len(np.unique(inputs.data.train.groups[known])), REPLICATES)
+        jobs += [replicates_job(inputs, table, column, first, blocks) for first in range(0, blocks, BLOCKS_PER_JOB)]
+    done = run_all(inputs, runtime, jobs, "intervals over patients")
+    answers = {finished.job.arguments: finished.answer for finished in done}
     scores: dict[str, list[float]] = {}
     for job in jobs:
         scores.setdefault(str(job.arguments[1]), []).extend(
-            np.nan if score is None else score for score in done[job.arguments]
+            np.nan if score is None else score for score in answers[job.arguments]
         )
     return {column: np.array(values) for column, values in scores.items()}
 
 
-def replicates_job(space: Workspace, table: str, column: str, first: int, blocks: int) -> Job:
+def replicates_job(inputs: Inputs, table: str, column: str, first: int, blocks: int) -> Job:
     """Some blocks of replicates of one column."""
     stop = min(first + BLOCKS_PER_JOB, blocks)
     return Job(
-        work="replicates",
+        function="pipeline.execute.replicates:replicates_of",
         arguments=(table, column, first, stop),
         title=f"replicates of {column}, blocks {first} to {stop - 1}",
-        inputs=(*data_inputs(space), f"run/{table}"),
+        inputs=(*data_files(inputs), f"run/{table}"),
     )
 
 
-def replicates_of(space: Workspace, table: str, column: str, first: int, stop: int) -> list[float | None]:
+def replicates_of(
+    inputs: Inputs, runtime: Runtime, table: str, column: str, first: int, stop: int
+) -> list[float | None]:
     """Do a job of replicates; None where the score is undefined, which JSON has no number for."""
-    train = space.data.train
-    known, probability = known_rows(column_of(space, table, column))
+    train = inputs.data.train
+    known, probability = known_rows(column_of(inputs, table, column))
     scores = replicate_scores(
         train.target[known],
         probability[known],
         train.groups[known],
         score=train.task.score,
         replicates=REPLICATES,
-        seed=space.recipe.seed,
+        seed=inputs.run.recipe.seed,
         blocks=range(first, stop),
     )
     return [None if np.isnan(score) else float(score) for score in scores]
 
 
-def column_of(space: Workspace, table: str, column: str) -> Floats:
+def column_of(inputs: Inputs, table: str, column: str) -> Floats:
     """The probabilities of one model or member, a missing one NaN."""
-    frame, _ = read_parquet(space.run_dir / table, "Run `fusionnetx submission` again.")
-    names = [name for name in frame.columns if name == column or name.startswith(f"{column}:")]
-    values = stacked({name: frame[name].cast(float).fill_null(np.nan).to_numpy() for name in names}, column)
-    return np.asarray(values, dtype=np.float64)
+    found = stacked(read_columns(inputs.run.folder / table, inputs.data.train.ids), column)
+    return np.asarray(found, dtype=np.float64)

@@ -1,0 +1,65 @@
+"""Do what is missing of a run, batch by batch, in the order of its plan; skip what is done and say why not."""
+
+from collections.abc import Sequence
+
+from pipeline.execute.running import boosters_at_once, run_all
+from pipeline.execute.steps import step_job
+from pipeline.inputs import Inputs
+from pipeline.plan import Plan, plan_of
+from pipeline.runtime import Runtime
+from pipeline.step import Step
+
+
+def make(inputs: Inputs, runtime: Runtime, verb: str) -> Plan:
+    """Do the work of a verb (`oof`, `tabular` or `submission`) and of those before it."""
+    finished: set[str] = set()
+    while True:
+        # Planned anew each time: folds, and the parameters that a search finds, are known once they are made.
+        plan = plan_of(inputs)
+        batch = next(((name, steps) for name, steps in plan.batches(verb).items() if name not in finished), None)
+        if batch is None:
+            return plan
+        make_batch(*batch, inputs, runtime)
+        finished.add(batch[0])
+
+
+def make_batch(name: str, steps: Sequence[Step], inputs: Inputs, runtime: Runtime) -> None:
+    """Do those of some steps that are not done; none of them needs another."""
+    todo = {step: reason for step in steps if (reason := step.stale_reason())}
+    tell(steps, todo, runtime)
+    here = [step for step in todo if step.work.here]
+    for step in here:
+        step.work.do(step, inputs, runtime)
+    jobs = [step for step in todo if not step.work.here]
+    if not jobs:
+        return
+    for kind in dict.fromkeys(step.kind for step in jobs):
+        of_kind = [step for step in jobs if step.kind == kind]
+        of_kind[0].work.prepare(of_kind, inputs, runtime)
+    counted = {step: f"[{number}/{len(jobs)}]" for number, step in enumerate(jobs, start=1)}
+    at_once = boosters_at_once(inputs.run.recipe, runtime) if name == "stage two: boosters" else 1
+    run_all(inputs, runtime, [step_job(step, counted[step], inputs, runtime) for step in jobs], name, at_once)
+    if not any(step.kind == "fold model" for step in jobs):
+        runtime.shared.forget("features", "fold")
+
+
+def tell(steps: Sequence[Step], todo: dict[Step, str], runtime: Runtime) -> None:
+    """Say how many of a batch are done, and why those that were done are done again."""
+    say = runtime.display.say
+    counted = [step for step in steps if step.work.things]
+    if not counted:
+        return
+    work, missing = counted[0].work, [step for step in counted if step in todo]
+    stage = "stage one" if work.verb == "oof" else "stage two"
+    if missing:
+        done = len(counted) - len(missing)
+        say(f"{stage}: {done} of {len(counted)} {work.things} are done, {len(missing)} {work.undone}")
+    else:
+        say(f"{stage}: all {len(counted)} {work.things} are done")
+    again: dict[str, list[Step]] = {}
+    for step in missing:
+        if todo[step] != "not run yet":
+            again.setdefault(todo[step], []).append(step)
+    for reason, of_reason in again.items():
+        who = of_reason[0].name if len(of_reason) == 1 else f"{len(of_reason)} {work.things}"
+        say(f"{who}: {reason}; {work.again}")

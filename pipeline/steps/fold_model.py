@@ -1,0 +1,300 @@
+"""A fold model: an image model trained without some folds, and what it says of the lesions that it did not see.
+
+Leaving out one fold gives the out-of-fold columns; leaving out two gives the columns that stage two trains on when
+`tabular.nested` asks that no label of the scored fold reaches them. A second, smaller step predicts the test lesions,
+so that another test table never trains anything again.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from data.errors import TrainingError
+from data.folds import Folds
+from data.predictions import TEST_FOLD, Predictions
+from image_models.recipe import ImageModelRecipe
+from pipeline.facts import InputFacts
+from pipeline.inputs import Inputs
+from pipeline.run import Run
+from pipeline.runtime import Runtime
+from pipeline.scoring import score_columns
+from pipeline.seeds import derive
+from pipeline.stage_two import PREDICTIONS
+from pipeline.step import Need, Resources, Step, Work
+from pipeline.steps.lesions import shared_test_lesions, shared_training_lesions
+from pipeline.steps.metadata import artefacts, fit_metadata, with_stored_metadata
+
+if TYPE_CHECKING:
+    from image_models.lesions import Lesions
+
+NOT_IN_FINGERPRINT = ("checkpoint_seconds", "resident")
+"""Keys that change speed or safety, never the result."""
+WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class FoldModel(Work):
+    """The training of an image model on all folds but some."""
+
+    verb: ClassVar[str] = "oof"
+    stage: ClassVar[str] = "image models"
+    batch: ClassVar[str] = "stage one"
+    things: ClassVar[str] = "fold models"
+    undone: ClassVar[str] = "to train"
+    again: ClassVar[str] = "trained again"
+
+    model: ImageModelRecipe
+    left_out: tuple[int, ...]
+    run_seed: int
+    pack_size: int
+
+    @property
+    def name(self) -> str:
+        """`fold_3`, or `folds_1_3` when two are left out."""
+        return ("fold_" if len(self.left_out) == 1 else "folds_") + "_".join(map(str, self.left_out))
+
+    @property
+    def title(self) -> str:
+        """How messages name it."""
+        return f"{self.model.name}, {self.name.replace('_', ' ')}"
+
+    @property
+    def seed(self) -> int:
+        """Its own seed, whatever the order of jobs."""
+        return derive(self.run_seed, self.model.name, self.name)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything of the recipe that decides its result."""
+        own = {k: v for k, v in dataclasses.asdict(self.model).items() if k not in NOT_IN_FINGERPRINT}
+        return {**own, "run_seed": self.run_seed, "pack_size": self.pack_size}
+
+    def held_out(self, folds: Folds) -> npt.NDArray[np.int64]:
+        """Rows it must not see."""
+        return np.flatnonzero(np.isin(folds.fold, self.left_out)).astype(np.int64)
+
+    def train_rows(self, folds: Folds) -> npt.NDArray[np.int64]:
+        """Rows it learns from."""
+        return np.flatnonzero(~np.isin(folds.fold, self.left_out)).astype(np.int64)
+
+    def resources(self, inputs: Inputs, runtime: Runtime) -> Resources:
+        """Threads and GPUs of one image model."""
+        return image_model_resources(inputs.run, runtime)
+
+    def reads(self, inputs: Inputs) -> tuple[str, ...]:
+        """Packed images and the pretrained weights that it may start from."""
+        return (*packs(inputs), *weight_files(self.model))
+
+    def prepare(self, steps: Any, inputs: Inputs, runtime: Runtime) -> None:
+        """Pack the images before the first job asks for them."""
+        shared_training_lesions(inputs, runtime)
+
+    def do(self, step: Step, inputs: Inputs, runtime: Runtime) -> None:
+        """Train (going on from the last saved state if there is one), predict the held-out lesions, report.
+
+        Of processes that do this together, the leading one alone writes.
+        """
+        from image_models.predict import load_model, predict
+        from image_models.training.distributed import ALONE
+        from image_models.training.train import train_fold
+
+        use_threads(runtime)
+        train, folds, display = inputs.data.train, inputs.folds, runtime.display
+        rows, held_out = self.train_rows(folds), self.held_out(folds)
+        lesions = shared_training_lesions(inputs, runtime)
+        ranks = runtime.ranks or ALONE
+        label = f"{runtime.position} {self.title}".lstrip()
+        attempt = None
+        if ranks.leads:
+            attempt = step.begin()
+            lesions = fit_metadata(self.model, train, rows, step.folder, lesions)
+        ranks.agreed(None)  # the metadata's encoder is there from here on
+        if not ranks.leads:
+            lesions = with_stored_metadata(self.model, step.folder, train.table, lesions)
+        log_dir = inputs.run.folder / "tensorboard" / self.model.name / self.name if runtime.tensorboard else None
+        try:
+            with display.task(f"{label}: training") as progress:
+                training = train_fold(
+                    self.model,
+                    lesions,
+                    rows,
+                    folder=step.folder,
+                    seed=self.seed,
+                    fingerprint=step.fingerprint,
+                    weights_dir=runtime.weights_dir,
+                    cache_dir=runtime.cache_dir,
+                    log_dir=log_dir,
+                    progress=progress,
+                    ranks=ranks,
+                )
+            network = load_model(step.folder / WEIGHTS, self.model, lesions.classes)
+            with display.task(f"{label}: predicting {len(held_out):,} lesions") as progress:
+                probability = predict(
+                    network, self.model, lesions, held_out, cache_dir=runtime.cache_dir, progress=progress, ranks=ranks
+                )
+        except TrainingError as error:
+            raise TrainingError(f"{step.name}: {error}") from error
+        if attempt is None:
+            return
+        task = train.task
+        Predictions(
+            lesion_id=lesions.ids[held_out],
+            fold=folds.fold[held_out],
+            probabilities=probability,
+            columns=task.probability_columns,
+        ).write(step.folder / PREDICTIONS)
+        scores = score_columns(train, {"": probability}, seed=self.run_seed, rows=held_out, replicates=0)[""]
+        attempt.finish(
+            [WEIGHTS, PREDICTIONS, *artefacts(self.model)],
+            training=training.as_dict(),
+            seconds=training.seconds,
+            scores=scores,
+        )
+        score = f"{task.score} {scores[task.score]['estimate']:.4f}, " if task.score in scores else ""
+        display.say(f"{label}: {score}{training.seconds:.1f} s, {training.images_per_second:,.0f} images/s")
+
+
+@dataclass(frozen=True)
+class OnTestLesions(Work):
+    """What a fold model says of the test lesions."""
+
+    verb: ClassVar[str] = "oof"
+    stage: ClassVar[str] = "image models on test lesions"
+    batch: ClassVar[str] = "stage one: test lesions"
+    for_prediction: ClassVar[bool] = False
+
+    trained: Step
+    """The step of the fold model."""
+
+    @property
+    def model(self) -> ImageModelRecipe:
+        """The image model."""
+        return fold_model_of(self.trained).model
+
+    def resources(self, inputs: Inputs, runtime: Runtime) -> Resources:
+        """As for training."""
+        return image_model_resources(inputs.run, runtime)
+
+    def reads(self, inputs: Inputs) -> tuple[str, ...]:
+        """Packed images."""
+        return packs(inputs)
+
+    def prepare(self, steps: Any, inputs: Inputs, runtime: Runtime) -> None:
+        """Pack the images before the first job asks for them."""
+        shared_test_lesions(inputs, runtime)
+
+    def do(self, step: Step, inputs: Inputs, runtime: Runtime) -> None:
+        """Predict every test lesion; of processes that do this together, the leading one alone writes."""
+        from image_models.predict import load_model, predict
+        from image_models.training.distributed import ALONE
+
+        use_threads(runtime)
+        test, ranks = inputs.data.test, runtime.ranks or ALONE
+        assert test is not None
+        attempt = step.begin() if ranks.leads else None
+        lesions = shared_test_lesions(inputs, runtime)
+        lesions = with_stored_metadata(self.model, self.trained.folder, test.table, lesions)
+        network = load_model(self.trained.folder / WEIGHTS, self.model, lesions.classes)
+        title = fold_model_of(self.trained).title
+        with runtime.display.task(f"{title}: predicting {len(lesions):,} test lesions") as progress:
+            probability = predict(
+                network, self.model, lesions, np.arange(len(lesions)), cache_dir=runtime.cache_dir, progress=progress,
+                ranks=ranks,
+            )  # fmt: skip
+        if attempt is None:
+            return
+        Predictions(
+            lesion_id=lesions.ids,
+            fold=np.full(len(lesions), TEST_FOLD, dtype=np.int64),
+            probabilities=probability,
+            columns=test.task.probability_columns,
+        ).write(step.folder / PREDICTIONS)
+        attempt.finish([PREDICTIONS])
+
+
+def fold_model_step(run: Run, facts: InputFacts, folds: Step, model: ImageModelRecipe, left_out: tuple[int, ...]) -> Step:
+    """The training of a fold model and everything its result depends on."""
+    work = FoldModel(model, left_out, run.recipe.seed, run.recipe.data.image_size)
+    needs = [Need("train table", facts.train_table), Need("folds", step=folds, artefacts=("folds.parquet",))]
+    if model.backbone != "none":
+        needs.append(Need("train images", facts.train_images or ""))
+    return Step(
+        kind="fold model",
+        key=(model.name, *left_out),
+        name=f"image model {work.title}",
+        folder=run.folder / "oof" / model.name / work.name,
+        work=work,
+        settings=work.settings,
+        needs=tuple(needs),
+        unfinished="last.*",
+    )
+
+
+def test_lesions_step(facts: InputFacts, trained: Step) -> Step:
+    """The prediction of the test lesions by a fold model and everything it depends on."""
+    model = fold_model_of(trained).model
+    needs = [Need("model", step=trained, artefacts=(WEIGHTS,))]
+    if model.backbone != "none":
+        needs.append(Need("test images", facts.test_images or ""))
+    if model.metadata.columns:
+        needs.append(Need("test table", facts.test_table or ""))
+    needs += [Need(name, step=trained, artefacts=(name,)) for name in artefacts(model)]
+    return Step(
+        kind="test lesions",
+        key=trained.key,
+        name=f"{trained.name}, test lesions",
+        folder=trained.folder / "test",
+        work=OnTestLesions(trained),
+        settings={"test_time": model.test_time, "precision": model.precision},
+        needs=tuple(needs),
+    )
+
+
+def fold_model_of(step: Step) -> FoldModel:
+    """The work of a fold model's step."""
+    assert isinstance(step.work, FoldModel)
+    return step.work
+
+
+def predictions_of(step: Step, inputs: Inputs) -> Predictions:
+    """What a fold model said of the lesions left out, or of the test lesions."""
+    return Predictions.read(step.folder / PREDICTIONS, inputs.data.train.task.probability_columns)
+
+
+def use_threads(runtime: Runtime) -> None:
+    """Let PyTorch run with the threads of the job: with another number its sums round otherwise."""
+    import torch
+
+    torch.set_num_threads(max(1, runtime.job_cpus // runtime.sharers))
+
+
+def image_model_resources(run: Run, runtime: Runtime) -> Resources:
+    """Threads of one image model, and the GPUs kept for it."""
+    import torch
+
+    granted = run.recipe.resources
+    gpus = granted.image_model_gpus
+    return Resources(
+        granted.image_model_cpus or torch.get_num_threads(),
+        min(1.0, runtime.executor.gpus(runtime)) if gpus is None else gpus,
+    )
+
+
+def packs(inputs: Inputs) -> tuple[str, ...]:
+    """Names of the packed images, if this process needed them so far."""
+    cache = inputs.runtime.cache_dir
+    return tuple(f"cache/{pack.relative_to(cache).as_posix()}" for pack in inputs.opened_packs())
+
+
+def weight_files(model: ImageModelRecipe) -> tuple[str, ...]:
+    """The pretrained weights that a model may start from, as a worker finds them."""
+    if model.pretrained == "none":
+        return ()
+    if model.pretrained == "timm":
+        return ("weights/",)
+    path, here = Path(model.pretrained).expanduser().resolve(), Path.cwd()
+    return (f"working/{path.relative_to(here).as_posix()}",) if path.is_relative_to(here) else ()
