@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from data.readers.isic2024 import read_competition
-from data.synthetic.isic2024.cohort import SyntheticRecipe, write_cohort
+from data.synthetic.isic2024.cohort import write_cohort
+from data.synthetic.isic2024.recipe import SyntheticRecipe
 from pipeline.new_images import BLOCK_BYTES, image_columns
 from pipeline.predicting import fold_count, predict_members
 from pipeline.steps.features import features_of

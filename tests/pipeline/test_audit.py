@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 from safetensors.numpy import load_file, save_file
 
-from data.readers.isic2024 import FORBIDDEN, read
+from data.readers.isic2024 import read
+from data.schemas.isic2024 import FORBIDDEN
 from pipeline.audit import audit as audit_module
 from pipeline.audit.audit import Check
 from pipeline.audit.compare import differing_files, said_differently
