@@ -50,7 +50,7 @@ def ahead(wanted: Wanted) -> tuple[Inputs, Runtime]:
     """What a run would read, for a look before there is one: a recipe and a folder of data, no run folder."""
     recipe = load_recipe(wanted.recipe or DEFAULT_RECIPE, wanted.changes)
     folder = run_path(Path(wanted.recipe or DEFAULT_RECIPE).stem)
-    here = runtime()
+    here = surroundings()
     return Inputs(Run.of(recipe, folder, wanted.data), here), here
 
 
@@ -105,7 +105,7 @@ def is_step(path: str) -> bool:
     return path.startswith(("oof/", "features/", "tabular/"))
 
 
-def runtime(
+def surroundings(
     display: Display | None = None,
     executor: Executor | None = None,
     *,

@@ -87,10 +87,10 @@ def features(
 ) -> None:
     """Print the feature families of a recipe, or with --describe every feature."""
     from pipeline.actions.describe import print_families, print_features
-    from pipeline.actions.opening import runtime, wanted_run
+    from pipeline.actions.opening import surroundings, wanted_run
     from pipeline.inputs import Inputs
 
-    here = runtime()
+    here = surroundings()
     inputs = Inputs(wanted_run(Wanted(recipe, run, data, set_ or ())), here)
     with here.display.listening():
         (print_features if describe else print_families)(inputs, here)
@@ -109,10 +109,10 @@ def show_augmentations(
 ) -> None:
     """Write a contact sheet: lesions, and what training sees of them."""
     from pipeline.actions.augmentations import write_sheet
-    from pipeline.actions.opening import runtime, wanted_run
+    from pipeline.actions.opening import surroundings, wanted_run
     from pipeline.inputs import Inputs
 
-    here = runtime()
+    here = surroundings()
     inputs = Inputs(wanted_run(Wanted(recipe, run, data, set_ or ())), here)
     with here.display.listening():
         write_sheet(inputs, here, model, out)

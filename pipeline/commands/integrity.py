@@ -19,11 +19,11 @@ def verify(
     ] = None,
 ) -> None:
     """Check every byte of a run: what is missing, damaged or stale, and which command repairs it."""
-    from pipeline.actions.opening import existing_run, runtime
+    from pipeline.actions.opening import existing_run, surroundings
     from pipeline.inputs import Inputs
     from pipeline.integrity.verify import repairing_command, verify_run
 
-    here = runtime()
+    here = surroundings()
     found = existing_run(run, data)
     display = here.display
     with display.listening():

@@ -23,10 +23,10 @@ def kaggle(
     download: Annotated[bool, typer.Option(help="Fetch the wheels of what is lacking.")] = True,
 ) -> None:
     """Write a folder for an offline code-competition run: models, wheels, notebook; and estimate what it will take."""
-    from pipeline.actions.opening import existing_run, runtime
+    from pipeline.actions.opening import existing_run, surroundings
     from pipeline.kaggle.bundle import run_kaggle
 
-    found, here = existing_run(run), runtime()
+    found, here = existing_run(run), surroundings()
     with here.display.listening():
         run_kaggle(found, here, out, user=user, competition=competition, lacking=lacking, download=download)
 
@@ -38,9 +38,9 @@ def submit(
     out: Annotated[Path, typer.Option(help="The CSV to write.")] = Path("submission.csv"),
 ) -> None:
     """Predict the competition's test lesions with a finished run and write submission.csv; no training data needed."""
-    from pipeline.actions.opening import existing_run, runtime
+    from pipeline.actions.opening import existing_run, surroundings
     from pipeline.kaggle.submit import run_submit
 
-    found, here = existing_run(run), runtime()
+    found, here = existing_run(run), surroundings()
     with here.display.listening():
         run_submit(found, here, data, out)

@@ -1,20 +1,24 @@
-"""What the verbs share: their options, and how a recipe and a run folder become a workspace."""
+"""What the verbs share: their options, and how the run that they are about is opened.
+
+Help is printed from here, so nothing heavy is imported before a verb begins its work.
+"""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from data.files import remove_leftovers
-from pipeline.actions.opening import Wanted, executor_named, existing_run, refuse_losses, wanted_run
-from pipeline.actions.opening import runtime as surroundings
+from pipeline.actions.wanted import Wanted
 from pipeline.execute.launched import follows
-from pipeline.inputs import Inputs
 from pipeline.lock import hold
-from pipeline.runtime import Runtime
+
+if TYPE_CHECKING:
+    from pipeline.inputs import Inputs
+    from pipeline.runtime import Runtime
 
 RecipeOption = Annotated[
     str | None,
@@ -98,12 +102,15 @@ class How:
 
 
 @contextmanager
-def training(wanted: Wanted, how: How) -> Iterator[tuple[Inputs, Runtime]]:
+def training(wanted: Wanted, how: How) -> Iterator[tuple["Inputs", "Runtime"]]:
     """The run to train, held for this process; of the processes that torchrun starts, one goes on from here."""
     if how.devices is not None and follows():
         from pipeline.execute.follow import follow
 
         raise typer.Exit(follow())
+    from pipeline.actions.opening import executor_named, refuse_losses, surroundings, wanted_run
+    from pipeline.inputs import Inputs
+
     run = wanted_run(wanted)
     executor = executor_named(how.executor, how.store, how.devices or 1, trains=how.devices is not None)
     runtime = surroundings(executor=executor, storage=how.storage, tensorboard=how.tensorboard)
@@ -119,8 +126,11 @@ def training(wanted: Wanted, how: How) -> Iterator[tuple[Inputs, Runtime]]:
 
 
 @contextmanager
-def looking(name: str, data: Path | None = None, *, executor: str = "local") -> Iterator[tuple[Inputs, Runtime]]:
+def looking(name: str, data: Path | None = None, *, executor: str = "local") -> Iterator[tuple["Inputs", "Runtime"]]:
     """A run that exists, held for this process, with the recipe and the data that it has."""
+    from pipeline.actions.opening import executor_named, existing_run, surroundings
+    from pipeline.inputs import Inputs
+
     run = existing_run(name, data)
     who = executor_named(executor)
     runtime = surroundings(executor=who)

@@ -45,10 +45,10 @@ def oof(
     wanted = Wanted(recipe, run, data, set_ or (), replace)
     if dry_run:
         from pipeline.actions.dry_run import print_dry_run
-        from pipeline.actions.opening import runtime, wanted_run
+        from pipeline.actions.opening import surroundings, wanted_run
         from pipeline.inputs import Inputs
 
-        here = runtime()
+        here = surroundings()
         with here.display.listening():
             print_dry_run(Inputs(wanted_run(wanted), here), here)
         return
@@ -121,9 +121,9 @@ def predict(
     run: ExistingRunOption = "demo",
 ) -> None:
     """Predict new patients with a finished run; no training data needed."""
-    from pipeline.actions.opening import existing_run, runtime
+    from pipeline.actions.opening import existing_run, surroundings
     from pipeline.actions.predict import run_predict
 
-    found, here = existing_run(run), runtime()
+    found, here = existing_run(run), surroundings()
     with here.display.listening():
         run_predict(found, here, metadata, images, out)

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from data.progress import silent
 from data.readers.isic2024 import read_competition
-from data.synthetic.isic2024.cohort import SyntheticRecipe, write_cohort
+from data.synthetic.isic2024.cohort import write_cohort
+from data.synthetic.isic2024.recipe import SyntheticRecipe
 from pipeline.new_images import BLOCK_BYTES, image_columns
 from pipeline.plan import Plan
 from pipeline.runtime import Runtime

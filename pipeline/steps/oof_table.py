@@ -13,8 +13,8 @@ from pipeline.inputs import Inputs
 from pipeline.run import Run
 from pipeline.runtime import Runtime
 from pipeline.scoring import score_columns, shown
-from pipeline.step import Need, Step, Work
 from pipeline.stage_two import PREDICTIONS
+from pipeline.step import Need, Step, Work
 from pipeline.steps.fold_model import fold_model_of, predictions_of
 
 FILE, TEST_FILE = "oof.parquet", "test.parquet"
