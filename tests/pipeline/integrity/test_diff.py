@@ -1,3 +1,5 @@
+"""What differs between two runs, and why."""
+
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ def test_a_run_does_not_differ_from_its_copy(cli: Any, finished_run: Path, run_c
 
 
 def test_a_changed_key_is_named_with_all_that_follows(cli: Any, tiny_recipe: Path, finished_run: Path, run_copy: Path):
-    change = ("--set", "tabular.members[catboost].iterations=12")
+    change = ("--set", "tabular.members[catboost].iterations=12", "--replace")
     assert cli("submission", "--recipe", tiny_recipe, "--run", run_copy, *change).code == 0
     found = diff_runs(finished_run, run_copy)
     assert found.recipe == ("tabular.members.catboost.iterations 10 -> 12",)
