@@ -4,9 +4,10 @@ from typing import Any
 
 from data.files import read_json
 from data.scores.scores import SCORES
-from pipeline.plan import Plan
 from pipeline.report.forest import Mark, Marks, forest
 from pipeline.report.svg import Plot
+from pipeline.run import Run
+from pipeline.step import read_step_report
 
 FILE = "ablation.json"
 PARTS = {"cross_validated": "cross-validated", "hidden_test": "hidden demo test"}
@@ -18,18 +19,19 @@ VERDICTS = {
 """Whether the published order of full, metadata only and image only shows in these lesions."""
 
 
-def study_of(plan: Plan) -> dict[str, Any] | None:
+def study_of(run: Run) -> dict[str, Any] | None:
     """The figures of the study; None without one, or when the run has changed since."""
     try:
-        figures = read_json(plan.run.folder / FILE)
+        figures = read_json(run.folder / FILE)
     except (OSError, ValueError):
         return None
-    return figures if isinstance(figures, dict) and figures.get("of") == state_of(plan) else None
+    return figures if isinstance(figures, dict) and figures.get("of") == state_of(run) else None
 
 
-def state_of(plan: Plan) -> str:
-    """Checksum of the columns that a study is about."""
-    return plan["blend",].checksum("oof.parquet")
+def state_of(run: Run) -> str:
+    """Checksum of the columns that a study is about; empty before there are any."""
+    report = read_step_report(run.folder / "tabular" / "report.json") or {"artefacts": {}}
+    return str(report["artefacts"].get("oof.parquet", {}).get("sha256", ""))
 
 
 def study_plot(figures: dict[str, Any], words: dict[str, str]) -> Plot:

@@ -38,7 +38,7 @@ def report_figures(finished: FinishedRun) -> dict[str, Any]:
         "published": {"source": SOURCE, "rows": list(PUBLISHED)} if published else None,
         "image_models": networks(finished),
         "tuning": searches(finished.plan),
-        "ablation": study_of(finished.plan),
+        "ablation": study_of(finished.inputs.run),
         "resampled": finished.recipe.tabular.resample.method != "none",
         **dict.fromkeys(("curves", "groups", "correlation", "classes", "class_groups", "agreement")),
     }

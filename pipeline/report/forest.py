@@ -43,8 +43,13 @@ class Marks:
         return [(name, marks) for name, marks in self.given if marks]
 
     def told(self, spec: str) -> str:
-        """The last figure of every row, in words."""
-        return "; ".join(f"{name} {marks[-1].estimate:{spec}}" for name, marks in self.rows) + "."
+        """The figures of every row, in words."""
+        return (
+            "; ".join(
+                f"{name} {' and '.join(format(mark.estimate, spec) for mark in marks)}" for name, marks in self.rows
+            )
+            + "."
+        )
 
 
 def forest(

@@ -12,6 +12,7 @@ from features.table import FeatureTable
 from pipeline.report.attribution import Attribution
 from pipeline.report.classes import confidently_wrong
 from pipeline.report.finished import SUBJECT, FinishedRun, Floats, Ints
+from pipeline.report.leads import finite
 from pipeline.report.loaded import push
 from pipeline.report.page import data_uri
 
@@ -89,11 +90,6 @@ def of_class(column: Floats, code: int | None) -> Floats:
     return column if code is None else column[:, code]
 
 
-def finite(value: Any) -> float | None:
-    """None for a missing probability."""
-    return float(value) if np.isfinite(value) else None
-
-
 def pushes(attribution: Attribution, row: int, table: FeatureTable | None) -> list[dict[str, Any]]:
     """The features with the largest contributions to one lesion's log-odds, and their values."""
     contributions = attribution.of(row)
@@ -111,7 +107,9 @@ def pictures(images: ImageSource | None, figures: dict[str, Any]) -> dict[str, s
     entries = [entry for of_kind in figures.values() for entry in of_kind]
     wanted = {one["lesion"] for entry in entries for one in (entry, *entry["others"])}
     found: dict[str, str] = {}
-    for lesion in sorted(wanted) if images is not None else ():
+    if images is None:
+        return found
+    for lesion in sorted(wanted):
         try:
             pixels = decode(images.read(lesion), SIDE_PX)
         except DataError:

@@ -17,6 +17,11 @@ def figures_of(interval: Interval) -> Figures:
     return {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
 
 
+def finite(value: Any) -> float | None:
+    """None for a missing probability."""
+    return float(value) if np.isfinite(value) else None
+
+
 def known_rows(*columns: Floats) -> npt.NDArray[np.int64]:
     """Lesions that every column has a probability for."""
     finite = [np.isfinite(column).reshape(len(column), -1).all(axis=1) for column in columns]

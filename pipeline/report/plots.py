@@ -81,10 +81,7 @@ def distribution_plot(figures: Figures, about: str, words: Figures) -> Plot:
         f"Share of benign and of malignant {words['rows']} in bins of the probability, on a scale of log-odds.",
         Axis("probability (log-odds scale)", low, high, probability_ticks(low, high)),
         Axis("share of the class in a bin", 0, 1.05 * max(max(figures[name]) for name in classes)),
-        [
-            Line(edges, [*figures[name], figures[name][-1]], name, 1 + i, i, step=True)
-            for i, name in enumerate(classes)
-        ],
+        [Line(edges, [*figures[name], figures[name][-1]], name, 1 + i, i, step=True) for i, name in enumerate(classes)],
         "/report/curves/distributions",
     )
 
@@ -129,7 +126,7 @@ def decision_plot(figures: Figures, about: str, words: Figures) -> Plot:
     return Plot(
         "Decision curve",
         about,
-        f"Net benefit of flagging by the blend, by flagging every {words['row']} and by flagging none, over thresholds.",
+        f"Net benefit of flagging by the blend, of flagging every {words['row']} and of flagging none, by threshold.",
         Axis("probability at which one would act (log scale)", x[0], x[-1], log=True),
         y,
         layers,
@@ -179,7 +176,7 @@ def cost_plot(metrics: Figures) -> Plot | None:
         f"n = {metrics['cohort']['lesions']:,} {words['rows']}, out of fold; bars: 95 % over {words['groups']}",
         f"Score and GFLOPs: {each}.",
         Axis("GFLOPs per image (log scale)", left, right, log=True),
-        Axis(f"{short_title(metrics["score"])} out of fold", 0, max(high) * 1.15),
+        Axis(f"{short_title(metrics['score'])} out of fold", 0, max(high) * 1.15),
         [*chance, Dots(gflops, estimate, "image model", 1, low, high, names)],
         "/report/image_models",
     )

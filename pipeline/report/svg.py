@@ -203,7 +203,8 @@ class Plot:
             if layer.label
         )
         drawing = (
-            f'<svg viewBox="0 0 {self.frame.width} {self.frame.height}" role="img" aria-labelledby="t{number} d{number}">'
+            f'<svg viewBox="0 0 {self.frame.width} {self.frame.height}" role="img"'
+            f' aria-labelledby="t{number} d{number}">'
             f'<title id="t{number}">{escape(self.title)}</title><desc id="d{number}">{escape(self.description)}</desc>'
             f"{canvas.axes(self.reference)}{''.join(layer.drawn(canvas) for layer in self.layers)}</svg>"
         )
@@ -257,7 +258,7 @@ def interval_strip(found: dict[str, float], axis: Axis, reference: float | None,
     line = "" if reference is None else path("reference", f"M{axis.place(reference) * 156 + 2:.1f} 0V16")
     return Markup(
         f'<svg class="strip" viewBox="0 0 160 16" aria-hidden="true">{path("grid", "M2 8H158")}{line}'
-        f'{path(f"line c{colour}", f"M{low:.1f} 8H{high:.1f}")}'
+        f"{path(f'line c{colour}', f'M{low:.1f} 8H{high:.1f}')}"
         f'<circle class="dot c{colour}" cx="{at:.1f}" cy="8" r="4"/></svg>'
     )
 

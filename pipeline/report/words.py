@@ -3,6 +3,8 @@
 from data.cohort import Task
 from data.scores.scores import SCORES
 
+UNKNOWN = {"row": "lesion", "rows": "lesions", "group": "group", "groups": "groups"}
+"""Where the data are not at hand to say."""
 PICTURES = ("lesion", "image")
 """Groups whose rows are pictures of them, not lesions of a patient."""
 
