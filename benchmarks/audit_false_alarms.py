@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
-from data.readers.isic2024 import SCHEMA
-from data.synthetic.isic2024.cohort import SyntheticRecipe, draw_cohort
+from data.schemas.isic2024 import SCHEMA
+from data.synthetic.isic2024.cohort import draw_cohort
+from data.synthetic.isic2024.recipe import SyntheticRecipe
 from pipeline.audit.deal import deal
 from pipeline.audit.null_test import Outcome, judged
 

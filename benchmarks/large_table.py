@@ -18,8 +18,10 @@ from pathlib import Path
 import polars as pl
 
 from data.patient_batches import cut
-from data.readers.isic2024 import FORBIDDEN, TASK, TEST_SCHEMA, read_test
-from data.synthetic.isic2024.cohort import SyntheticRecipe, write_cohort
+from data.readers.isic2024 import read_test
+from data.schemas.isic2024 import FORBIDDEN, TASK, TEST_SCHEMA
+from data.synthetic.isic2024.cohort import write_cohort
+from data.synthetic.isic2024.recipe import SyntheticRecipe
 from features.batches import build_in_batches
 from features.recipe import FeatureRecipe
 from features.table import build

@@ -20,7 +20,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from data.files import write_json
-from data.images.pack import ImagePack, build_pack, usable_cores
+from data.images.pack import ImagePack, usable_cores
+from data.images.pack_build import build_pack
 from data.images.pack_pixels import CHUNK_BYTES, Place, decode_chunk, prepare_worker
 from data.images.sources import Hdf5Images
 from data.processes import worker_processes

@@ -26,7 +26,8 @@ from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 
 from data.files import write_json
 from data.readers.isic2024 import read_test
-from data.synthetic.isic2024.cohort import SyntheticRecipe, write_cohort
+from data.synthetic.isic2024.cohort import write_cohort
+from data.synthetic.isic2024.recipe import SyntheticRecipe
 from features.columns import KNOWN, PATIENT_CONSTANT, STRONG
 from features.recipe import FeatureRecipe
 from features.table import build

@@ -15,8 +15,8 @@ from data.cohort import Cohort, DataFolder
 from data.errors import DataError
 from data.images.decode import pixels
 from data.images.pack import usable_cores
-from data.images.pack_pixels import in_order
 from data.images.sources import ImageSource
+from data.processes import in_order
 from data.progress import Progress, silent
 from data.readers.reading import FolderError, Readout
 

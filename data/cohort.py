@@ -24,6 +24,9 @@ class Task:
     """Column with the class index, 0 to len(classes) - 1 (binary: 1 = malignant)."""
     classes: tuple[str, ...] = ("benign", "malignant")
     score: str = "pauc"
+    """Name of the score that counts, in `data.scores.scores.SCORES`."""
+    group_noun: str = "patient"
+    """What a value of the group column stands for, in the singular: patient, lesion, image."""
 
     @property
     def probability_columns(self) -> tuple[str, ...]:
@@ -51,7 +54,7 @@ class Cohort:
 
     @property
     def groups(self) -> npt.NDArray[np.str_]:
-        """Patient ids in table order."""
+        """Ids of the groups (patients, or whatever the task keeps together) in table order."""
         return self.table[self.task.group].to_numpy().astype(np.str_)
 
     @property
@@ -73,3 +76,5 @@ class DataFolder:
     """Ids of sample_submission.csv in its order; None when the folder has none."""
     notes: tuple[str, ...] = field(default=())
     """Things worth a warning that do not stop the run (unseen categories, extra columns)."""
+    invented: bool = False
+    """True for what this project generated: no figure about it says anything about skin."""

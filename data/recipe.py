@@ -1,18 +1,19 @@
-"""The data part of a recipe: which reader, which images; and the readers by name."""
+"""The data part of a recipe: which reader, which images; and reading the folder it means."""
 
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from data.cohort import DataFolder
-from data.readers import ham10000, isic2024, ph2, tcga_skcm
-from data.readers.folder import Folder, FolderRecipe
-from data.readers.pairing import Paired, PairingRecipe
-from data.readers.reading import Reader, Unlabelled
-from data.synthetic.isic2024.cohort import SyntheticRecipe
+from data.readers import READERS
+from data.readers.folder import FolderRecipe
+from data.readers.paired import PairingRecipe
+from data.readers.reading import BoundReader, Unlabelled
+from data.synthetic.isic2024.recipe import SyntheticRecipe
 from data.synthetic.recipe import TwinRecipe
+from data.whole_folder import is_invented
 
 
 class DataRecipe(BaseModel):
@@ -20,13 +21,12 @@ class DataRecipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    reader: Literal["isic2024", "ham10000", "ham10000_binary", "ph2", "ph2_binary", "tcga_skcm", "folder", "paired"] = (
-        "isic2024"
-    )
+    reader: str = "isic2024"
+    """One of `data.readers.READERS`."""
     folder: FolderRecipe | None = None
-    """What the columns mean, for the reader of that name."""
+    """What the columns mean, for a reader that needs to be told."""
     pairing: PairingRecipe | None = None
-    """Which lesions get which patients' columns, for the reader `paired`."""
+    """Which lesions get which patients' columns, for a reader of two data sets."""
     image_size: int = Field(default=224, ge=8, le=2048)
     """Side in pixels of the packed images; networks may use another size."""
     max_missing_images: float = Field(default=0.01, ge=0, le=1)
@@ -37,54 +37,40 @@ class DataRecipe(BaseModel):
     workers: int | None = Field(default=None, ge=1)
     """Threads (for thousands of images processes) that decode them; as many as there are cores when left out."""
     synthetic: SyntheticRecipe | None = None
-    """The cohort made for `isic2024` when no data folder is given; left out, a data folder is required."""
+    """The cohort made when no data folder is given, for a reader that has one; left out, a data folder is required."""
     twin: TwinRecipe | None = None
     """The same for every other reader: its synthetic twin."""
 
+    @field_validator("reader")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in READERS:
+            raise ValueError(READERS.unknown(name))
+        return name
+
     @model_validator(mode="after")
     def _tables_fit_the_reader(self) -> Self:
-        for key, reader in (("folder", "folder"), ("pairing", "paired")):
-            if (getattr(self, key) is not None) != (self.reader == reader):
-                wanted = "needs" if self.reader == reader else "has no use for"
+        reader = READERS[self.reader]
+        for key in ("folder", "pairing"):
+            if (getattr(self, key) is not None) != (reader.table == key):
+                wanted = "needs" if reader.table == key else "has no use for"
                 raise ValueError(f"reader = {self.reader!r} {wanted} the table [data.{key}]")
-        if self.synthetic is not None and self.reader != "isic2024":
-            raise ValueError(f"reader = {self.reader!r}: its synthetic data are [data.twin], not [data.synthetic]")
-        if self.twin is not None and self.reader == "isic2024":
-            raise ValueError("reader = 'isic2024': its synthetic data are [data.synthetic], not [data.twin]")
+        for key in ("synthetic", "twin"):
+            if getattr(self, key) is not None and key != reader.synthetic_table:
+                described = f"its synthetic data are [data.{reader.synthetic_table}], not [data.{key}]"
+                raise ValueError(f"reader = {self.reader!r}: {described}")
         return self
 
 
-def _folder(recipe: DataRecipe) -> Reader:
-    assert recipe.folder is not None
-    return Folder(recipe.folder)
-
-
-def _paired(recipe: DataRecipe) -> Reader:
-    assert recipe.pairing is not None
-    return Paired(recipe.pairing, READERS[recipe.pairing.lesions](recipe))
-
-
-READERS: dict[str, Callable[[DataRecipe], Reader]] = {
-    "isic2024": lambda _: isic2024,
-    "ham10000": lambda _: ham10000.seven_classes,
-    "ham10000_binary": lambda _: ham10000.binary,
-    "ph2": lambda _: ph2.three_classes,
-    "ph2_binary": lambda _: ph2.binary,
-    "tcga_skcm": lambda _: tcga_skcm,
-    "folder": _folder,
-    "paired": _paired,
-}
-"""A new data set is a `Reader`, one entry here and one in `DataRecipe.reader`."""
-
-
-def reader_of(recipe: DataRecipe) -> Reader:
+def reader_of(recipe: DataRecipe) -> BoundReader:
     """The reader a recipe names, with what it needs of the recipe."""
-    return READERS[recipe.reader](recipe)
+    reader = READERS[recipe.reader]
+    return reader.bind(getattr(recipe, reader.table) if reader.table is not None else None)
 
 
 def read_folder(recipe: DataRecipe, folder: Path) -> DataFolder:
     """Read and validate the recipe's data from `folder`."""
-    return reader_of(recipe).read(folder)
+    return replace(reader_of(recipe).read(folder), invented=is_invented(folder))
 
 
 def read_test(recipe: DataRecipe, metadata_path: Path, images_path: Path | None) -> Unlabelled:

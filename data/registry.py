@@ -69,7 +69,7 @@ class Registry(Mapping[str, T], Generic[T]):
         """The message about a name that is not there."""
         near = difflib.get_close_matches(name, list(self), n=1, cutoff=0.5)
         guess = f"; did you mean {near[0]!r}?" if near else ""
-        return f"no {self.kind} is called {name!r}{guess}; known: {', '.join(self)}"
+        return f"no {self.kind} is called {name!r}{guess}; known: {', '.join(map(repr, self))}"
 
     def _all(self) -> dict[str, T]:
         if self._found is None:

@@ -1,6 +1,7 @@
 """Folders of generated files that are either whole or absent, and made once: with a manifest of what is in them.
 
-The files appear together: they are written beside the folder, which is then given its name.
+The files appear together: they are written beside the folder, which is then given its name. The manifest is also the
+mark of invented data: it goes along when the folder is copied, and no folder of real data has one.
 """
 
 import os
@@ -28,12 +29,7 @@ def write_whole(folder: Path, identity: Mapping[str, Any], make: Callable[[Path]
     temporary.mkdir(parents=True)
     try:
         make(temporary)
-        files = {}
-        for path in sorted(path for path in temporary.rglob("*") if path.is_file()):
-            with path.open("rb+") as handle:
-                os.fsync(handle.fileno())
-            files[path.relative_to(temporary).as_posix()] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
-        write_json(temporary / MANIFEST, {**identity, "files": files})
+        write_manifest(temporary, identity)
         try:
             temporary.replace(folder)
         except OSError:
@@ -43,6 +39,25 @@ def write_whole(folder: Path, identity: Mapping[str, Any], make: Callable[[Path]
         sync_folder(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_manifest(folder: Path, identity: Mapping[str, Any]) -> None:
+    """Sync every file of a generated folder and write down what they are and what they were made for."""
+    files = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        files[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+    write_json(folder / MANIFEST, {**identity, "files": files})
+
+
+def is_invented(folder: Path) -> bool:
+    """Whether this project generated the data in `folder`: a manifest says by which recipe of which generation."""
+    try:
+        manifest = read_json(folder / MANIFEST)
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(manifest, dict) and {"generation", "recipe", "files"} <= manifest.keys()
 
 
 def is_whole(folder: Path, identity: Mapping[str, Any]) -> bool:

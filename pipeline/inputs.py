@@ -14,7 +14,8 @@ from data.cohort import DataFolder
 from data.errors import DataError
 from data.files import sha256_of
 from data.folds import Folds
-from data.images.pack import ImagePack, build_pack, pack_fingerprint
+from data.images.pack import ImagePack, pack_fingerprint
+from data.images.pack_build import build_pack
 from data.images.sources import ImageSource
 from data.recipe import read_folder
 from data.synthetic.stand_in import stand_in

@@ -20,7 +20,8 @@ import polars as pl
 from data.cohort import Cohort
 from data.errors import DataError
 from data.folds import examples
-from data.images.pack import ImagePack, build_pack
+from data.images.pack import ImagePack
+from data.images.pack_build import build_pack
 from data.images.sources import ImageSource
 from data.predictions import TEST_FOLD, Predictions, mean_of
 from data.progress import Progress

@@ -171,5 +171,3 @@ def not_done(steps: Iterable[Step], every_byte: bool = False) -> dict[Step, str]
         if reason:
             found[step] = reason
     return found
-
-

@@ -37,8 +37,8 @@ class Run:
         """The run that a folder holds; DataError when it holds none."""
         if not (folder / RECIPE_FILE).is_file():
             raise DataError(
-                f"{folder} is not a run folder: it has no {RECIPE_FILE}; name a run with --run (`fusionnetx runs` lists "
-                "those under runs/)"
+                f"{folder} is not a run folder: it has no {RECIPE_FILE}; name a run with --run "
+                "(`fusionnetx runs` lists those under runs/)"
             )
         recipe = load_recipe(str(folder / RECIPE_FILE))
         facts = recorded(folder)

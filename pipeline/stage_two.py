@@ -16,8 +16,10 @@ from data.matrix import Matrix
 from data.predictions import Predictions, assemble
 from data.tables.parquet import read_parquet
 from features.encode import Encoder
+from features.recipe import FeatureRecipe
 from features.table import FeatureTable, build
 from pipeline.columns import named
+from pipeline.display import Display
 from pipeline.inputs import Inputs
 from pipeline.runtime import Runtime
 from pipeline.seeds import derive
@@ -43,7 +45,9 @@ class ImageColumns:
         """What a step that trains on the columns depends on."""
         if self.table is None:
             return ()
-        pairs = (Need(pair.name.removeprefix("image model "), step=pair, artefacts=(PREDICTIONS,)) for pair in self.pairs)
+        pairs = (
+            Need(pair.name.removeprefix("image model "), step=pair, artefacts=(PREDICTIONS,)) for pair in self.pairs
+        )
         return (Need("image scores", step=self.table, artefacts=("oof.parquet",)), *pairs)
 
     @property
@@ -56,10 +60,12 @@ class ImageColumns:
         return fold if self.pairs else None
 
 
-def features_of(inputs: Inputs, runtime: Runtime, cohort: Cohort, scores: pl.DataFrame | None, label: str) -> FeatureTable:
+def features_of(
+    recipe: FeatureRecipe, display: Display, cohort: Cohort, scores: pl.DataFrame | None, label: str
+) -> FeatureTable:
     """The engineered features of one table."""
-    with runtime.display.task(f"features of {label}") as progress:
-        return build(cohort, inputs.run.recipe.features, scores, progress)
+    with display.task(f"features of {label}") as progress:
+        return build(cohort, recipe, scores, progress)
 
 
 def image_scores(inputs: Inputs, name: str) -> pl.DataFrame | None:
@@ -101,7 +107,7 @@ def training_features(
         scores: pl.DataFrame | None = nested_scores(inputs, images, nested_fold)
     else:
         scores = image_scores(inputs, "oof.parquet")
-    return features_of(inputs, runtime, train, scores, f"{len(train.ids):,} lesions")
+    return features_of(inputs.run.recipe.features, runtime.display, train, scores, f"{len(train.ids):,} lesions")
 
 
 def encoded(inputs: Inputs, table: FeatureTable, folds: Folds, fold: int) -> tuple[Encoder, Matrix, Matrix]:

@@ -65,7 +65,7 @@ class Work:
         return Resources()
 
     def reads(self, inputs: "Inputs") -> tuple[str, ...]:
-        """Files and folders it reads beside the data, the folds and what its step needs (`cache/...`, `weights/...`)."""
+        """What it reads beside the data, the folds and what its step needs: `cache/...`, `weights/...`."""
         return ()
 
     def prepare(self, steps: "Sequence[Step]", inputs: "Inputs", runtime: "Runtime") -> None:

@@ -2,22 +2,16 @@
 
 A pack is a folder: `images.npy` uint8 (lesions, size, size, 3), `ids.npy`, `present.npy` (False where there is no
 image: the pixels are zero then and must not be shown to a network as if they were real), and `report.json`, written
-last, with checksums and the reason for every missing image. Many lesions make several such folders in one, see
-`data.pack_parts`. Opening needs numpy alone; building also needs what
-`data.pack_pixels` imports.
+last, with checksums and the reason for every missing image. Many lesions make several such packs (`part-00000`, ...) in
+one folder, named by the `report.json` beside them. Opening needs numpy alone; building is left to `pack_build`.
 """
 
 import hashlib
 import os
-import shutil
-import socket
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,17 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import DataError
-from data.files import fingerprint, read_json, remove_leftovers, sha256_of, sync_folder, temporary_beside, write_json
-from data.images.shards import Pixels
+from data.files import fingerprint, read_json, sha256_of
+from data.images.shards import Pixels, Shards
 from data.images.sources import ImageSource
-from data.progress import Progress, silent
 
 FORMAT = 2
 BLOCK_BYTES = 4096
 SAMPLED_BYTES = 2**28
 """Opening checks every byte of a pack up to 256 MiB, and an even sample of that much of a larger one."""
-ABANDONED_SECONDS = 24 * 3600.0
-"""A half-built pack that nobody has written to for this long belongs to a build that died."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +81,7 @@ class ImagePack:
             if report["format"] != FORMAT:
                 raise ValueError(f"its format is {report['format']}, this version reads {FORMAT}")
             if "parts" in report:
-                from data.images.pack_parts import open_parts
-
-                return open_parts(folder, report, verify)
+                return _open_parts(folder, report, verify)
             pack = ImagePack(folder, *_load(folder, report), report)
             if verify:
                 pack._check(every=verify == "full")
@@ -144,80 +133,6 @@ def pack_fingerprint(source: ImageSource, ids: npt.NDArray[np.str_], size: int) 
     return fingerprint({"format": FORMAT, "source": source.fingerprint, "ids": names, "image_size": size})
 
 
-def build_pack(
-    source: ImageSource,
-    ids: npt.NDArray[np.str_],
-    folder: Path,
-    *,
-    size: int,
-    lesions_per_part: int | None = None,
-    max_missing_share: float = 0.01,
-    workers: int | None = None,
-    progress: Progress = silent,
-) -> ImagePack:
-    """Decode the images of `ids` into the pack `folder`, or open the pack that is already there.
-
-    More than `lesions_per_part` make a pack in parts (`data.pack_parts`). The pack appears under its name only when it
-    is whole, in place of a damaged or another one. When another process finishes the same pack first, its pack is used.
-    DataError when more than `max_missing_share` of the lesions have no image that decodes.
-    """
-    from data.images.pack_pixels import decode_into, refuse_missing
-
-    if len(ids) == 0:
-        raise DataError(f"there are no lesions to decode images of ({source!r}).")
-    wanted = pack_fingerprint(source, ids, size)
-    there = _finished(folder, wanted)
-    if there is not None:
-        refuse_missing(there.missing, len(ids), max_missing_share, source)
-        return there
-    absent = ids[~np.isin(ids, source.ids)].tolist()
-    refuse_missing(dict.fromkeys(absent, "no such image"), len(ids), max_missing_share, source)
-    if lesions_per_part is not None and len(ids) > lesions_per_part:
-        from data.images.pack_parts import build_parts
-
-        return build_parts(
-            source,
-            ids,
-            folder,
-            size=size,
-            lesions_per_part=lesions_per_part,
-            max_missing_share=max_missing_share,
-            workers=workers,
-            progress=progress,
-        )
-    with _working_folder(folder) as temporary:
-        began = time.monotonic()
-        decoded = decode_into(
-            temporary / "images.npy",
-            source,
-            ids,
-            size=size,
-            max_missing_share=max_missing_share,
-            workers=workers or usable_cores(),
-            progress=progress,
-        )
-        np.save(temporary / "ids.npy", ids, allow_pickle=False)
-        np.save(temporary / "present.npy", decoded.present, allow_pickle=False)
-        checksums: dict[str, Any] = {name: sha256_of(temporary / name) for name in ("ids.npy", "present.npy")}
-        checksums["images.npy"] = {"lesions_per_chunk": decoded.lesions_per_chunk, "digests": decoded.digests}
-        for name in checksums:
-            with (temporary / name).open("rb+") as handle:
-                os.fsync(handle.fileno())
-        report = {
-            "format": FORMAT,
-            "fingerprint": wanted,
-            "lesions": len(ids),
-            "image_size": size,
-            "missing": decoded.missing,
-            "source": repr(source),
-            "seconds": round(time.monotonic() - began, 3),
-            "versions": {name: version(name) for name in ("numpy", "opencv-python-headless", "pillow", "simplejpeg")},
-            "checksums": checksums,
-        }
-        write_json(temporary / "report.json", report)
-        return _install(temporary, folder, wanted)
-
-
 def usable_cores() -> int:
     """Cores this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -238,58 +153,24 @@ def _load(folder: Path, report: dict[str, Any]) -> tuple[Any, Any, Any]:
     return images, ids, present
 
 
-def _finished(folder: Path, wanted: str) -> ImagePack | None:
-    """The pack in `folder` when it is whole and the one that is wanted."""
-    try:
-        pack = ImagePack.open(folder)
-    except DataError:
-        return None
-    return pack if pack.fingerprint == wanted else None
+def _open_parts(folder: Path, report: dict[str, Any], verify: bool | Literal["full"]) -> ImagePack:
+    """Open every part that the report names; ValueError when one is not the one it names."""
+    parts = [ImagePack.open(folder / str(name), verify=verify) for name in report["parts"]]
+    for part, expected in zip(parts, report["parts"].values(), strict=True):
+        if part.fingerprint != expected:
+            raise ValueError(f"{part.folder.name} is a part of another pack")
+    pack = joined(folder, parts, report)
+    if pack.images.shape[:2] != (report["lesions"], report["image_size"]):
+        raise ValueError(f"its parts hold {pack.images.shape}, not {report['lesions']} images")
+    return pack
 
 
-def _install(temporary: Path, folder: Path, wanted: str) -> ImagePack:
-    """Give a finished pack its name; another process may have been quicker."""
-    try:
-        temporary.rename(folder)
-    except OSError:
-        # A folder with something in it cannot be renamed over.
-        winner = _finished(folder, wanted)
-        if winner is not None:
-            return winner
-        damaged = temporary_beside(folder)
-        folder.rename(damaged)
-        temporary.rename(folder)
-        shutil.rmtree(damaged, ignore_errors=True)
-    sync_folder(folder.parent)
-    return ImagePack.open(folder, verify=False)
-
-
-@contextmanager
-def _working_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` that goes when this is left; those of dead builds go first."""
-    remove_leftovers(folder.parent, of=folder.name)
-    for old in folder.parent.glob(f".{folder.name}.*.tmp"):
-        if _abandoned(old):
-            shutil.rmtree(old, ignore_errors=True)
-    temporary = temporary_beside(folder)
-    try:
-        temporary.mkdir(parents=True)
-    except OSError as error:
-        raise DataError(
-            f"{folder.parent} cannot take an image pack ({error.strerror}). Choose another cache."
-        ) from error
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _abandoned(working: Path) -> bool:
-    """True when another machine's build has not written for a day; this machine's are told by their process alone."""
-    if f".{socket.gethostname()}." in working.name:
-        return False
-    try:
-        newest = max(entry.stat().st_mtime for entry in (working, *working.iterdir()))
-    except OSError:
-        return False
-    return time.time() - newest > ABANDONED_SECONDS
+def joined(folder: Path, parts: Sequence[ImagePack], report: dict[str, Any]) -> ImagePack:
+    """Several packs as one."""
+    return ImagePack(
+        folder,
+        Shards(tuple(np.asarray(part.images) for part in parts)),
+        np.concatenate([part.ids for part in parts]),
+        np.concatenate([part.present for part in parts]),
+        report,
+    )

@@ -1,4 +1,4 @@
-"""Decoding a cohort's images in parallel, straight into one `.npy` file; the work behind `data.pack.build_pack`.
+"""Decoding a cohort's images in parallel, straight into one `.npy` file; the work behind `data.images.pack_build`.
 
 Decoding, resizing, checksums and writing let go of Python's lock, reading HDF5 does not: two threads that take turns at
 it decode hardly more than one. Processes do; they take a second to start, so small packs are left to threads.
@@ -9,13 +9,11 @@ import os
 import shutil
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -25,11 +23,8 @@ from data.errors import DataError
 from data.images.decode import decode
 from data.images.pack import digest
 from data.images.sources import ImageSource
-from data.processes import worker_processes
+from data.processes import in_order, worker_processes
 from data.progress import Progress
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 CHUNK_BYTES = 2**24
 """About 16 MiB are decoded, summed and written at once: small in memory, long enough to keep disks streaming."""
@@ -130,17 +125,6 @@ def _worker_threads(
             yield pool
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def in_order(pool: Executor, work: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
-    """Results in the order of `items`, with no more than `ahead` of them begun before they are asked for."""
-    begun: deque[Future[R]] = deque()
-    for item in items:
-        begun.append(pool.submit(work, item))
-        if len(begun) > ahead:
-            yield begun.popleft().result()
-    while begun:
-        yield begun.popleft().result()
 
 
 @contextmanager

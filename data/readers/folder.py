@@ -14,11 +14,12 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data.cohort import Cohort, DataFolder, Task
-from data.errors import DataError
 from data.images.named import NamedImages, stem_of
 from data.images.sources import ImageSource
-from data.readers.reading import FolderError, Readout, Unlabelled, cohort_of, given_images
-from data.tables.csv import TextTable, read_csv
+from data.progress import Progress
+from data.readers.reading import Reader, Readout, Unlabelled, given_images
+from data.synthetic.recipe import TwinRecipe
+from data.tables.csv import TextTable
 from data.tables.schema import MISSING, Column, validate
 
 
@@ -65,7 +66,8 @@ class FolderRecipe(BaseModel):
     def task(self) -> Task:
         """The task that the columns pose; the target column will hold class indices."""
         classes = self.classes or ("negative", "positive")
-        return Task(self.lesion, self.group or self.lesion, self.target, classes, self.score)
+        noun = "patient" if self.group else "row"
+        return Task(self.lesion, self.group or self.lesion, self.target, classes, self.score, noun)
 
     @property
     def image_columns(self) -> tuple[str, ...]:
@@ -75,7 +77,7 @@ class FolderRecipe(BaseModel):
 
 @dataclass(frozen=True)
 class Folder:
-    """The reader of a folder described by a recipe."""
+    """Reads a folder described by a recipe."""
 
     recipe: FolderRecipe
 
@@ -89,25 +91,26 @@ class Folder:
             found.test = self._cohort(folder / recipe.test_metadata, False, found, found.train)
             found.test_images = self._named(source, found.test)
             _refuse_shared(found)
-        train = cohort_of(found, folder)
-        return DataFolder(train, found.test, found.train_images, found.test_images, notes=tuple(found.notes))
+        return found.folder(folder)
 
     def read_test(self, metadata_path: Path, images_path: Path | None, /) -> Unlabelled:
         """Read lesions to predict: a table with the columns of the training table but those of the answer."""
         found = Readout()
-        cohort = self._cohort(metadata_path, False, found, None)
-        images = self._named(given_images(images_path, found), cohort)
-        if cohort is None or found.errors:
-            raise FolderError(metadata_path.parent, found)
-        return cohort, images, tuple(found.notes)
+        found.test = self._cohort(metadata_path, False, found, None)
+        found.test_images = self._named(given_images(images_path, found), found.test)
+        return found.unlabelled(metadata_path.parent)
+
+    def write_twin(self, folder: Path, recipe: TwinRecipe, progress: Progress, /) -> None:
+        """Write a twin of PAD-UFES-20, whatever the recipe says of the columns."""
+        from data.synthetic.pad_ufes import write
+
+        write(folder, recipe, progress)
 
     def _cohort(self, path: Path, labelled: bool, found: Readout, like: Cohort | None) -> Cohort | None:
         """One table as a cohort, typed `like` another one if given; None when unusable, the reasons in `found`."""
         recipe, task = self.recipe, self.recipe.task
-        try:
-            text = read_csv(path)
-        except DataError as error:
-            found.errors.append(str(error))
+        text = found.text(path)
+        if text is None:
             return None
         checked = validate(text, self._schema(text, labelled, like))
         errors = list(checked.errors)
@@ -120,8 +123,7 @@ class Folder:
             if absent:
                 errors.append(f"column {recipe.target}: no row is {', '.join(absent)}, which the recipe names")
             table = table.with_columns(self._class_index())
-        found.errors += [f"{path.name}: {error}" for error in errors]
-        found.notes += [f"{path.name}: {note}" for note in checked.notes]
+        found.record(path.name, errors, checked.notes)
         if errors:
             return None
         return Cohort(table, task, labelled, frozenset({recipe.target, *recipe.forbidden}), text.sha256)
@@ -182,3 +184,6 @@ def _refuse_shared(found: Readout) -> None:
         shared = sorted(set(found.train.ids.tolist()) & set(found.test.ids.tolist()))
         if shared:
             found.errors.append(f"{len(shared):,} lesions are in both tables ({', '.join(shared[:3])})")
+
+
+READER = Reader("folder", bind=Folder, table="folder")

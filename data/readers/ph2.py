@@ -14,38 +14,16 @@ from data.cohort import Cohort, DataFolder, Task
 from data.errors import DataError
 from data.images.named import NamedImages
 from data.images.sources import FolderImages, ImageSource
-from data.readers.ph2_table import COLOURS, DIAGNOSES, read_table
-from data.readers.reading import FolderError, Readout, Unlabelled, cohort_of, given_images
-from data.tables.schema import Column, validate
-
-TABLES = ("PH2_dataset.txt", "PH2_dataset.xlsx")
-IMAGES = "PH2 Dataset images"
-
-SCHEMA = (
-    Column("image_id", "text", nullable=False, unique=True),
-    Column("clinical_diagnosis", "integer", "", 0, 2, nullable=False, train_only=True),
-    Column("histological_diagnosis", "text", train_only=True),
-    Column("asymmetry", "integer", "axes", 0, 2),
-    Column("pigment_network", "category", known=("T", "AT")),
-    Column("dots_globules", "category", known=("A", "T", "AT")),
-    Column("streaks", "category", known=("A", "P")),
-    Column("regression_areas", "category", known=("A", "P")),
-    Column("blue_whitish_veil", "category", known=("A", "P")),
-    *(Column(name, "integer", "", 0, 1) for name in COLOURS),
-)
-
-NEEDED = frozenset({"image_id", "clinical_diagnosis"})
-"""Criteria that a table leaves out are no features; these it must have."""
-
-FORBIDDEN = frozenset({"target", *(column.name for column in SCHEMA if column.train_only)})
-
-BINARY = Task("image_id", "image_id", "target", classes=("other", "melanoma"), score="auc")
-THREE_CLASSES = Task("image_id", "image_id", "target", classes=DIAGNOSES, score="auc")
+from data.progress import Progress
+from data.readers.ph2_table import read_table
+from data.readers.reading import BoundReader, Reader, Readout, ToldColumns, Unlabelled, given_images
+from data.schemas.ph2 import BINARY, CRITERIA, DIAGNOSES, FORBIDDEN, IMAGES, NEEDED, SCHEMA, TABLES, THREE_CLASSES
+from data.synthetic.recipe import TwinRecipe
 
 
 @dataclass(frozen=True)
 class Ph2:
-    """The reader of PH2 for one of its two tasks."""
+    """Reads PH2 for one of its two tasks."""
 
     task: Task
 
@@ -55,59 +33,58 @@ class Ph2:
         if path is None:
             raise DataError(f"{folder} has neither {TABLES[0]} nor {TABLES[1]}; give the folder PH2Dataset as unpacked")
         found = Readout()
-        found.train = _cohort(path, self.task, True, found)
+        found.train = self._cohort(path, True, found)
         if found.train is not None:
-            found.train_images = _pictures(folder, found.train)
-        return DataFolder(cohort_of(found, folder), None, found.train_images, None, notes=tuple(found.notes))
+            found.train_images = _of_lesions(FolderImages(folder / IMAGES), found.train)
+        return found.folder(folder)
 
     def read_test(self, metadata_path: Path, images_path: Path | None, /) -> Unlabelled:
         """Read images to predict: a table in any of the forms, without diagnoses, and their images in any folder."""
         found = Readout()
-        cohort = _cohort(metadata_path, self.task, False, found)
+        found.test = self._cohort(metadata_path, False, found)
         images = given_images(images_path, found)
-        if found.errors or cohort is None:
-            raise FolderError(metadata_path.parent, found)
-        # Picked by name: a folder in the published layout holds masks too.
-        return cohort, _of_lesions(images, cohort) if images is not None else None, tuple(found.notes)
+        if images is not None and found.test is not None:
+            # Picked by name: a folder in the published layout holds masks too.
+            found.test_images = _of_lesions(images, found.test)
+        return found.unlabelled(metadata_path.parent)
+
+    def write_twin(self, folder: Path, recipe: TwinRecipe, progress: Progress, /) -> None:
+        """Write the synthetic twin, which has all three diagnoses."""
+        from data.synthetic.ph2 import write
+
+        write(folder, recipe, progress)
+
+    def _cohort(self, path: Path, labelled: bool, found: Readout) -> Cohort | None:
+        """One table as a cohort; None when unusable, the reasons in `found`."""
+        text = found.text(path, read_table)
+        if text is None:
+            return None
+        wanted = [column for column in SCHEMA if column.name in NEEDED or column.name in text.columns]
+        checked = found.typed(text, [column for column in wanted if labelled or not column.train_only])
+        if checked.errors:
+            return None
+        table = checked.table
+        if labelled:
+            code = pl.col("clinical_diagnosis")
+            melanoma = (code == DIAGNOSES.index("melanoma")).cast(pl.Int64)
+            table = table.with_columns((code if len(self.task.classes) > 2 else melanoma).alias(self.task.target))
+        return Cohort(table, self.task, labelled, FORBIDDEN, text.sha256)
 
 
 def masks(folder: Path, cohort: Cohort) -> ImageSource:
     """The published outlines: black and white bitmaps, white inside the lesion, by image id."""
-    return NamedImages(FolderImages(folder / IMAGES), {name: f"{name}_lesion" for name in cohort.ids.tolist()})
+    return _of_lesions(FolderImages(folder / IMAGES), cohort, "_lesion")
 
 
-def _pictures(folder: Path, cohort: Cohort) -> ImageSource:
-    return _of_lesions(FolderImages(folder / IMAGES), cohort)
+def _of_lesions(source: ImageSource, cohort: Cohort, suffix: str = "") -> ImageSource:
+    return NamedImages(source, {name: f"{name}{suffix}" for name in cohort.ids.tolist()})
 
 
-def _of_lesions(source: ImageSource, cohort: Cohort) -> ImageSource:
-    return NamedImages(source, {name: name for name in cohort.ids.tolist()})
+def _reader(name: str, task: Task) -> Reader:
+    def bind(_: object) -> BoundReader:
+        return Ph2(task)
+
+    return Reader(name, bind, task=task, told_columns=ToldColumns(CRITERIA))
 
 
-def _cohort(path: Path, task: Task, labelled: bool, found: Readout) -> Cohort | None:
-    """One table as a cohort; None when unusable, the reasons in `found`."""
-    try:
-        text = read_table(path)
-    except DataError as error:
-        found.errors.append(str(error))
-        return None
-    schema = [
-        column
-        for column in SCHEMA
-        if (labelled or not column.train_only) and (column.name in NEEDED or column.name in text.columns)
-    ]
-    checked = validate(text, schema)
-    found.errors += [f"{path.name}: {error}" for error in checked.errors]
-    found.notes += [f"{path.name}: {note}" for note in checked.notes]
-    if found.errors:
-        return None
-    table = checked.table
-    if labelled:
-        code = pl.col("clinical_diagnosis")
-        target = code if len(task.classes) > 2 else (code == DIAGNOSES.index("melanoma")).cast(pl.Int64)
-        table = table.with_columns(target.alias(task.target))
-    return Cohort(table, task, labelled, FORBIDDEN, text.sha256)
-
-
-binary = Ph2(BINARY)
-three_classes = Ph2(THREE_CLASSES)
+READER = (_reader("ph2", THREE_CLASSES), _reader("ph2_binary", BINARY))

@@ -11,14 +11,9 @@ from zipfile import BadZipFile, ZipFile
 import polars as pl
 
 from data.errors import DataError
+from data.schemas.ph2 import COLOURS, DIAGNOSES
 from data.tables.csv import TextTable, read_csv
 from data.tables.text_rows import read_lines, text_table
-
-DIAGNOSES = ("common_nevus", "atypical_nevus", "melanoma")
-"""In the order of the codes 0, 1, 2."""
-
-COLOURS = ("white", "red", "light_brown", "dark_brown", "blue_gray", "black")
-"""In the order of the codes 1 to 6."""
 
 MAX_WORKBOOK_BYTES = 50_000_000
 """Unpacked; the published workbook takes a hundredth of it."""

@@ -1,29 +1,87 @@
 """What a reader of a data set is, and what it could make of a data folder when not all of it is right.
 
-A reader returns a `DataFolder` or raises `FolderError`, which carries every problem found and the parts that could be
-read, so that `data.check` can go on to look at the images.
+A file of this package holds a `READER`: a name, what is known of the data set before a file is opened, and how to get
+from the recipe to what reads. Reading gives a `DataFolder` or raises `FolderError`, which carries every problem found
+and the parts that could be read, so that `data.check` can go on to look at the images.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from data.cohort import Cohort, DataFolder
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from data.cohort import Cohort, DataFolder, Task
 from data.errors import DataError
 from data.images.sources import FolderImages, Hdf5Images, ImageSource
+from data.progress import Progress
+from data.synthetic.recipe import TwinRecipe
+from data.tables.csv import TextTable, read_csv
+from data.tables.schema import Column, Validated, validate
 
 Unlabelled = tuple[Cohort, ImageSource | None, tuple[str, ...]]
 """Lesions to predict, their images (None for a data set or a call without any), and notes."""
 
 
-class Reader(Protocol):
-    """How one data set is read: a module with these two functions, or an object with these methods."""
+class BoundReader(Protocol):
+    """How one data set is read, once all that a recipe says of it is known."""
 
     def read(self, folder: Path, /) -> DataFolder:
         """Read and validate a folder as published; `FolderError` lists every problem of every file."""
 
     def read_test(self, metadata_path: Path, images_path: Path | None, /) -> Unlabelled:
         """Read lesions to predict, from a table without the columns that only a diagnosis gives, and their images."""
+
+    def write_twin(self, folder: Path, recipe: TwinRecipe, progress: Progress, /) -> None:
+        """Write the synthetic twin, invented lesions in exactly these files, into `folder`, which is empty."""
+
+
+def no_twin(folder: Path, recipe: TwinRecipe, progress: Progress) -> None:
+    """Refuse to write a twin, for a data set that has none."""
+    raise DataError("this data set has no synthetic twin: give a data folder with --data (make: DATA=...)")
+
+
+@dataclass(frozen=True)
+class Functions:
+    """A bound reader made of functions, for a data set of which a recipe has nothing to say."""
+
+    read: Callable[[Path], DataFolder]
+    read_test: Callable[[Path, Path | None], Unlabelled]
+    write_twin: Callable[[Path, TwinRecipe, Progress], None] = no_twin
+
+
+@dataclass(frozen=True)
+class ToldColumns:
+    """Columns that a network may be told beside the image."""
+
+    columns: tuple[str, ...] = ()
+    """Known before the diagnosis."""
+    site: str = ""
+    """The place on the body."""
+    after_diagnosis: tuple[str, ...] = ()
+    """Known only with the diagnosis, and yet an input of a published system."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A data set by name, and what is known of it before a file is opened."""
+
+    name: str
+    """In recipes."""
+    bind: Callable[[Any], BoundReader]
+    """Makes what reads out of the recipe's table `table`, or out of None."""
+    table: str | None = None
+    """The table of [data] that says what the reader cannot know by itself; no other reader has use for it."""
+    synthetic_table: str = "twin"
+    """The table of [data] that describes the synthetic data made when no folder is given."""
+    task: Task | None = None
+    """What is to be predicted; None where the recipe decides."""
+    has_images: bool = True
+    """False for a data set of tables alone."""
+    told_columns: ToldColumns = ToldColumns()
 
 
 @dataclass
@@ -37,6 +95,39 @@ class Readout:
     errors: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def text(self, path: Path, read: Callable[[Path], TextTable] = read_csv) -> TextTable | None:
+        """The cells of one table; None when it cannot be read, the reason among the errors."""
+        try:
+            return read(path)
+        except DataError as error:
+            self.errors.append(str(error))
+            return None
+
+    def record(self, file: str, errors: Sequence[str], notes: Sequence[str]) -> None:
+        """Add what was found in one file."""
+        self.errors += [f"{file}: {error}" for error in errors]
+        self.notes += [f"{file}: {note}" for note in notes]
+
+    def typed(self, text: TextTable, schema: Sequence[Column]) -> Validated:
+        """One table with its declared columns; problems are recorded, answers that nobody publishes among them."""
+        checked = validate(text, schema)
+        strange = [problem for column in schema for problem in _strange_answers(checked.table, column)]
+        found = Validated(checked.table, [*checked.errors, *strange], checked.notes)
+        self.record(text.name, found.errors, found.notes)
+        return found
+
+    def folder(self, where: Path, submission_ids: npt.NDArray[np.str_] | None = None) -> DataFolder:
+        """All parts together; `FolderError` when anything is wrong or there is no training table."""
+        if self.errors or self.train is None:
+            raise FolderError(where, self)
+        return DataFolder(self.train, self.test, self.train_images, self.test_images, submission_ids, tuple(self.notes))
+
+    def unlabelled(self, where: Path) -> Unlabelled:
+        """The test part alone; `FolderError` when anything is wrong with it."""
+        if self.errors or self.test is None:
+            raise FolderError(where, self)
+        return self.test, self.test_images, tuple(self.notes)
+
 
 class FolderError(DataError):
     """All that is wrong with a data folder, in one message."""
@@ -46,6 +137,14 @@ class FolderError(DataError):
         lines = "".join(f"\n  - {error}" for error in readout.errors)
         super().__init__(f"{folder}: {count} problem{'s' * (count != 1)} to correct in the data{lines}")
         self.readout = readout
+
+
+def _strange_answers(table: pl.DataFrame, column: Column) -> list[str]:
+    """A problem when a column that gives the answer holds a value which is none."""
+    if not (column.train_only and column.known and column.name in table.columns):
+        return []
+    strange = sorted(set(table[column.name].drop_nulls()) - set(column.known))
+    return [f"column {column.name}: {', '.join(strange)}: not one of {', '.join(column.known)}"] if strange else []
 
 
 def images_at(path: Path) -> ImageSource:
@@ -61,10 +160,3 @@ def given_images(path: Path | None, found: Readout) -> ImageSource | None:
         found.errors.append(f"{path} does not exist (an HDF5 file or a folder of images)")
         return None
     return images_at(path)
-
-
-def cohort_of(found: Readout, where: Path) -> Cohort:
-    """The training cohort of a readout; `FolderError` when there is none or anything is wrong with it."""
-    if found.errors or found.train is None:
-        raise FolderError(where, found)
-    return found.train

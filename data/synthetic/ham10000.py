@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from data.progress import Progress
-from data.readers.ham10000 import DIAGNOSES, METADATA
+from data.schemas.ham10000 import DIAGNOSES, METADATA
 from data.synthetic.isic2024.images import encode
 from data.synthetic.pictures import again, draw_looks
 from data.synthetic.recipe import TwinRecipe

@@ -9,8 +9,7 @@ import numpy as np
 import polars as pl
 
 from data.progress import Progress
-from data.readers.ph2 import IMAGES, TABLES
-from data.readers.ph2_table import COLOURS, DIAGNOSES
+from data.schemas.ph2 import COLOURS, DIAGNOSES, IMAGES, TABLES
 from data.synthetic.isic2024.images import render
 from data.synthetic.pictures import draw_looks
 from data.synthetic.recipe import TwinRecipe

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from data.progress import Progress
-from data.readers.tcga_skcm import PATIENTS, PRIMARY_TITLES, PRIMARY_TUMOUR, SAMPLES
+from data.schemas.tcga_skcm import PATIENTS, PRIMARY_TITLES, PRIMARY_TUMOUR, SAMPLES
 from data.synthetic.recipe import TwinRecipe
 
 METASTASES = 0.7

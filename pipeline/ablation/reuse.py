@@ -11,23 +11,24 @@ from pathlib import Path
 
 from data.errors import DataError
 from data.files import atomic
-from pipeline.run import Step
-from pipeline.steps.features import encoder_step
-from pipeline.steps.oof import fold_models, has_test_images, pair_models
-from pipeline.steps.tabular import member_jobs
-from pipeline.workspace import Workspace
+from pipeline.inputs import Inputs
+from pipeline.plan import Plan, plan_of
+from pipeline.run import Run
+from pipeline.step import Step
 
 
-def adopt(step: Step, folder: Path) -> bool:
-    """True when the step is done, perhaps by the work that `folder` of another run holds."""
-    if step.why() is None:
+def adopt(step: Step, base: Run, own: Run) -> bool:
+    """True when the step is done, perhaps by the work that another run holds in the same place."""
+    if step.stale_reason() is None:
         return True
-    done = Step(step.name, folder, {}, report_name=step.report_name).report()
-    if done is None or done["fingerprint"] != step.fingerprint:
+    folder = base.folder / step.folder.relative_to(own.folder)
+    there = Step(step.kind, step.key, step.name, folder, step.work, step.settings, report_name=step.report_name)
+    report = there.report()
+    if report is None or report["fingerprint"] != step.fingerprint or report.get("step") != step.name:
         return False
     step.begin()
-    link_all(folder, step.folder, [*done["artefacts"], step.report_name])
-    return step.why() is None
+    link_all(folder, step.folder, [*report["artefacts"], step.report_name])
+    return step.stale_reason() is None
 
 
 def link_all(source: Path, target: Path, names: Iterable[str]) -> None:
@@ -44,32 +45,26 @@ def link_all(source: Path, target: Path, names: Iterable[str]) -> None:
                 shutil.copyfile(source / name, temporary)
 
 
-def adopt_stage_one(base: Workspace, space: Workspace) -> None:
-    """Take over every image model; none is trained here, so one that the run does not have is refused."""
-    if not space.recipe.image_models:
-        return
-    jobs = [*fold_models(space), *(pair_models(space) if space.recipe.tabular.nested else [])]
-    for job in jobs:
-        if not adopt(job.step, counterpart(base, space, job.folder)):
-            raise DataError(f"{job.title} is missing or stale in {base.run_dir}; run `fusionnetx oof` first")
-    if has_test_images(space):
-        for job in fold_models(space):
-            adopt(job.test_step, counterpart(base, space, job.test_step.folder))
-    if space.recipe.image_models == base.recipe.image_models:
-        done = Step("", base.run_dir / "oof", {}).artefacts()
-        link_all(base.run_dir / "oof", space.run_dir / "oof", [*done, "report.json"])
+def adopt_all(base: Run, inputs: Inputs) -> tuple[int, int]:
+    """Take over every step of a variant that its base has done; how many boosters were taken, and how many there are.
+
+    No image model is trained for a variant, so one that the base does not have is refused.
+    """
+    # Planned anew after the folds: how many there are is known then.
+    adopt(plan_of(inputs).folds, base, inputs.run)
+    plan = plan_of(inputs)
+    taken = {step: adopted(step, base, plan) for step in plan}
+    for step in (step for step in plan.of("fold model") if not taken[step]):
+        raise DataError(
+            f"{step.name} is missing or stale in {base.folder}; run `fusionnetx oof --run {base.folder}` first"
+        )
+    boosters = plan.of("booster")
+    return sum(taken[step] for step in boosters), len(boosters)
 
 
-def adopt_stage_two(base: Workspace, space: Workspace) -> tuple[int, int]:
-    """Boosters that did not change; returns how many were taken over and how many there are."""
-    jobs = member_jobs(space)
-    for fold in range(space.folds.count):
-        step = encoder_step(space, fold)
-        adopt(step, counterpart(base, space, step.folder))
-    taken = sum(adopt(job.step, counterpart(base, space, job.folder)) for job in jobs)
-    return taken, len(jobs)
-
-
-def counterpart(base: Workspace, space: Workspace, folder: Path) -> Path:
-    """The same folder in the run that the variant is of."""
-    return base.run_dir / folder.relative_to(space.run_dir)
+def adopted(step: Step, base: Run, plan: Plan) -> bool:
+    """Whether a step is done now; one whose own needs are missing is not."""
+    try:
+        return adopt(step, base, plan.run)
+    except DataError:
+        return False

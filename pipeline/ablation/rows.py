@@ -5,6 +5,7 @@ Every row has a column for the training lesions, out of fold, and one for the hi
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ import numpy.typing as npt
 import polars as pl
 
 from data.tables.parquet import read_parquet
-from pipeline.steps.fold_models import stacked
-from pipeline.workspace import Workspace
+from pipeline.columns import KEYS, stacked
+from pipeline.inputs import Inputs
 
 Floats = npt.NDArray[np.float64]
 FULL = "full"
@@ -33,11 +34,11 @@ class Row:
     """In the order of the test table."""
 
 
-def columns_of(space: Workspace, stage: str, file: str, ids: npt.NDArray[np.str_]) -> dict[str, Any]:
+def columns_of(path: Path, ids: npt.NDArray[np.str_]) -> dict[str, Any]:
     """The probability columns of a stage, in the order of `ids`, NaN where there is none."""
-    frame, _ = read_parquet(space.run_dir / stage / file, "Run `fusionnetx submission` again.")
+    frame, _ = read_parquet(path, "Run `fusionnetx submission` again.")
     aligned = pl.DataFrame({"lesion_id": ids.tolist()}).join(frame, on="lesion_id", how="left", maintain_order="left")
-    names = [name for name in frame.columns if name not in ("lesion_id", "fold")]
+    names = [name for name in frame.columns if name not in KEYS]
     return {name: aligned[name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in names}
 
 
@@ -57,31 +58,31 @@ class StageColumns:
         return Row(name, title, mean_of(self.train, columns), mean_of(self.test, columns) if self.test else None)
 
 
-def stage_columns(space: Workspace, stage: str) -> StageColumns:
+def stage_columns(inputs: Inputs, stage: str) -> StageColumns:
     """Read `oof` or `tabular`."""
-    data = space.data
-    train = columns_of(space, stage, "oof.parquet", data.train.ids)
-    if data.test is None or not (space.run_dir / stage / "test.parquet").is_file():
+    data, folder = inputs.data, inputs.run.folder / stage
+    train = columns_of(folder / "oof.parquet", data.train.ids)
+    if data.test is None or not (folder / "test.parquet").is_file():
         return StageColumns(train, None)
-    return StageColumns(train, columns_of(space, stage, "test.parquet", data.test.ids))
+    return StageColumns(train, columns_of(folder / "test.parquet", data.test.ids))
 
 
-def row_of(space: Workspace, name: str, title: str) -> Row:
+def row_of(inputs: Inputs, name: str, title: str) -> Row:
     """The blend of a run folder."""
-    return stage_columns(space, "tabular").alone(name, title, "blend")
+    return stage_columns(inputs, "tabular").alone(name, title, "blend")
 
 
-def rows_of_parts(space: Workspace) -> Iterator[Row]:
+def rows_of_parts(inputs: Inputs) -> Iterator[Row]:
     """What the parts of the run say alone: the image models, their mean, and every booster."""
-    models = [model.name for model in space.recipe.image_models]
+    models = [model.name for model in inputs.run.recipe.image_models]
     if models:
-        images = stage_columns(space, "oof")
+        images = stage_columns(inputs, "oof")
         yield images.voted(IMAGE_ONLY, "image only, soft vote", models)
         for name in models if len(models) > 1 else ():
             yield images.alone(f"{IMAGE_ONLY}.{name}", f"image only, {name}", name)
-    members = [member.name for member in space.recipe.tabular.members]
+    members = [member.name for member in inputs.run.recipe.tabular.members]
     if len(members) > 1:
-        boosters = stage_columns(space, "tabular")
+        boosters = stage_columns(inputs, "tabular")
         for name in members:
             yield boosters.alone(f"{WITHOUT_VOTING}.{name}", f"without voting: {name}", name)
 

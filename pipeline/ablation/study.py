@@ -12,77 +12,60 @@ import numpy as np
 
 from data.files import write_json
 from data.progress import Progress
-from pipeline.ablation.reuse import adopt, adopt_stage_one, adopt_stage_two
+from pipeline.ablation.reuse import adopt_all
 from pipeline.ablation.rows import FULL, IMAGE_ONLY, WITHOUT_VOTING, Row, row_of, rows_of_parts
 from pipeline.ablation.scores import Sample, absent_figures, order_figures, refuse_unknown, row_figures
 from pipeline.ablation.table import print_study
-from pipeline.ablation.variants import VARIANTS, Variant, settled
+from pipeline.ablation.variants import VARIANTS, Variant
 from pipeline.display import Display
+from pipeline.inputs import Inputs
+from pipeline.make import make
+from pipeline.plan import settled
+from pipeline.recipe import Recipe
 from pipeline.report.ablation import FILE, state_of
+from pipeline.report.metrics import refresh_metrics
 from pipeline.report.published import PUBLISHED, PUBLISHED_ON, SOURCE
-from pipeline.steps.oof import run_oof
-from pipeline.steps.submission import answers_of, run_submission
-from pipeline.steps.tabular import run_tabular
-from pipeline.steps.tuning import tuned_members
-from pipeline.workspace import Workspace
+from pipeline.runtime import Runtime
+from pipeline.steps.submission import answers_of
 
 NAMES = (IMAGE_ONLY, WITHOUT_VOTING, *(variant.name for variant in VARIANTS))
 """What `--only` chooses from; the full run is always there to compare with."""
 
 
-def run_ablation(space: Workspace, only: Sequence[str] = ()) -> None:
+def run_ablation(inputs: Inputs, runtime: Runtime, only: Sequence[str] = ()) -> None:
     """Make what is missing, print the table and write ablation.json."""
     refuse_unknown(only, NAMES)
-    finish(space)
+    plan = make(inputs, runtime, "submission")
+    refresh_metrics(inputs)
     wanted = only or NAMES
-    full = row_of(space, FULL, "full")
-    rows = [full, *(row for row in rows_of_parts(space) if row.name.split(".")[0] in wanted)]
+    rows = [row_of(inputs, FULL, "full")]
+    rows += [row for row in rows_of_parts(inputs) if row.name.split(".")[0] in wanted]
     absent = []
-    for variant in VARIANTS:
-        if variant.name not in wanted:
-            continue
-        made = row_of_variant(space, variant)
+    for variant in (variant for variant in VARIANTS if variant.name in wanted):
+        made = row_of_variant(inputs, runtime, settled(plan), variant)
         if isinstance(made, Row):
             rows.append(made)
         else:
             absent.append(absent_figures(variant.name, variant.title, made))
-    figures = study_figures(space, rows, absent)
-    write_json(space.run_dir / FILE, figures)
-    print_study(space, figures)
+    figures = study_figures(inputs, runtime, rows, absent)
+    write_json(inputs.run.folder / FILE, figures)
+    print_study(runtime.display, figures)
 
 
-def finish(space: Workspace) -> None:
-    """Run what the run itself is missing."""
-    run_oof(space)
-    run_tabular(space)
-    if space.data.test is not None:
-        run_submission(space)
-
-
-def row_of_variant(base: Workspace, variant: Variant) -> Row | str:
+def row_of_variant(base: Inputs, outer: Runtime, recipe: Recipe, variant: Variant) -> Row | str:
     """Run a variant in its own folder, taking over what did not change; or why this recipe has no such variant."""
-    recipe = variant.recipe(settled(base.recipe, tuned_members(base)))
-    if isinstance(recipe, str):
-        return recipe
-    space = Workspace(
-        recipe=recipe,
-        run_dir=base.run_dir / "ablation" / variant.name,
-        cache_dir=base.cache_dir,
-        weights_dir=base.weights_dir,
-        display=VariantDisplay(base.display, variant.title),
-        data_dir=base.data_dir,
-    )
-    space.source_dir, space.data = base.source_dir, base.data
-    space.record_recipe()
-    adopt(space.folds_step, base.run_dir)
-    adopt_stage_one(base, space)
-    run_oof(space)
-    taken, jobs = adopt_stage_two(base, space)
-    run_tabular(space)
-    if space.data.test is not None:
-        run_submission(space)
-    base.display.say(f"{variant.title}: {taken} of {jobs} boosters were there already")
-    return row_of(space, variant.name, variant.title)
+    changed = variant.recipe(recipe)
+    if isinstance(changed, str):
+        return changed
+    run = base.run.derive(recipe=changed, folder=base.run.folder / "ablation" / variant.name)
+    runtime = outer.shown_on(VariantDisplay(outer.display, variant.title))
+    inputs = base.of(run, runtime)
+    run.record()
+    taken, boosters = adopt_all(base.run, inputs)
+    make(inputs, runtime, "submission")
+    refresh_metrics(inputs)
+    outer.display.say(f"{variant.title}: {taken} of {boosters} boosters were there already")
+    return row_of(inputs, variant.name, variant.title)
 
 
 class VariantDisplay(Display):
@@ -111,24 +94,24 @@ class VariantDisplay(Display):
             yield progress
 
 
-def study_figures(space: Workspace, rows: list[Row], absent: list[dict[str, Any]]) -> dict[str, Any]:
+def study_figures(inputs: Inputs, runtime: Runtime, rows: list[Row], absent: list[dict[str, Any]]) -> dict[str, Any]:
     """Everything that the table, the report and ablation.json show."""
-    train = space.data.train
-    score, seed = train.task.score, space.recipe.seed
+    train, test, recipe = inputs.data.train, inputs.data.test, inputs.run.recipe
+    score, seed = train.task.score, recipe.seed
     samples = [Sample("cross_validated", train.target, train.groups, score, seed)]
-    answers = answers_of(space)
-    if answers is not None and space.data.test is not None:
-        samples.append(Sample("hidden_test", answers.target, space.data.test.groups, score, seed))
+    answers = answers_of(inputs)
+    if answers is not None and test is not None:
+        samples.append(Sample("hidden_test", answers.target, test.groups, score, seed))
     found = []
-    with space.display.task("intervals over patients") as progress:
+    with runtime.display.task("intervals over patients") as progress:
         for place, row in enumerate(rows):
             found.append(row_figures(row, rows[0], samples))
             progress(place + 1, len(rows))
     order = {variant.name: place for place, variant in enumerate(VARIANTS)}
     return {
-        "of": state_of(space),
+        "of": state_of(inputs.run),
         "score": score,
-        "synthetic": space.synthetic,
+        "synthetic": inputs.run.invented,
         "samples": {
             one.part: {
                 "lesions": len(one.target),
@@ -140,6 +123,6 @@ def study_figures(space: Workspace, rows: list[Row], absent: list[dict[str, Any]
         "rows": sorted(found + absent, key=lambda row: order.get(row["name"], -1)),
         "order": {one.part: order_figures(rows, one) for one in samples},
         "published": {"source": SOURCE, "rows": list(PUBLISHED)}
-        if space.recipe.data.reader == PUBLISHED_ON
+        if recipe.data.reader == PUBLISHED_ON
         else None,
     }  # fmt: skip

@@ -6,22 +6,22 @@ from rich import box
 from rich.table import Table
 
 from data.scores.scores import SCORES
+from pipeline.display import Display
 from pipeline.report.ablation import PARTS, VERDICTS
-from pipeline.workspace import Workspace
 
 
-def print_study(space: Workspace, figures: dict[str, Any]) -> None:
+def print_study(display: Display, figures: dict[str, Any]) -> None:
     """A table per sample, the published figures beside the last, and whether the published order shows."""
     parts = [(part, label) for part, label in PARTS.items() if part in figures["samples"]]
     for part in parts:
-        space.display.console.print(part_table(figures, *part, published=part == parts[-1]))
+        display.console.print(part_table(figures, *part, published=part == parts[-1]))
     for row in figures["rows"]:
         if row["absent"]:
-            space.display.say(f"{row['title']}: {row['absent']}")
+            display.say(f"{row['title']}: {row['absent']}")
     for line in order_lines(figures):
-        space.display.say(line)
+        display.say(line)
     if figures["synthetic"]:
-        space.display.say("these lesions are synthetic: the figures compare the parts here, not on real patients")
+        display.say("these lesions are synthetic: the figures compare the parts here, not on real patients")
 
 
 def part_table(figures: dict[str, Any], part: str, label: str, *, published: bool) -> Table:

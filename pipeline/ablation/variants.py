@@ -10,7 +10,7 @@ from typing import Any
 
 from features.recipe import FeatureRecipe
 from pipeline.recipe import Recipe
-from tabular.recipe import MemberRecipe, TuneRecipe
+from tabular.recipe import MemberRecipe
 
 PATIENT_FAMILIES = (
     "patient_z", "location_z", "simple_location_z", "site_z", "patient_rank", "patient_robust_z", "outlying",
@@ -35,11 +35,6 @@ class Variant:
         if isinstance(changed, str):
             return changed
         return changed.model_copy(update={"description": f"{base.description} ({self.title})"})
-
-
-def settled(recipe: Recipe, members: tuple[MemberRecipe, ...]) -> Recipe:
-    """The run's recipe with the members as they were fitted: no variant is tuned again, so all share one setting."""
-    return with_tabular(recipe, members=members, tune=TuneRecipe())
 
 
 def with_tabular(recipe: Recipe, **changes: Any) -> Recipe:

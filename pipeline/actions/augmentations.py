@@ -7,16 +7,17 @@ from PIL import Image
 
 from data.errors import RecipeError
 from data.files import atomic
+from pipeline.inputs import Inputs
 from pipeline.recipe import nearest
-from pipeline.steps.fold_models import training_lesions
-from pipeline.workspace import Workspace
+from pipeline.runtime import Runtime
+from pipeline.steps.lesions import training_lesions
 
 
-def write_sheet(space: Workspace, model_name: str | None, out_path: Path, rows: int = 8) -> None:
+def write_sheet(inputs: Inputs, runtime: Runtime, model_name: str | None, out_path: Path, rows: int = 8) -> None:
     """Save the sheet of one image model as PNG; half of the lesions are malignant where there are enough."""
     from image_models.contact_sheet import contact_sheet
 
-    models = {model.name: model for model in space.recipe.image_models}
+    models = {model.name: model for model in inputs.run.recipe.image_models}
     if not models:
         raise RecipeError("the recipe has no image models, so there is nothing to augment")
     name = model_name or next(iter(models))
@@ -26,12 +27,12 @@ def write_sheet(space: Workspace, model_name: str | None, out_path: Path, rows: 
     if recipe.trains_on_vectors:
         why = "sees no images" if recipe.backbone == "none" else "is frozen: its images are not changed"
         raise RecipeError(f"image model {name} {why}; there is nothing to show")
-    lesions = training_lesions(space)
+    lesions = training_lesions(inputs)
     usable = np.flatnonzero(lesions.present)
     positives = usable[lesions.target[usable] > 0][: rows // 2]
     negatives = usable[lesions.target[usable] == 0][: rows - len(positives)]
     images = lesions.images[np.concatenate([positives, negatives])]
-    sheet = contact_sheet(images, recipe.augment, recipe.input_size, seed=space.recipe.seed)
+    sheet = contact_sheet(images, recipe.augment, recipe.input_size, seed=inputs.run.recipe.seed)
     with atomic(out_path) as temporary:
         Image.fromarray(sheet).save(temporary, format="PNG")
-    space.display.say(f"wrote {out_path}: {len(positives)} malignant lesions above {len(negatives)} benign ones")
+    runtime.display.say(f"wrote {out_path}: {len(positives)} malignant lesions above {len(negatives)} benign ones")

@@ -5,18 +5,19 @@ from rich.table import Table
 from data.check import CheckReport, ImagesCheck, TableCheck, check
 from data.recipe import reader_of
 from pipeline.display import printable
-from pipeline.workspace import Workspace
+from pipeline.inputs import Inputs
+from pipeline.runtime import Runtime
 
 
-def run_check(space: Workspace) -> bool:
+def run_check(inputs: Inputs, runtime: Runtime) -> bool:
     """Check the data folder, print the findings, say whether a run can start."""
-    data = space.recipe.data
-    with space.display.task("checking") as progress:
+    data, display = inputs.run.recipe.data, runtime.display
+    with display.task("checking") as progress:
         report = check(
-            space.source_dir, reader_of(data).read, max_missing_share=data.max_missing_images, progress=progress
+            inputs.source_dir, reader_of(data).read, max_missing_share=data.max_missing_images, progress=progress
         )
-    console = space.display.console
-    space.display.say(str(report.folder), style="bold")
+    console = display.console
+    display.say(str(report.folder), style="bold")
     for title, table, images in (
         ("train", report.train, report.train_images),
         ("test", report.test, report.test_images),
@@ -24,11 +25,11 @@ def run_check(space: Workspace) -> bool:
         if table is not None or images is not None:
             console.print(findings(title, table, images))
     for warning in report.warnings:
-        space.display.warn(warning)
+        display.warn(warning)
     for error in report.errors:
         console.print("[red]error:[/red]", end=" ")
         console.print(printable(error), markup=False)
-    space.display.say(verdict(report))
+    display.say(verdict(report))
     return report.ok
 
 

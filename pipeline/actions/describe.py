@@ -3,31 +3,37 @@
 import polars as pl
 
 from features.describe import describe, describe_families
-from pipeline.steps.features import features_of
-from pipeline.steps.oof import image_scores
-from pipeline.workspace import Workspace
+from pipeline.inputs import Inputs
+from pipeline.runtime import Runtime
+from pipeline.stage_two import features_of, image_scores
 
 
-def print_families(space: Workspace) -> None:
+def print_families(inputs: Inputs, runtime: Runtime) -> None:
     """One line per family; needs no data."""
-    for family, made, what in describe_families(space.recipe.features).iter_rows():
-        space.display.say(f"{family:22s} {'' if made else '(not in this recipe) '}{what}")
-    space.display.say("every feature: fusionnetx features --describe")
+    for family, made, what in describe_families(inputs.run.recipe.features).iter_rows():
+        runtime.display.say(f"{family:22s} {'' if made else '(not in this recipe) '}{what}")
+    runtime.display.say("every feature: fusionnetx features --describe")
 
 
-def print_features(space: Workspace) -> None:
+def print_features(inputs: Inputs, runtime: Runtime) -> None:
     """Build the training table's features and print a line for each; image scores are taken when stage one is done."""
     scores = None
-    if (space.run_dir / "oof" / "oof.parquet").is_file():
-        scores = image_scores(space, "oof.parquet")
-    elif space.recipe.image_models:
-        space.display.warn("stage one has not run, so features of image scores are left out (make oof)")
-    table = features_of(space, space.data.train, scores, f"{len(space.data.train.ids):,} lesions")
+    if (inputs.run.folder / "oof" / "oof.parquet").is_file():
+        scores = image_scores(inputs, "oof.parquet")
+    elif inputs.run.recipe.image_models:
+        runtime.display.warn("stage one has not run, so features of image scores are left out (make oof)")
+    table = features_of(
+        inputs.run.recipe.features,
+        runtime.display,
+        inputs.data.train,
+        scores,
+        f"{len(inputs.data.train.ids):,} lesions",
+    )
     rows = describe(table)
     width = max(map(len, table.names))
     for (family,), of_family in rows.group_by(["family"], maintain_order=True):
-        space.display.say(f"{family} ({of_family.height})", style="bold")
+        runtime.display.say(f"{family} ({of_family.height})", style="bold")
         for name, formula, unit, missing in of_family.select("feature", "formula", "unit", "missing_share").iter_rows():
-            space.display.say(f"  {name:{width}s}  {missing:7.2%} missing  [{unit}]  {formula}")
+            runtime.display.say(f"  {name:{width}s}  {missing:7.2%} missing  [{unit}]  {formula}")
     images = rows.select(pl.col("image").sum()).item()
-    space.display.say(f"{rows.height} features, {images} of them of image scores")
+    runtime.display.say(f"{rows.height} features, {images} of them of image scores")

@@ -1,37 +1,24 @@
 """From the words of a caller to a run, its inputs and its surroundings."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from data.errors import DataError, RecipeError
+from data.files import fingerprint
+from pipeline.actions.wanted import Wanted
 from pipeline.display import Display
 from pipeline.execute.job import Executor
 from pipeline.execute.launched import launched_by_torchrun
 from pipeline.execute.local import LocalExecutor
+from pipeline.facts import InputFacts, finished_fold_count, recorded_facts, reports_of
 from pipeline.inputs import Inputs
-from pipeline.plan import plan
+from pipeline.plan import Plan, plan
 from pipeline.recipe import load_recipe
 from pipeline.run import Run
 from pipeline.runtime import Runtime, cache_folder, weights_folder
-from pipeline.step import changed_keys
+from pipeline.step import Step, changed_keys
 
 DEFAULT_RECIPE = "demo"
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a caller says of the run to work on; None where nothing was said."""
-
-    recipe: str | None = None
-    """A shipped recipe or a file."""
-    run: str | None = None
-    """A name under runs/, or a path."""
-    data: Path | None = None
-    changes: Sequence[str] = ()
-    """`key=value` changes of the recipe."""
-    replace: bool = False
-    """Whether finished steps may be lost to another recipe or other data."""
 
 
 def run_path(name: str) -> Path:
@@ -59,46 +46,58 @@ def wanted_run(wanted: Wanted) -> Run:
     return own.derive(recipe=recipe, data_dir=wanted.data)
 
 
+def ahead(wanted: Wanted) -> tuple[Inputs, Runtime]:
+    """What a run would read, for a look before there is one: a recipe and a folder of data, no run folder."""
+    recipe = load_recipe(wanted.recipe or DEFAULT_RECIPE, wanted.changes)
+    folder = run_path(Path(wanted.recipe or DEFAULT_RECIPE).stem)
+    here = surroundings()
+    return Inputs(Run.of(recipe, folder, wanted.data), here), here
+
+
 def refuse_losses(run: Run, inputs: Inputs) -> None:
     """Stop before finished steps are lost to another recipe or other data than the run was made with."""
     if not run.is_recorded:
         return
     before = Run.open(run.folder)
-    lost = would_be_lost(before, inputs)
-    if not lost:
-        return
+    reports = {path: report for path, report in reports_of(before.folder).items() if "/" not in path or is_step(path)}
+    recorded = recorded_facts(before, reports)
     differences = [
         *changed_keys(before.recipe.model_dump(mode="json"), run.recipe.model_dump(mode="json"), ""),
-        *([] if before.data_dir == run.data_dir else [f"data {shown(before.data_dir)} -> {shown(run.data_dir)}"]),
+        *changed_inputs(recorded, inputs.facts),
     ]
+    lost = would_be_lost(plan(before, recorded, finished_fold_count(before)), inputs) if differences else []
+    if not lost:
+        return
     more = f"; and {len(differences) - 6} more" if len(differences) > 6 else ""
-    what = "; ".join(differences[:6]) + more or "what it was made from is no longer the same"
     raise RecipeError(
-        f"run {run.folder} was made with another recipe or other data ({what}): {len(lost)} finished steps would be "
-        f"done again or left behind (first: {lost[0]}). Name another folder with --run, leave out --recipe, --set and "
-        "--data to go on with the run as it is, or give --replace to have it made anew"
+        f"run {run.folder} was made with another recipe or other data ({'; '.join(differences[:6])}{more}): "
+        f"{len(lost)} finished steps would be done again or left behind (first: {lost[0]}). Name another folder with "
+        "--run, leave out --recipe, --set and --data to go on with the run as it is, or give --replace to have it made "
+        "anew"
     )
 
 
-def would_be_lost(before: Run, inputs: Inputs) -> list[str]:
-    """Names of the finished steps of a run that its new recipe and data have no use for."""
-    from pipeline.facts import finished_fold_count, recorded_facts, reports_of
+def changed_inputs(recorded: InputFacts, now: InputFacts) -> list[str]:
+    """Which inputs are not what the run recorded of them."""
+    old, new = asdict(recorded), asdict(now)
+    return [f"{name.replace('_', ' ')} (its content)" for name in old if old[name] and old[name] != new[name]]
 
-    reports = {path: report for path, report in reports_of(before.folder).items() if "/" not in path or is_step(path)}
-    old = plan(before, recorded_facts(before, reports), finished_fold_count(before))
-    finished = {step.folder / step.report_name: report for step in old if (report := step.report()) is not None}
-    new = plan(inputs.run, inputs.facts, finished_fold_count(inputs.run))
-    kept = set()
-    for step in new:
-        report = finished.get(step.report_path)
-        if report is None:
-            continue
-        try:
-            if report["fingerprint"] == step.fingerprint:
-                kept.add(step.report_path)
-        except DataError:
-            continue
-    return [step.name for step in old if step.report_path in finished and step.report_path not in kept]
+
+def would_be_lost(before: Plan, inputs: Inputs) -> list[str]:
+    """Names of the finished steps of a run that its new recipe and data have no use for."""
+    new = {step.report_path: step for step in plan(inputs.run, inputs.facts, finished_fold_count(inputs.run))}
+    return [step.name for step in before if step.report() and not still_holds(step, new.get(step.report_path))]
+
+
+def still_holds(done: Step, new: Step | None) -> bool:
+    """Whether a finished step is what the new plan wants in its place."""
+    report = done.report() or {}
+    if new is None or fingerprint(report["settings"]) != fingerprint(new.settings):
+        return False
+    try:
+        return bool(report["fingerprint"] == new.fingerprint)
+    except DataError:
+        return True  # what it was made from is missing, whatever the recipe says
 
 
 def is_step(path: str) -> bool:
@@ -106,12 +105,7 @@ def is_step(path: str) -> bool:
     return path.startswith(("oof/", "features/", "tabular/"))
 
 
-def shown(data_dir: Path | None) -> str:
-    """A folder of data in a message."""
-    return "(synthetic)" if data_dir is None else str(data_dir)
-
-
-def runtime(
+def surroundings(
     display: Display | None = None,
     executor: Executor | None = None,
     *,
@@ -147,4 +141,3 @@ def executor_named(name: str, store: str | None = None, devices: int = 1, *, tra
     from pipeline.execute.ray_cluster import RayExecutor
 
     return RayExecutor(store)
-

@@ -8,79 +8,93 @@ import polars as pl
 
 from data.cohort import Cohort
 from data.errors import DataError
-from data.files import atomic, fingerprint
+from data.files import atomic
 from data.folds import examples
 from data.images.sources import ImageSource
 from data.recipe import read_test
+from data.synthetic.stand_in import is_invented
+from pipeline.facts import finished_fold_count, recorded_facts
 from pipeline.new_images import image_columns
-from pipeline.predicting import fold_count, predict_members
-from pipeline.run import Step, artefact_trouble
-from pipeline.steps.features import encoder_path, features_of
-from pipeline.steps.fold_models import FoldModel
-from pipeline.steps.tabular import MemberFold
-from pipeline.steps.tuning import tuned_members
-from pipeline.workspace import Workspace
+from pipeline.plan import Plan, plan
+from pipeline.run import Run
+from pipeline.runtime import Runtime
+from pipeline.stage_two import features_of
 
 
-def run_predict(space: Workspace, metadata_path: Path, images_path: Path | None, out_path: Path) -> None:
+def run_predict(run: Run, runtime: Runtime, metadata_path: Path, images_path: Path | None, out_path: Path) -> None:
     """Write lesion id and probability of every row of the table."""
-    cohort, source, notes = read_test(space.recipe.data, metadata_path, images_path)
+    finished = finished_plan(run)
+    cohort, source, notes = read_test(run.recipe.data, metadata_path, images_path)
     for note in notes:
-        space.display.warn(note)
-    probability = probabilities_of(space, cohort, source)
-    columns = cohort.task.probability_columns
-    frame = pl.DataFrame({cohort.task.lesion: cohort.ids.tolist()}).with_columns(
-        [pl.Series(name, probability.reshape(len(cohort.ids), len(columns))[:, i]) for i, name in enumerate(columns)]
-    )
+        runtime.display.warn(note)
+    warn_of_invented(run, runtime, metadata_path)
+    probability = probabilities_of(finished, runtime, cohort, source)
+    frame = probability_frame(cohort, probability)
     with atomic(out_path) as temporary:
         frame.write_csv(temporary)
-    space.display.say(f"wrote {len(cohort.ids):,} probabilities to {out_path}")
+    runtime.display.say(f"wrote {len(cohort.ids):,} probabilities to {out_path}")
 
 
-def probabilities_of(space: Workspace, cohort: Cohort, source: ImageSource | None) -> npt.NDArray[np.float64]:
-    """What the finished run says of new lesions."""
-    folds = fold_count(space)
-    refuse_unfinished(space, folds)
-    scores = image_columns(space, cohort, source, folds) if space.recipe.image_models else None
-    table = features_of(space, cohort, scores, f"{len(cohort.ids):,} lesions")
-    with space.display.task("stage two") as progress:
-        return predict_members(space, table, progress)["blend"]
+def probability_frame(cohort: Cohort, probability: npt.NDArray[np.float64]) -> pl.DataFrame:
+    """Lesion id and a column per probability."""
+    columns = cohort.task.probability_columns
+    values = probability.reshape(len(cohort.ids), len(columns))
+    return pl.DataFrame({cohort.task.lesion: cohort.ids.tolist()}).with_columns(
+        [pl.Series(name, values[:, i]) for i, name in enumerate(columns)]
+    )
 
 
-def refuse_unfinished(space: Workspace, folds: int) -> None:
-    """Refuse a run whose models are not all done, or are of another recipe than the one in its folder."""
-    jobs: list[FoldModel | MemberFold] = [
-        *(FoldModel(space, model, (fold,)) for model in space.recipe.image_models for fold in range(folds)),
-        *(
-            MemberFold(space, member, fold, seed)
-            for member in tuned_members(space)
-            for fold in range(folds)
-            for seed in member.seeds
-        ),
-    ]
+def warn_of_invented(run: Run, runtime: Runtime, metadata_path: Path) -> None:
+    """Say loudly when real lesions are given to models that have only ever seen invented ones."""
+    if run.invented and not is_invented(metadata_path.parent):
+        runtime.display.warn(
+            f"the models of {run.folder} were trained on INVENTED lesions: what they say of real patients means "
+            "nothing. Train on real data first (fusionnetx submission --recipe ... --data ...)"
+        )
+
+
+def probabilities_of(
+    finished: Plan, runtime: Runtime, cohort: Cohort, source: ImageSource | None
+) -> npt.NDArray[np.float64]:
+    """What a finished run says of new lesions."""
+    run = finished.run
+    scores = None
+    if run.recipe.image_models:
+        scores = image_columns(finished.fold_models, run.recipe.data, runtime, cohort, source)
+    table = features_of(run.recipe.features, runtime.display, cohort, scores, f"{len(cohort.ids):,} lesions")
+    with runtime.display.task("stage two") as progress:
+        return finished.stage_two.predict(table, runtime.threads, progress)["blend"]
+
+
+def finished_plan(run: Run) -> Plan:
+    """The plan of a run as its own records tell of it; DataError unless all that predicts is done and whole.
+
+    The data are not needed: that the models are of the recipe in the folder, and their bytes as recorded, is checked.
+    """
+    found = plan(run, recorded_facts(run), fold_count(run))
     unfinished, stale, damaged = [], [], []
-    for job in jobs:
-        report = Step("", job.folder, {}).report()
-        name = str(job.folder.relative_to(space.run_dir))
-        if report is None:
+    for step in found.for_prediction:
+        name = str(step.folder.relative_to(run.folder))
+        if step.report() is None:
             unfinished.append(name)
-        elif fingerprint(report["settings"]) != fingerprint(job.settings):
+            continue
+        # Libraries read a damaged model as another model, or end the process over it.
+        damage = [f"{name}/{trouble}" for trouble in step.damage(every_byte=True)]
+        damaged += damage
+        if not damage and step.stale_reason(inputs_known=False):
             stale.append(name)
-    if not (space.run_dir / "tabular" / "report.json").is_file():
-        unfinished.append("tabular")
-    # Libraries read a damaged model as another model, or end the process over it.
-    for folder in (*(job.folder for job in jobs), *encoder_folders(space, folds), space.run_dir / "tabular"):
-        for artefact, facts in (Step("", folder, {}).report() or {"artefacts": {}})["artefacts"].items():
-            if trouble := artefact_trouble(folder / artefact, facts, every_byte=True):
-                damaged.append(f"{(folder / artefact).relative_to(space.run_dir)} {trouble}")
     for names, what in ((unfinished, " has no report.json"), (stale, " was made with another recipe"), (damaged, "")):
         if names:
             raise DataError(
-                f"run {space.run_dir} is not finished or not whole: {examples(names)}{what}; "
-                "run `fusionnetx submission` with its recipe and data first"
+                f"run {run.folder} is not finished or not whole: {examples(names)}{what}; "
+                f"run `fusionnetx submission --run {run.folder}` first"
             )
+    return found
 
 
-def encoder_folders(space: Workspace, folds: int) -> list[Path]:
-    """Where the encoders are."""
-    return [encoder_path(space.run_dir, fold).parent for fold in range(folds)]
+def fold_count(run: Run) -> int:
+    """How many folds a finished run has, counted by its encoders: a bundle holds nothing of the folds themselves."""
+    count = len(list(run.folder.glob("features/fold_*/encoder.json")))
+    if not count:
+        raise DataError(f"{run.folder} has no trained stage two; run `fusionnetx tabular --run {run.folder}` first")
+    return max(count, finished_fold_count(run) if (run.folder / "folds.json").is_file() else count)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from data.errors import DataError
-from pipeline.commands.options import DataOption, example, finished_run
+from pipeline.commands.options import ExistingRunOption, MovedDataOption, example, looking
 
 commands = typer.Typer()
 
@@ -21,8 +21,8 @@ commands = typer.Typer()
 )
 def explain(
     lesion: Annotated[list[str], typer.Option("--lesion", help="Id of a lesion. Repeatable.")],
-    run: Annotated[str, typer.Option("--run", help="Name or path of a finished run.")] = "demo",
-    data: DataOption = None,
+    run: ExistingRunOption = "demo",
+    data: MovedDataOption = None,
     model: Annotated[
         list[str] | None, typer.Option("--model", help="Explain only this image model. Repeatable.")
     ] = None,
@@ -38,17 +38,17 @@ def explain(
 ) -> None:
     """Say what a run's answer about a lesion rests on: heat maps, metadata, boosters; one HTML sheet each."""
     from pipeline.explain.build import run_explain
-    from pipeline.integrity.recorded import read_report
-    from pipeline.run import hold
 
-    space = finished_run(run)
-    space.data_dir = data
     if images is not None and metadata is None:
         raise DataError("--images without --metadata: give the table of the new lesions as well")
-    own = read_report(space.run_dir / "submission.json").get("settings", {}).get("synthetic") is False
-    if own and data is None and metadata is None:
-        raise DataError(f"{space.run_dir} was made from a data folder: give it with --data (make: DATA=...)")
-    with space.display.listening(), hold(space.run_dir):
+    with looking(run, data) as (inputs, runtime):
         run_explain(
-            space, lesion, models=model or (), class_name=class_, metadata_path=metadata, images_path=images, out=out
+            inputs,
+            runtime,
+            lesion,
+            models=model or (),
+            class_name=class_,
+            metadata_path=metadata,
+            images_path=images,
+            out=out,
         )

@@ -1,42 +1,67 @@
-"""Verbs that show: the report, the features, what training sees of an image."""
+"""Verbs that show: a run's plan, the report, the features, what training sees of an image."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pipeline.actions.wanted import Wanted
 from pipeline.commands.options import (
     DataOption,
+    ExistingRunOption,
+    MovedDataOption,
     RecipeOption,
     RunOption,
     SetOption,
     example,
-    open_workspace,
-    run_path,
-    workspace,
-)  # fmt: skip
-from pipeline.recipe import load_recipe
+    looking,
+)
 
 commands = typer.Typer()
 
 
-@commands.command(epilog=example("report", "report --run first_try"))
-def report(
-    recipe: RecipeOption = "demo", data: DataOption = None, run: RunOption = None, set_: SetOption = None
+@commands.command(epilog=example("plan", "plan --run first_try", "plan --run first_try --json"))
+def plan(
+    run: ExistingRunOption = "demo",
+    dot: Annotated[bool, typer.Option("--dot", help="Print the graph for Graphviz.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print every step as JSON.")] = False,
 ) -> None:
+    """Print the steps of a run as a tree: which are done, stale (and why) or missing, and the seconds they take."""
+    from pipeline.actions.opening import existing_run
+    from pipeline.actions.show_plan import plan_dot, plan_json, print_plan
+    from pipeline.display import Display
+
+    if dot and json:
+        raise typer.BadParameter("--dot and --json: choose one")
+    found, display = existing_run(run), Display()
+    if dot or json:
+        typer.echo((plan_dot if dot else plan_json)(found))
+    else:
+        print_plan(found, display)
+
+
+@commands.command(epilog=example("runs"))
+def runs() -> None:
+    """List the runs under runs/ with their recipes, data and scores."""
+    from pipeline.actions.list_runs import print_runs
+    from pipeline.display import Display
+
+    print_runs(Path("runs"), Display())
+
+
+@commands.command(epilog=example("report", "report --run first_try"))
+def report(run: ExistingRunOption = "demo", data: MovedDataOption = None) -> None:
     """Write report.html of a finished run: one self-contained file."""
     from pipeline.report.build import run_report
 
-    with open_workspace(recipe, data, run, set_) as space:
-        run_report(space)
+    with looking(run, data) as (inputs, runtime):
+        run_report(inputs, runtime)
 
 
 @commands.command(epilog=example("ablation", "ablation --only metadata_simple", "ablation --run first_try"))
 def ablation(
-    recipe: RecipeOption = "demo",
-    data: DataOption = None,
-    run: RunOption = None,
-    set_: SetOption = None,
+    run: ExistingRunOption = "demo",
+    data: MovedDataOption = None,
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Make only this row (and the full run). Repeatable.")
     ] = None,
@@ -44,8 +69,8 @@ def ablation(
     """Say what each part of a run brings: stage two again without it, image models as they are."""
     from pipeline.ablation.study import run_ablation
 
-    with open_workspace(recipe, data, run, set_) as space:
-        run_ablation(space, only or ())
+    with looking(run, data) as (inputs, runtime):
+        run_ablation(inputs, runtime, only or ())
 
 
 @commands.command(
@@ -55,17 +80,20 @@ def features(
     describe: Annotated[
         bool, typer.Option("--describe", help="Print each feature: family, formula, unit, missing share.")
     ] = False,
-    recipe: RecipeOption = "demo",
+    recipe: RecipeOption = None,
     data: DataOption = None,
     run: RunOption = None,
     set_: SetOption = None,
 ) -> None:
     """Print the feature families of a recipe, or with --describe every feature."""
-    from pipeline.steps.describe import print_families, print_features
+    from pipeline.actions.describe import print_families, print_features
+    from pipeline.actions.opening import surroundings, wanted_run
+    from pipeline.inputs import Inputs
 
-    space = workspace(load_recipe(recipe, set_ or ()), run_path(recipe, run), data)
-    with space.display.listening():
-        (print_features if describe else print_families)(space)
+    here = surroundings()
+    inputs = Inputs(wanted_run(Wanted(recipe, run, data, set_ or ())), here)
+    with here.display.listening():
+        (print_features if describe else print_families)(inputs, here)
 
 
 @commands.command(
@@ -74,14 +102,17 @@ def features(
 def show_augmentations(
     out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("augmentations.png"),
     model: Annotated[str | None, typer.Option(help="Image model of the recipe; default: the first.")] = None,
-    recipe: RecipeOption = "demo",
+    recipe: RecipeOption = None,
     data: DataOption = None,
     run: RunOption = None,
     set_: SetOption = None,
 ) -> None:
     """Write a contact sheet: lesions, and what training sees of them."""
-    from pipeline.steps.augmentations import write_sheet
+    from pipeline.actions.augmentations import write_sheet
+    from pipeline.actions.opening import surroundings, wanted_run
+    from pipeline.inputs import Inputs
 
-    space = workspace(load_recipe(recipe, set_ or ()), run_path(recipe, run), data)
-    with space.display.listening():
-        write_sheet(space, model, out)
+    here = surroundings()
+    inputs = Inputs(wanted_run(Wanted(recipe, run, data, set_ or ())), here)
+    with here.display.listening():
+        write_sheet(inputs, here, model, out)

@@ -4,38 +4,41 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from pipeline.commands.options import DataOption, example, finished_run
-from pipeline.display import Display
+from pipeline.commands.options import ExistingRunOption, example
 
 commands = typer.Typer()
 
 
 @commands.command(epilog=example("verify", "verify --run runs/first_try", "verify --run first_try --data isic-2024/"))
 def verify(
-    run: Annotated[str, typer.Option("--run", help="Name or path of a run.")] = "demo", data: DataOption = None
+    run: ExistingRunOption = "demo",
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", "-d", help="Read this folder, and check that it is what the run was made of."),
+    ] = None,
 ) -> None:
     """Check every byte of a run: what is missing, damaged or stale, and which command repairs it."""
-    from pipeline.integrity.recorded import recorded_run
+    from pipeline.actions.opening import existing_run, surroundings
+    from pipeline.inputs import Inputs
     from pipeline.integrity.verify import repairing_command, verify_run
 
-    space = recorded_run(finished_run(run), data)
-    display = space.display
+    here = surroundings()
+    found = existing_run(run, data)
+    display = here.display
     with display.listening():
+        facts = None if data is None else Inputs(found, here).facts
         with display.task("verifying") as progress:
-            verdict = verify_run(space, progress)
+            verdict = verify_run(found, here, facts, progress)
         for note in verdict.notes:
             display.say(f"note: {note}")
         for finding in verdict.findings:
             display.say(f"{finding.state}: {finding.step}: {finding.reason}")
         if verdict.ok:
-            display.say(f"{space.run_dir} is whole: {verdict.steps} steps, {verdict.bytes / 1e6:,.1f} MB checked")
+            display.say(f"{found.folder} is whole: {verdict.steps} steps, {verdict.bytes / 1e6:,.1f} MB checked")
             return
-        display.say(
-            f"{len(verdict.findings)} of {verdict.steps} steps of {space.run_dir} do not hold; this repairs it:"
-        )
-        display.say(f"  {repairing_command(verdict.findings, space.run_dir, data)}")
+        display.say(f"{len(verdict.findings)} of {verdict.steps} steps of {found.folder} do not hold; this repairs it:")
+        display.say(f"  {repairing_command(verdict.findings, found, data)}")
     raise typer.Exit(1)
 
 
@@ -45,9 +48,13 @@ def diff(
     right: Annotated[str, typer.Argument(metavar="RUN_B", help="Name or path of the other run.")],
 ) -> None:
     """Say what differs between two runs, and why. Exit code 1 when their results differ."""
+    from rich.table import Table
+
+    from pipeline.actions.opening import existing_run
+    from pipeline.display import Display
     from pipeline.integrity.diff import diff_runs
 
-    runs = [finished_run(name).run_dir for name in (left, right)]
+    runs = [existing_run(name).folder for name in (left, right)]
     found = diff_runs(*runs)
     display = Display()
     for title, lines in (

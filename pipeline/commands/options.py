@@ -1,32 +1,48 @@
-"""What the verbs share: their options, and how a recipe and a run folder become a workspace."""
+"""What the verbs share: their options, and how the run that they are about is opened.
 
-import os
+Help is printed from here, so nothing heavy is imported before a verb begins its work.
+"""
+
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from data.errors import DataError, RecipeError
 from data.files import remove_leftovers
-from pipeline.display import Display
-from pipeline.execute.job import Executor
-from pipeline.execute.launched import follows, launched_by_torchrun
-from pipeline.execute.local import LocalExecutor
-from pipeline.recipe import Recipe, load_recipe
-from pipeline.run import hold
-from pipeline.workspace import Workspace
+from pipeline.actions.wanted import Wanted
+from pipeline.execute.launched import follows
+from pipeline.lock import hold
+
+if TYPE_CHECKING:
+    from pipeline.inputs import Inputs
+    from pipeline.runtime import Runtime
 
 RecipeOption = Annotated[
-    str, typer.Option("--recipe", "-r", help="A shipped recipe (see `fusionnetx recipes`) or a .toml file.")
+    str | None,
+    typer.Option(
+        "--recipe",
+        "-r",
+        help="A shipped recipe (see `fusionnetx recipes`) or a .toml file. Default: the run's own, else demo.",
+    ),
 ]
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", "-d", help="Folder with the Kaggle files; without it a synthetic cohort is made."),
+    typer.Option(
+        "--data", "-d", help="Folder of the published files. Default: the run's own, else a synthetic cohort is made."
+    ),
+]
+MovedDataOption = Annotated[
+    Path | None, typer.Option("--data", "-d", help="Where the run's data are now, if they have moved.")
 ]
 RunOption = Annotated[
     str | None, typer.Option("--run", help="Name of the run folder under runs/, or a path. Default: the recipe's name.")
+]
+ExistingRunOption = Annotated[str, typer.Option("--run", help="Name or path of a run.")]
+ReplaceOption = Annotated[
+    bool, typer.Option("--replace", help="Let finished steps go that another recipe or other data make stale.")
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -73,81 +89,50 @@ def example(*lines: str) -> str:
     return "Examples:\n\n" + "\n\n".join(f"  [bold]fusionnetx {line}[/bold]" for line in lines)
 
 
-def run_path(recipe_name: str, run: str | None) -> Path:
-    """runs/<name>, or the path that was given."""
-    name = run or Path(recipe_name).stem
-    return Path(name) if "/" in name else Path("runs") / name
+@dataclass(frozen=True)
+class How:
+    """Who does the work of a verb, and what is kept of it on the way."""
+
+    executor: str = "local"
+    store: str | None = None
+    devices: int | None = None
+    """Processes that train a model together; None for a verb that trains none."""
+    storage: str | None = None
+    tensorboard: bool = False
 
 
 @contextmanager
-def open_workspace(
-    recipe_name: str,
-    data: Path | None,
-    run: str | None,
-    changes: list[str] | None,
-    *,
-    storage: str | None = None,
-    tensorboard: bool = False,
-    executor: str = "local",
-    store: str | None = None,
-    devices: int | None = None,
-    record: bool = True,
-) -> Iterator[Workspace]:
-    """Read the recipe, hold the run folder, listen for a request to stop; a look alone does not `record` the recipe.
-
-    Verbs that train take `devices`. Of the processes that torchrun starts for them, one goes on from here.
-    """
-    if devices is not None and follows():
+def training(wanted: Wanted, how: How) -> Iterator[tuple["Inputs", "Runtime"]]:
+    """The run to train, held for this process; of the processes that torchrun starts, one goes on from here."""
+    if how.devices is not None and follows():
         from pipeline.execute.follow import follow
 
         raise typer.Exit(follow())
-    recipe = load_recipe(recipe_name, changes or ())
-    space = workspace(recipe, run_path(recipe_name, run), data)
-    space.storage, space.tensorboard = storage, tensorboard
-    space.executor = executor_named(executor, store, devices or 1, trains=devices is not None)
-    with space.display.listening(), hold(space.run_dir), closing(space.executor):
-        remove_leftovers(space.cache_dir)
-        if record:
-            space.record_recipe()
-        yield space
+    from pipeline.actions.opening import executor_named, refuse_losses, surroundings, wanted_run
+    from pipeline.inputs import Inputs
+
+    run = wanted_run(wanted)
+    executor = executor_named(how.executor, how.store, how.devices or 1, trains=how.devices is not None)
+    runtime = surroundings(executor=executor, storage=how.storage, tensorboard=how.tensorboard)
+    inputs = Inputs(run, runtime)
+    with runtime.display.listening(), closing(executor):
+        # Before the folder is made: data that cannot be used leave nothing behind.
+        _ = inputs.data
+        with hold(run.folder):
+            remove_leftovers(runtime.cache_dir)
+            if not wanted.replace:
+                refuse_losses(run, inputs)
+            yield inputs, runtime
 
 
-def executor_named(name: str, store: str | None, devices: int = 1, *, trains: bool = False) -> Executor:
-    """The executor of that name."""
-    if name not in ("local", "ray"):
-        raise RecipeError(f"there is no executor {name!r}; there are local and ray")
-    together = devices > 1 or (trains and launched_by_torchrun())
-    if together and name == "ray":
-        raise RecipeError(
-            "a cluster gives every image model one process: take --executor local for models on several devices"
-        )
-    if together:
-        from pipeline.execute.devices import DevicesExecutor
+@contextmanager
+def looking(name: str, data: Path | None = None, *, executor: str = "local") -> Iterator[tuple["Inputs", "Runtime"]]:
+    """A run that exists, held for this process, with the recipe and the data that it has."""
+    from pipeline.actions.opening import executor_named, existing_run, surroundings
+    from pipeline.inputs import Inputs
 
-        return DevicesExecutor(devices)
-    if name == "local":
-        return LocalExecutor()
-    from pipeline.execute.ray_cluster import RayExecutor
-
-    return RayExecutor(store)
-
-
-def workspace(recipe: Recipe, run_dir: Path, data: Path | None) -> Workspace:
-    """A workspace with the default cache and weights folders."""
-    return Workspace(
-        recipe=recipe,
-        run_dir=run_dir,
-        cache_dir=Path(os.environ.get("FUSIONNETX_CACHE", "cache")),
-        weights_dir=Path(os.environ.get("FUSIONNETX_WEIGHTS", "weights")),
-        display=Display(),
-        data_dir=data,
-    )
-
-
-def finished_run(run: str) -> Workspace:
-    """The workspace of a run that exists, by its name under runs/ or its path, with the recipe it was made by."""
-    run_dir = run_path(run, run)
-    recipe_path = run_dir / "recipe.toml"
-    if not recipe_path.is_file():
-        raise DataError(f"{run_dir} is not a run folder: it has no recipe.toml; name a finished run with --run")
-    return workspace(load_recipe(str(recipe_path)), run_dir, None)
+    run = existing_run(name, data)
+    who = executor_named(executor)
+    runtime = surroundings(executor=who)
+    with runtime.display.listening(), closing(who), hold(run.folder):
+        yield Inputs(run, runtime), runtime

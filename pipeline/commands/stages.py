@@ -5,32 +5,36 @@ from typing import Annotated
 
 import typer
 
+from pipeline.actions.wanted import Wanted
 from pipeline.commands.options import (
     DataOption,
     DevicesOption,
     ExecutorOption,
+    ExistingRunOption,
+    How,
     RecipeOption,
+    ReplaceOption,
     RunOption,
     SetOption,
     StorageOption,
     StoreOption,
     TensorBoardOption,
     example,
-    finished_run,
-    open_workspace,
-)  # fmt: skip
+    training,
+)
 
 commands = typer.Typer()
 
 
 @commands.command(epilog=example("oof", "oof --recipe fusionnetx --data isic-2024/", "oof --dry-run"))
 def oof(
-    recipe: RecipeOption = "demo",
+    recipe: RecipeOption = None,
     data: DataOption = None,
     run: RunOption = None,
     set_: SetOption = None,
+    replace: ReplaceOption = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the jobs, sizes and exact schedules; train nothing.")
+        bool, typer.Option("--dry-run", help="Print the jobs, sizes and exact schedules; train and write nothing.")
     ] = False,
     tensorboard: TensorBoardOption = False,
     executor: ExecutorOption = "local",
@@ -38,31 +42,28 @@ def oof(
     devices: DevicesOption = 1,
 ) -> None:
     """Stage one: train every image model by fold and write out-of-fold probabilities."""
-    from pipeline.steps.dry_run import print_plan
-    from pipeline.steps.oof import run_oof
+    wanted = Wanted(recipe, run, data, set_ or (), replace)
+    if dry_run:
+        from pipeline.actions.dry_run import print_dry_run
+        from pipeline.actions.opening import surroundings, wanted_run
+        from pipeline.inputs import Inputs
 
-    with open_workspace(
-        recipe,
-        data,
-        run,
-        set_,
-        tensorboard=tensorboard,
-        executor=executor,
-        store=store,
-        devices=None if dry_run else devices,
-        record=not dry_run,
-    ) as space:
-        (print_plan if dry_run else run_oof)(space)
+        here = surroundings()
+        with here.display.listening():
+            print_dry_run(Inputs(wanted_run(wanted), here), here)
+        return
+    work(wanted, How(executor, store, devices, tensorboard=tensorboard), "oof")
 
 
 @commands.command(
     epilog=example("tabular", "tabular --set tabular.blend.method=rank_mean", "tabular --set tabular.tune.trials=50")
 )
 def tabular(
-    recipe: RecipeOption = "demo",
+    recipe: RecipeOption = None,
     data: DataOption = None,
     run: RunOption = None,
     set_: SetOption = None,
+    replace: ReplaceOption = False,
     storage: StorageOption = None,
     tensorboard: TensorBoardOption = False,
     executor: ExecutorOption = "local",
@@ -70,30 +71,22 @@ def tabular(
     devices: DevicesOption = 1,
 ) -> None:
     """Stage two: engineer features, train the boosters by fold, blend them out of fold."""
-    from pipeline.steps.oof import run_oof
-    from pipeline.steps.tabular import run_tabular
-
-    with open_workspace(
-        recipe,
-        data,
-        run,
-        set_,
-        storage=storage,
-        tensorboard=tensorboard,
-        executor=executor,
-        store=store,
-        devices=devices,
-    ) as space:
-        run_oof(space)
-        run_tabular(space)
+    work(Wanted(recipe, run, data, set_ or (), replace), How(executor, store, devices, storage, tensorboard), "tabular")
 
 
-@commands.command(epilog=example("submission", "submission --recipe fusionnetx --data isic-2024/ --run first_try"))
+@commands.command(
+    epilog=example(
+        "submission --recipe fusionnetx --data isic-2024/ --run first_try",
+        "submission --run first_try",
+        "submission --run first_try --set tabular.blend.method=rank_mean --replace",
+    )
+)
 def submission(
-    recipe: RecipeOption = "demo",
+    recipe: RecipeOption = None,
     data: DataOption = None,
     run: RunOption = None,
     set_: SetOption = None,
+    replace: ReplaceOption = False,
     storage: StorageOption = None,
     tensorboard: TensorBoardOption = False,
     executor: ExecutorOption = "local",
@@ -101,24 +94,16 @@ def submission(
     devices: DevicesOption = 1,
 ) -> None:
     """Run whatever is missing, write submission.csv and say what it scored."""
-    from pipeline.steps.oof import run_oof
-    from pipeline.steps.submission import run_submission
-    from pipeline.steps.tabular import run_tabular
+    how = How(executor, store, devices, storage, tensorboard)
+    work(Wanted(recipe, run, data, set_ or (), replace), how, "submission")
 
-    with open_workspace(
-        recipe,
-        data,
-        run,
-        set_,
-        storage=storage,
-        tensorboard=tensorboard,
-        executor=executor,
-        store=store,
-        devices=devices,
-    ) as space:
-        run_oof(space)
-        run_tabular(space)
-        run_submission(space)
+
+def work(wanted: Wanted, how: How, verb: str) -> None:
+    """Do the work of a verb."""
+    from pipeline.actions.train import train
+
+    with training(wanted, how) as (inputs, runtime):
+        train(inputs, runtime, verb)
 
 
 @commands.command(
@@ -133,11 +118,12 @@ def predict(
             help="A folder of images named by lesion id, or an HDF5 file of JPEGs, if the run's models see images."
         ),
     ] = None,
-    run: Annotated[str, typer.Option("--run", help="Name or path of a finished run.")] = "demo",
+    run: ExistingRunOption = "demo",
 ) -> None:
     """Predict new patients with a finished run; no training data needed."""
-    from pipeline.steps.predict import run_predict
+    from pipeline.actions.opening import existing_run, surroundings
+    from pipeline.actions.predict import run_predict
 
-    space = finished_run(run)
-    with space.display.listening():
-        run_predict(space, metadata, images, out)
+    found, here = existing_run(run), surroundings()
+    with here.display.listening():
+        run_predict(found, here, metadata, images, out)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pipeline.runtime import Runtime
 
 
-
 class DevicesExecutor:
     """Does every job here, image models together with other processes."""
 

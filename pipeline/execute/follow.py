@@ -19,8 +19,8 @@ from pipeline.execute.job import Job
 from pipeline.execute.meeting import OVER, Meeting, meet
 from pipeline.execute.order import Order, inputs_of, require_shared
 from pipeline.execute.work import perform
-from pipeline.memory import keep_freed_memory
 from pipeline.inputs import Inputs
+from pipeline.memory import keep_freed_memory
 from pipeline.runtime import Runtime
 
 

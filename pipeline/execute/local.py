@@ -45,9 +45,7 @@ class LocalExecutor:
             else:
                 yield from self._side_by_side(inputs, runtime, jobs, at_once)
 
-    def _side_by_side(
-        self, inputs: "Inputs", runtime: "Runtime", jobs: Sequence[Job], at_once: int
-    ) -> Iterator[Done]:
+    def _side_by_side(self, inputs: "Inputs", runtime: "Runtime", jobs: Sequence[Job], at_once: int) -> Iterator[Done]:
         pool = ThreadPoolExecutor(at_once, thread_name_prefix="job")
         waiting: dict[Future[Any], Job] = {pool.submit(self._one, inputs, runtime, job): job for job in jobs}
         try:

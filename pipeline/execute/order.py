@@ -19,8 +19,8 @@ from pipeline.execute.job import Job
 from pipeline.execute.local import LocalExecutor
 from pipeline.execute.shared_store import Files, SharedStore, scratch_dir
 from pipeline.execute.work import perform
-from pipeline.recipe import Recipe
 from pipeline.inputs import Inputs
+from pipeline.recipe import Recipe
 from pipeline.run import Run
 from pipeline.runtime import Runtime
 

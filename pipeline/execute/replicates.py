@@ -24,9 +24,7 @@ BLOCKS_PER_JOB = 5
 """Ranking the lesions costs as much as a few blocks; each job does it once."""
 
 
-def drawn_scores(
-    inputs: Inputs, runtime: Runtime, path: Path, columns: Iterable[str]
-) -> dict[str, Floats] | None:
+def drawn_scores(inputs: Inputs, runtime: Runtime, path: Path, columns: Iterable[str]) -> dict[str, Floats] | None:
     """Scores of the replicates of columns of a table in the run folder; None where it does not pay to spread them."""
     if not runtime.executor.spreads:
         return None

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.errors import RecipeError
-from pipeline.integrity.recorded import read_report
-from pipeline.integrity.records import lasting, reports_of
+from data.errors import FusionNetXError, RecipeError
+from data.files import read_json
+from pipeline.facts import finished_fold_count, recorded_facts, reports_of
+from pipeline.integrity.records import lasting
+from pipeline.plan import plan
 from pipeline.recipe import load_recipe
-from pipeline.run import changed_keys
+from pipeline.run import Run
+from pipeline.step import changed_keys
 
-ORDER = ("folds.json", "oof/", "features/", "tabular/", "submission.json")
-"""Work of a run in the order in which one thing follows from another."""
 INTERVAL = ("estimate", "low", "high")
 
 
@@ -56,6 +57,13 @@ class RunDiff:
 def diff_runs(left: Path, right: Path) -> RunDiff:
     """Compare two run folders."""
     ours, theirs = reports_of(left), reports_of(right)
+    # What only one of them has a plan for comes after what both have.
+    order = [*order_of(left, ours), *order_of(right, theirs)]
+    places = {path: place for place, path in reversed(list(enumerate(order)))}
+
+    def rank(path: str) -> tuple[int, str]:
+        return places.get(path, len(places)), path
+
     both = sorted(ours.keys() & theirs.keys(), key=rank)
     found = [difference(path, ours[path], theirs[path]) for path in both]
     return RunDiff(
@@ -68,10 +76,23 @@ def diff_runs(left: Path, right: Path) -> RunDiff:
     )
 
 
-def rank(path: str) -> tuple[int, int, str]:
-    """Place of a step in the order of work; what joins others comes after them."""
-    place = next((place for place, start in enumerate(ORDER) if path.startswith(start)), len(ORDER))
-    return place, -path.count("/"), path
+def order_of(folder: Path, reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Reports of a run in the order in which one thing follows from another; none where its recipe cannot be read."""
+    try:
+        run = Run.open(folder)
+        steps = plan(run, recorded_facts(run, reports), finished_fold_count(run))
+    except FusionNetXError:
+        return []
+    return [str(step.report_path.relative_to(folder)) for step in steps]
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """A JSON object, or nothing when it cannot be read."""
+    try:
+        loaded = read_json(path)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
 
 
 def difference(path: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Difference | None:

@@ -8,28 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from data.files import fingerprint, read_json, sha256_of
+from pipeline.facts import REPORTS
 
-REPORTS = ("report.json", "folds.json", "submission.json")
-"""Names that a step's report may have; an image pack's has the first."""
 TIMELESS_KEYS = ("step", "format", "fingerprint", "settings", "inputs", "artefacts", "checksums", "missing", "scores")
 """Keys of a report that do not say when, how fast or by which version it was made."""
 TELLS_TIME = frozenset({"training.json", "study.journal", "trials.parquet", "report.html"})
 """Files that hold seconds or dates among their results."""
-NOT_RESULTS = frozenset({".lock", "tensorboard", "cpu_precision"})
+NOT_RESULTS = frozenset({".lock", "tensorboard", "cpu_precision", "run.json"})
 """Names, of files or folders, that no result depends on."""
-
-
-def reports_of(run_dir: Path) -> dict[str, dict[str, Any]]:
-    """Every readable report of a run, by its path in the run folder, in the order of paths."""
-    found = {}
-    for path in sorted(path for name in REPORTS for path in run_dir.rglob(name)):
-        try:
-            loaded = read_json(path)
-        except (OSError, ValueError):
-            continue
-        if isinstance(loaded, dict) and {"fingerprint", "artefacts"} <= loaded.keys():
-            found[str(path.relative_to(run_dir))] = loaded
-    return found
 
 
 def content(folder: Path) -> dict[str, str]:

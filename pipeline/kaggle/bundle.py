@@ -7,22 +7,24 @@ from pathlib import Path
 
 from data.errors import DataError
 from data.files import write_json
+from pipeline.actions.predict import finished_plan
 from pipeline.kaggle.estimate import estimate
 from pipeline.kaggle.notebook import MARKER, dataset_metadata, kernel_metadata, notebook
 from pipeline.kaggle.run_files import copy_run
 from pipeline.kaggle.submit import refuse_other_data
 from pipeline.kaggle.wheels import build_own_wheel, fetch
-from pipeline.run import commit, versions
-from pipeline.workspace import Workspace
+from pipeline.provenance import commit, versions
+from pipeline.run import Run
+from pipeline.runtime import Runtime
 
 
 def run_kaggle(
-    space: Workspace, out: Path, *, user: str, competition: str, lacking: Sequence[str], download: bool
+    run: Run, runtime: Runtime, out: Path, *, user: str, competition: str, lacking: Sequence[str], download: bool
 ) -> None:
     """Write `out/dataset` and `out/kernel`, and say what they hold and what the hidden test will take."""
-    refuse_other_data(space)
-    slug = slug_of(f"fusionnetx-{space.run_dir.name}")
-    title = f"FusionNetX {space.run_dir.name}"
+    refuse_other_data(run)
+    slug = slug_of(f"fusionnetx-{run.name}")
+    title = f"FusionNetX {run.name}"
     if out.exists():
         raise DataError(f"{out} is already there; move it away, or name another folder with --out")
     working = out.with_name(f".{out.name}.tmp")
@@ -32,17 +34,17 @@ def run_kaggle(
         wheels = dataset / "wheels"
         wheels.mkdir(parents=True)
         kernel.mkdir()
-        size = copy_run(space, dataset / "run")
-        with space.display.task("building the wheel") as progress:
+        size = copy_run(run, dataset / "run")
+        with runtime.display.task("building the wheel") as progress:
             build_own_wheel(wheels)
             progress(1, 1)
         names = ["fusionnetx"]
         if download and lacking:
-            with space.display.task("fetching wheels") as progress:
+            with runtime.display.task("fetching wheels") as progress:
                 fetch(lacking, wheels)
                 progress(1, 1)
             names += lacking
-        write_json(dataset / MARKER, {"run": space.run_dir.name, "versions": versions(), "commit": commit()})
+        write_json(dataset / MARKER, {"run": run.name, "versions": versions(), "commit": commit()})
         write_json(dataset / "dataset-metadata.json", dataset_metadata(user, slug, title))
         write_json(kernel / "kernel-metadata.json", kernel_metadata(user, slug, title, competition))
         write_json(kernel / "submission.ipynb", notebook(title, names))
@@ -50,11 +52,11 @@ def run_kaggle(
     finally:
         shutil.rmtree(working, ignore_errors=True)
     wheel_bytes = sum(path.stat().st_size for path in (out / "dataset" / "wheels").iterdir())
-    say = space.display.say
+    say = runtime.display.say
     say(f"{out}: models and tables {size / 1e6:,.1f} MB, {len(names)} packages in wheels {wheel_bytes / 1e6:,.1f} MB")
     if not download and lacking:
         say(f"note: wheels of {', '.join(lacking)} were not fetched; Kaggle's image must have them")
-    for line in estimate(space).lines():
+    for line in estimate(finished_plan(run), runtime).lines():
         say(line)
     say(f"next: kaggle datasets create -p {out}/dataset --dir-mode zip && kaggle kernels push -p {out}/kernel")
 

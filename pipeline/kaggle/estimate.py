@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from data.progress import silent
 from data.readers.isic2024 import read_competition
-from data.synthetic.isic2024.cohort import SyntheticRecipe, write_cohort
+from data.synthetic.isic2024.cohort import write_cohort
+from data.synthetic.isic2024.recipe import SyntheticRecipe
 from pipeline.new_images import BLOCK_BYTES, image_columns
-from pipeline.predicting import fold_count, predict_members
-from pipeline.steps.features import features_of
-from pipeline.workspace import Workspace
+from pipeline.plan import Plan
+from pipeline.runtime import Runtime
+from pipeline.stage_two import features_of
 
 T = TypeVar("T")
 
@@ -45,28 +47,31 @@ class Estimate:
         ]
 
 
-def estimate(space: Workspace, lesions: int = HIDDEN_LESIONS) -> Estimate:
+def estimate(finished: Plan, runtime: Runtime, lesions: int = HIDDEN_LESIONS) -> Estimate:
     """Predict a small synthetic cohort part by part and scale the seconds up."""
     import torch
 
-    folds = fold_count(space)
+    recipe, display = finished.run.recipe, runtime.display
+    models = finished.fold_models
     with tempfile.TemporaryDirectory(prefix="fusionnetx-") as scratch:
         folder = Path(scratch) / "cohort"
         write_cohort(folder, SyntheticRecipe(lesions=100, test_lesions=SAMPLE))
         (cohort, source, _), _ = read_competition(folder)
         scores, image_seconds = None, 0.0
-        if space.recipe.image_models:
+        if recipe.image_models:
             # Once to warm up: loading libraries and networks does not grow with the number of lesions.
-            image_columns(space, cohort, source, folds)
-            scores, image_seconds = timed(lambda: image_columns(space, cohort, source, folds))
-        table, feature_seconds = timed(lambda: features_of(space, cohort, scores, f"{SAMPLE} lesions"))
-        _, booster_seconds = timed(lambda: predict_members(space, table, lambda *_, **__: None))
+            image_columns(models, recipe.data, runtime, cohort, source)
+            scores, image_seconds = timed(lambda: image_columns(models, recipe.data, runtime, cohort, source))
+        table, feature_seconds = timed(
+            lambda: features_of(recipe.features, display, cohort, scores, f"{SAMPLE} lesions")
+        )
+        _, booster_seconds = timed(lambda: finished.stage_two.predict(table, runtime.threads, silent))
     share = lesions / SAMPLE
-    pixels = space.recipe.data.image_size**2 * 3
+    pixels = recipe.data.image_size**2 * 3
     return Estimate(
         lesions=lesions,
         sample=SAMPLE,
-        device=torch.cuda.get_device_name(0) if torch.cuda.is_available() else f"CPU, {space.threads} threads",
+        device=torch.cuda.get_device_name(0) if torch.cuda.is_available() else f"CPU, {runtime.threads} threads",
         image_seconds=image_seconds * share,
         feature_seconds=feature_seconds * share,
         booster_seconds=booster_seconds * share,

@@ -4,25 +4,27 @@ from pathlib import Path
 
 from data.errors import RecipeError
 from data.readers.isic2024 import read_competition
-from pipeline.steps.predict import probabilities_of
+from pipeline.actions.predict import finished_plan, probabilities_of
+from pipeline.run import Run
+from pipeline.runtime import Runtime
 from pipeline.steps.submission import write_submission
-from pipeline.workspace import Workspace
 
 
-def run_submit(space: Workspace, folder: Path, out: Path) -> None:
+def run_submit(run: Run, runtime: Runtime, folder: Path, out: Path) -> None:
     """Predict the test lesions of Kaggle's folder; no training data needed."""
-    refuse_other_data(space)
+    refuse_other_data(run)
+    finished = finished_plan(run)
     (cohort, source, notes), order = read_competition(folder)
     for note in notes:
-        space.display.warn(note)
-    write_submission(out, cohort, probabilities_of(space, cohort, source), order)
-    space.display.say(f"wrote {out}: {len(cohort.ids):,} lesions")
+        runtime.display.warn(note)
+    write_submission(out, cohort, probabilities_of(finished, runtime, cohort, source), order)
+    runtime.display.say(f"wrote {out}: {len(cohort.ids):,} lesions")
 
 
-def refuse_other_data(space: Workspace) -> None:
+def refuse_other_data(run: Run) -> None:
     """RecipeError unless the run was trained on ISIC 2024's files."""
-    if space.recipe.data.reader != "isic2024":
+    if run.recipe.data.reader != "isic2024":
         raise RecipeError(
-            f"{space.run_dir} was trained on {space.recipe.data.reader!r}; the competition's lesions have the columns "
+            f"{run.folder} was trained on {run.recipe.data.reader!r}; the competition's lesions have the columns "
             "of isic2024: give a run of such a recipe"
         )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from data.files import read_json, write_json
-from pipeline.workspace import Workspace
+from pipeline.inputs import Inputs
 
 CHANCE = {"pauc": 0.02, "auc": 0.5}
 """What a random ranking scores, where that does not depend on the data."""
@@ -17,18 +17,19 @@ BEST = {"pauc": 0.2}
 """What a perfect ranking scores, where it is not 1."""
 
 
-def stage_figures(space: Workspace) -> dict[str, Any]:
+def stage_figures(inputs: Inputs) -> dict[str, Any]:
     """The scores that the stages reported, with what they are about."""
-    train, test, run_dir = space.data.train, space.data.test, space.run_dir
-    stage_one = read_json(run_dir / "oof" / "report.json") if space.recipe.image_models else {"scores": {}}
+    train, test, run = inputs.data.train, inputs.data.test, inputs.run
+    run_dir = run.folder
+    stage_one = read_json(run_dir / "oof" / "report.json") if run.recipe.image_models else {"scores": {}}
     stage_two = read_json(run_dir / "tabular" / "report.json")
     submission = read_json(run_dir / "submission.json") if (run_dir / "submission.json").is_file() else {}
     return {
         "score": train.task.score,
         "chance": CHANCE.get(train.task.score),
         "best": BEST.get(train.task.score, 1.0),
-        "synthetic": space.synthetic,
-        "recipe": space.recipe.description,
+        "synthetic": run.invented,
+        "recipe": run.recipe.description,
         "submission": submission.get("fingerprint"),
         "cohort": {
             "lesions": len(train.ids),
@@ -41,10 +42,10 @@ def stage_figures(space: Workspace) -> dict[str, Any]:
     }
 
 
-def refresh_metrics(space: Workspace) -> dict[str, Any]:
+def refresh_metrics(inputs: Inputs) -> dict[str, Any]:
     """Bring metrics.json up to date with the stages; what a report added stays while its submission does."""
-    path = space.run_dir / "metrics.json"
-    figures = stage_figures(space)
+    path = inputs.run.folder / "metrics.json"
+    figures = stage_figures(inputs)
     before = earlier(path)
     if "report" in before and {**before, "report": None} == {**figures, "report": None}:
         return before

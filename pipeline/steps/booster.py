@@ -148,7 +148,7 @@ def said_of(step: Step, inputs: Inputs, ids: npt.NDArray[np.str_]) -> Floats:
     said = Predictions.read(path, inputs.data.train.task.probability_columns)
     if not np.array_equal(said.lesion_id, ids):
         raise DataError(
-            f"{path} is about other lesions than those of fold {step.key[1]}; delete its folder, and `fusionnetx tabular` "
-            "fits that booster again"
+            f"{path} is about other lesions than those of fold {step.key[1]}; delete its folder, and "
+            "`fusionnetx tabular` fits that booster again"
         )
     return said.probabilities

@@ -29,7 +29,7 @@ from pipeline.steps.lesions import shared_test_lesions, shared_training_lesions
 from pipeline.steps.metadata import artefacts, fit_metadata, with_stored_metadata
 
 if TYPE_CHECKING:
-    from image_models.lesions import Lesions
+    pass
 
 NOT_IN_FINGERPRINT = ("checkpoint_seconds", "resident")
 """Keys that change speed or safety, never the result."""
@@ -216,7 +216,9 @@ class OnTestLesions(Work):
         attempt.finish([PREDICTIONS])
 
 
-def fold_model_step(run: Run, facts: InputFacts, folds: Step, model: ImageModelRecipe, left_out: tuple[int, ...]) -> Step:
+def fold_model_step(
+    run: Run, facts: InputFacts, folds: Step, model: ImageModelRecipe, left_out: tuple[int, ...]
+) -> Step:
     """The training of a fold model and everything its result depends on."""
     work = FoldModel(model, left_out, run.recipe.seed, run.recipe.data.image_size)
     needs = [Need("train table", facts.train_table), Need("folds", step=folds, artefacts=("folds.parquet",))]

@@ -13,8 +13,9 @@ from pipeline.inputs import Inputs
 from pipeline.run import Run
 from pipeline.runtime import Runtime
 from pipeline.scoring import score_columns, shown
+from pipeline.stage_two import PREDICTIONS
 from pipeline.step import Need, Step, Work
-from pipeline.steps.fold_model import PREDICTIONS, fold_model_of, predictions_of
+from pipeline.steps.fold_model import fold_model_of, predictions_of
 
 FILE, TEST_FILE = "oof.parquet", "test.parquet"
 

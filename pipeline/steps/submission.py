@@ -1,4 +1,4 @@
-"""The last step: predict the test lesions with every fold's models, write submission.csv, score it where that is known."""
+"""The last step: predict the test lesions with every fold's models, write submission.csv, score what can be scored."""
 
 import csv
 import io
@@ -50,7 +50,9 @@ class Submit(Work):
             runtime.display.say(f"submission: {reason}; written again")
         attempt = step.begin()
         scores = image_scores(inputs, "test.parquet") if self.image_columns else None
-        table = features_of(inputs, runtime, test, scores, f"{len(test.ids):,} test lesions")
+        table = features_of(
+            inputs.run.recipe.features, runtime.display, test, scores, f"{len(test.ids):,} test lesions"
+        )
         with runtime.display.task("stage two: test lesions") as progress:
             columns = self.stage_two.predict(table, runtime.threads, progress)
         write_table(step.folder / TEST_FILE, test.ids, None, flat(columns, test.task.probability_columns))

@@ -72,9 +72,7 @@ class SearchParameters(Work):
         attempt.finish(list(result.write(step.folder)), reestimate=honest(result))
         self.tell(result, runtime)
 
-    def search(
-        self, step: Step, inputs: Inputs, runtime: Runtime, progress: Progress, *, last: bool
-    ) -> TuneResult:
+    def search(self, step: Step, inputs: Inputs, runtime: Runtime, progress: Progress, *, last: bool) -> TuneResult:
         """Run trials of the study; the `last` to do so also scores the winner again."""
         table = shared_features(inputs, runtime, self.images)
         return tune(

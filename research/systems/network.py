@@ -8,24 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+from pipeline.steps.fold_models import NOT_IN_FINGERPRINT
+from pipeline.workspace import Workspace
 
 from data.files import atomic
+from data.readers.reading import ToldColumns
 from image_models.recipe import ImageModelRecipe
 from pipeline.run import Step
 from pipeline.seeds import derive
-from pipeline.steps.fold_models import NOT_IN_FINGERPRINT
 from pipeline.steps.metadata import fit_metadata
-from pipeline.workspace import Workspace
 from research.systems.protocols import Division, Ints, Part, ProtocolName, allowed, divide
 from research.systems.registry import System
 from research.systems.scored import Scored
-from research.systems.told import TOLD, Told
+from research.systems.told import told_columns
 
 if TYPE_CHECKING:
     from image_models.lesions import Lesions
 
 
-def full_form(system: System, told: Told, columns: tuple[str, ...], protocol: ProtocolName) -> ImageModelRecipe:
+def full_form(system: System, told: ToldColumns, columns: tuple[str, ...], protocol: ProtocolName) -> ImageModelRecipe:
     """The network of the system's recipe, told what this data set and protocol allow."""
     model = dataclasses.replace(system.network, name=system.name)
     if system.balance:  # the protocol has balanced the rows already
@@ -106,9 +107,9 @@ class NetworkJob:
         return self.space.run_dir / self.system.name
 
     @cached_property
-    def told(self) -> Told:
+    def told(self) -> ToldColumns:
         """Columns of the data set."""
-        return TOLD.get(self.space.recipe.data.reader, Told(()))
+        return told_columns(self.space.recipe.data.reader)
 
     @cached_property
     def division(self) -> Division:

@@ -14,7 +14,7 @@ import numpy as np
 from data.cohort import DataFolder
 from data.errors import RecipeError
 from data.files import write_json
-from data.readers.pairing import PREFIX
+from data.readers.paired import PREFIX
 from data.scores.scores import SCORES, UndefinedScoreError
 from pipeline.audit.deal import Ints, deal
 from pipeline.audit.null_test import Floats, NullTest, Outcome, judged

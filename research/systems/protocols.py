@@ -16,8 +16,8 @@ from data.cohort import Cohort
 from data.errors import RecipeError
 from data.folds import Folds
 from data.inner_split import inner_split
+from data.readers.reading import ToldColumns
 from research.systems.registry import System
-from research.systems.told import Told
 
 Ints = npt.NDArray[np.int64]
 ProtocolName = Literal["published", "sound"]
@@ -130,7 +130,7 @@ PUBLISHED: Mapping[str, Callable[[Cohort, int, np.random.Generator], Part]] = {
 
 
 def divide(
-    system: System, protocol: ProtocolName, cohort: Cohort, folds: Folds, told: Told, *, seed: int, fast: bool
+    system: System, protocol: ProtocolName, cohort: Cohort, folds: Folds, told: ToldColumns, *, seed: int, fast: bool
 ) -> Division:
     """The parts of a network's protocol; `fast` replicates a twelfth and scores one fold of the sound protocol."""
     rng = np.random.default_rng([seed, PROTOCOLS.index(protocol)])

@@ -5,18 +5,19 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from pipeline.steps.image_jobs import image_model_gpus, image_model_threads, shared_training_lesions, use_threads
+from pipeline.workspace import Workspace
+
 from data.errors import RecipeError
 from data.files import write_json, write_text
 from pipeline.execute.job import Job
 from pipeline.execute.running import run_all
 from pipeline.recipe import Recipe
-from pipeline.steps.image_jobs import image_model_gpus, image_model_threads, shared_training_lesions, use_threads
-from pipeline.workspace import Workspace
 from research.systems.network import NetworkJob
 from research.systems.protocols import PROTOCOLS, ProtocolName
 from research.systems.registry import SOURCES, System, chosen_systems
 from research.systems.table import html_page, markdown, print_table
-from research.systems.told import TOLD, Told, unable
+from research.systems.told import told_columns, unable
 from research.systems.two_stage import TwoStageJob
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def why_not(system: System, recipe: Recipe) -> str | None:
     """Why a system cannot be run on this data set, or None."""
     if recipe.data.reader == "tcga_skcm" and (system.two_stages or system.network.backbone != "none"):
         return "the data set has no images"
-    return None if system.two_stages else unable(system.network, TOLD.get(recipe.data.reader, Told(())))
+    return None if system.two_stages else unable(system.network, told_columns(recipe.data.reader))
 
 
 class Worlds:

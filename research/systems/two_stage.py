@@ -11,20 +11,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from pipeline.steps.oof import fold_models, run_oof
+from pipeline.steps.tabular import run_tabular
+from pipeline.workspace import Workspace
 
 from data.cohort import Cohort, DataFolder
 from data.files import fingerprint
 from image_models.recipe import ImageModelRecipe
 from pipeline.recipe import Recipe, load_recipe
 from pipeline.run import hold
-from pipeline.steps.oof import fold_models, run_oof
-from pipeline.steps.tabular import run_tabular
-from pipeline.workspace import Workspace
 from research.systems.network import fast_form
 from research.systems.protocols import ProtocolName
 from research.systems.registry import SYSTEMS, Fast, System
 from research.systems.scored import Scored
-from research.systems.told import TOLD, Told
+from research.systems.told import told_columns
 
 FAST_NETWORKS = (
     ("own_mobilenetv2", Fast(64, 3, 0, 5e-4)),
@@ -74,7 +74,7 @@ class TwoStageJob:
     def recipe(self) -> Recipe:
         """The system's recipe on the data set of the comparison."""
         outer, own = self.space.recipe, load_recipe(recipe_name(self.system, self.space.recipe))
-        told = TOLD.get(outer.data.reader, Told(()))
+        told = told_columns(outer.data.reader)
         models = own.image_models
         if self.fast:
             by_name = {system.name: system for system in SYSTEMS}

@@ -68,7 +68,7 @@ def read_folds(path: Path) -> object:
 
     from data.cohort import Cohort
     from data.folds import Folds
-    from data.readers.isic2024 import TASK
+    from data.schemas.isic2024 import TASK
 
     n = 24
     table = {

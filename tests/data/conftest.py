@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from data.readers.isic2024 import SCHEMA, TEST_SCHEMA
+from data.schemas.isic2024 import SCHEMA, TEST_SCHEMA
 from data.tables.schema import Column
 
 

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from data.errors import DataError
 from data.progress import silent
 from data.readers.folder import Folder, FolderRecipe
-from data.synthetic import pad_ufes
 from data.synthetic.recipe import TwinRecipe
 
 PAD: dict[str, Any] = {
@@ -48,8 +47,9 @@ def picture(path: Path, value: int) -> None:
 
 
 def test_the_twin_reads(tmp_path: Path) -> None:
-    pad_ufes.write(tmp_path, TwinRecipe(lesions=40, image_side=33), silent)
-    data = Folder(FolderRecipe(**PAD)).read(tmp_path)
+    pad_ufes = Folder(FolderRecipe(**PAD))
+    pad_ufes.write_twin(tmp_path, TwinRecipe(lesions=40, image_side=33), silent)
+    data = pad_ufes.read(tmp_path)
     train = data.train
     assert data.train_images is not None
     # The table names files; the folder knows them without suffix.

@@ -9,7 +9,10 @@ import pytest
 from PIL import Image
 
 from data.errors import DataError
-from data.readers.ham10000 import DIAGNOSES, FORBIDDEN, METADATA, binary, seven_classes
+from data.readers.ham10000 import Ham10000
+from data.schemas.ham10000 import BINARY, DIAGNOSES, FORBIDDEN, METADATA, SEVEN_CLASSES
+
+binary, seven_classes = Ham10000(BINARY), Ham10000(SEVEN_CLASSES)
 
 ROWS = [
     ("HAM_1", "ISIC_1", "bkl", "histo", "80.0", "male", "scalp"),

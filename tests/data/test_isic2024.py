@@ -10,7 +10,7 @@ import pytest
 from data.errors import DataError
 from data.files import sha256_of
 from data.images.decode import decode
-from data.images.pack import build_pack
+from data.images.pack_build import build_pack
 from data.images.sources import FolderImages, Hdf5Images
 from data.readers import isic2024
 from data.readers.reading import FolderError

@@ -15,9 +15,10 @@ import pytest
 
 from data.errors import DataError, Interrupted
 from data.images import pack as pack_module
-from data.images import pack_pixels
+from data.images import pack_build, pack_pixels
 from data.images.decode import decode
-from data.images.pack import BLOCK_BYTES, ImagePack, build_pack, digest, pack_fingerprint
+from data.images.pack import BLOCK_BYTES, ImagePack, digest, pack_fingerprint
+from data.images.pack_build import build_pack
 from data.images.sources import Hdf5Images
 
 SIZE = 16
@@ -263,7 +264,7 @@ def test_builds_at_the_same_time_agree(source: Hdf5Images, tmp_path: Path) -> No
 def test_what_dead_builds_left_is_removed_and_living_ones_are_not(source: Hdf5Images, tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
-    host = pack_module.socket.gethostname()
+    host = pack_build.socket.gethostname()
     names = {
         "dead": f".pack.aa.{host}.{child.pid}.tmp",
         "living": f".pack.bb.{host}.{os.getppid()}.tmp",
@@ -274,7 +275,7 @@ def test_what_dead_builds_left_is_removed_and_living_ones_are_not(source: Hdf5Im
     for name in names.values():
         (tmp_path / name).mkdir()
         (tmp_path / name / "images.npy").touch()
-    long_ago = time.time() - 2 * pack_module.ABANDONED_SECONDS
+    long_ago = time.time() - 2 * pack_build.ABANDONED_SECONDS
     for name in ("old", "living"):
         for path in (tmp_path / names[name] / "images.npy", tmp_path / names[name]):
             os.utime(path, (long_ago, long_ago))

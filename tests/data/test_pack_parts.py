@@ -7,7 +7,8 @@ import pytest
 
 from data.errors import DataError
 from data.images import pack_pixels
-from data.images.pack import ImagePack, build_pack
+from data.images.pack import ImagePack
+from data.images.pack_build import build_pack
 from data.images.sources import Hdf5Images
 
 N, SIZE, PER_PART = 23, 12, 7

@@ -10,16 +10,18 @@ import pytest
 from data.errors import DataError
 from data.images.decode import pixels
 from data.progress import silent
-from data.readers.ph2 import FORBIDDEN, binary, masks, three_classes
-from data.readers.ph2_table import COLOURS, MAX_WORKBOOK_BYTES, read_table
-from data.synthetic import ph2 as twin
+from data.readers.ph2 import Ph2, masks
+from data.readers.ph2_table import MAX_WORKBOOK_BYTES, read_table
+from data.schemas.ph2 import BINARY, COLOURS, FORBIDDEN, THREE_CLASSES
 from data.synthetic.recipe import TwinRecipe
+
+binary, three_classes = Ph2(BINARY), Ph2(THREE_CLASSES)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("ph2")
-    twin.write(made, TwinRecipe(lesions=50, image_side=33), silent)
+    binary.write_twin(made, TwinRecipe(lesions=50, image_side=33), silent)
     return made
 
 

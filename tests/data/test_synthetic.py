@@ -22,17 +22,22 @@ import data.synthetic.isic2024.cohort as synthetic
 from data.errors import DataError, Interrupted
 from data.files import sha256_of
 from data.relabel import relabelled
-from data.synthetic.isic2024.cohort import Part, SyntheticRecipe, draw_cohort, lesion_mask, picture_of, write_cohort
-from data.synthetic.isic2024.compare import as_markdown, compare
+from data.synthetic.isic2024.cohort import DrawnLesions, draw_cohort, lesion_mask, picture_of, write_cohort
 from data.synthetic.isic2024.facts import facts, malignant_curve, marginal
 from data.synthetic.isic2024.images import render
-from data.synthetic.isic2024.tables import TEST_COLUMNS, TRAIN_COLUMNS, TRAIN_ONLY_COLUMNS
+from data.synthetic.isic2024.recipe import SyntheticRecipe
+from data.synthetic.isic2024.tables import TEST_COLUMNS, TRAIN_COLUMNS
 
 TINY = SyntheticRecipe(lesions=60, test_lesions=40, patients=9, test_patients=6, malignant=8, test_malignant=6, seed=3)
 
+TRAIN_ONLY_COLUMNS = [
+    "lesion_id", "iddx_full", "iddx_1", "iddx_2", "iddx_3", "iddx_4", "iddx_5", "mel_mitotic_index", "mel_thick_mm",
+    "tbp_lv_dnn_lesion_confidence",
+]  # fmt: skip
+
 
 @pytest.fixture(scope="module")
-def large() -> tuple[Part, Part]:
+def large() -> tuple[DrawnLesions, DrawnLesions]:
     return draw_cohort(SyntheticRecipe(lesions=40_000, test_lesions=8_000))
 
 
@@ -72,7 +77,7 @@ def test_numbers_are_written_as_published(tiny_folder: Path) -> None:
     assert {name for name in rows[0] if rows[0][name] is None} == set()
 
 
-def test_column_kinds(large: tuple[Part, Part]) -> None:
+def test_column_kinds(large: tuple[DrawnLesions, DrawnLesions]) -> None:
     kinds = large[0].table.schema
     assert tuple(kinds) == TRAIN_COLUMNS
     assert sum(kind == pl.Float32 for kind in kinds.values()) == 35
@@ -107,7 +112,7 @@ def test_submission_and_answers_are_aligned(tiny_folder: Path) -> None:
         assert 0 < answers.filter(pl.col("split") == split)["target"].sum() < TINY.test_counts.malignant
 
 
-def test_public_part_is_28_percent_of_each_class(large: tuple[Part, Part]) -> None:
+def test_public_part_is_28_percent_of_each_class(large: tuple[DrawnLesions, DrawnLesions]) -> None:
     answers = synthetic._answers(large[1].table, np.random.default_rng(0))
     shares = answers.group_by("target").agg((pl.col("split") == "public").mean())
     assert shares["split"].to_list() == pytest.approx([0.28, 0.28], abs=0.005)
@@ -224,7 +229,7 @@ def test_impossible_recipe_is_refused(wrong: dict[str, float]) -> None:
 # --- the tables ----------------------------------------------------------------------------------------------------
 
 
-def test_identities_hold_to_float32_rounding(large: tuple[Part, Part]) -> None:
+def test_identities_hold_to_float32_rounding(large: tuple[DrawnLesions, DrawnLesions]) -> None:
     t = {name: large[0].table[name].to_numpy().astype(np.float64) for name in TRAIN_COLUMNS if name.startswith("tbp_lv")
          and large[0].table[name].dtype.is_numeric()}  # fmt: skip
     for outside in ("", "ext"):
@@ -241,14 +246,14 @@ def test_identities_hold_to_float32_rounding(large: tuple[Part, Part]) -> None:
     assert np.quantile(contrast, 0.95) < 1.1
 
 
-def test_colour_spreads_vanish_together_on_six_percent(large: tuple[Part, Part]) -> None:
+def test_colour_spreads_vanish_together_on_six_percent(large: tuple[DrawnLesions, DrawnLesions]) -> None:
     table = large[0].table
     none = table["tbp_lv_norm_color"] == 0
     assert none.to_list() == (table["tbp_lv_color_std_mean"] == 0).to_list()
     assert none.mean() == pytest.approx(0.06, abs=0.015)
 
 
-def test_missing_shares_and_their_consistency(large: tuple[Part, Part]) -> None:
+def test_missing_shares_and_their_consistency(large: tuple[DrawnLesions, DrawnLesions]) -> None:
     table = large[0].table
     for column, share in (("sex", 0.0287), ("age_approx", 0.0070)):
         assert table[column].null_count() / table.height == pytest.approx(share, abs=0.002)
@@ -257,7 +262,7 @@ def test_missing_shares_and_their_consistency(large: tuple[Part, Part]) -> None:
     assert (table["anatom_site_general"].is_null() == (table["tbp_lv_location"] == "Unknown")).all()
 
 
-def test_categories(large: tuple[Part, Part]) -> None:
+def test_categories(large: tuple[DrawnLesions, DrawnLesions]) -> None:
     train, test = large[0].table, large[1].table
     assert set(train["tbp_lv_location"]) <= {place["location"] for place in facts()["locations"]}
     assert len(facts()["locations"]) == 21
@@ -269,7 +274,7 @@ def test_categories(large: tuple[Part, Part]) -> None:
         assert train.group_by("patient_id").agg(pl.col(column).n_unique())[column].max() == 1
 
 
-def test_patients_and_lesions_of_the_parts_are_disjoint(large: tuple[Part, Part]) -> None:
+def test_patients_and_lesions_of_the_parts_are_disjoint(large: tuple[DrawnLesions, DrawnLesions]) -> None:
     train, test = large[0].table, large[1].table
     assert not set(train["patient_id"]) & set(test["patient_id"])
     assert not set(train["isic_id"]) & set(test["isic_id"])
@@ -277,7 +282,7 @@ def test_patients_and_lesions_of_the_parts_are_disjoint(large: tuple[Part, Part]
     assert train["patient_id"].str.contains(r"^IP_\d{7}$").all()
 
 
-def test_lesions_below_the_threshold_are_tagged(large: tuple[Part, Part]) -> None:
+def test_lesions_below_the_threshold_are_tagged(large: tuple[DrawnLesions, DrawnLesions]) -> None:
     table = large[0].table
     small = table.filter(pl.col("clin_size_long_diam_mm") < 2.5)
     assert small["lesion_id"].null_count() == 0
@@ -285,7 +290,7 @@ def test_lesions_below_the_threshold_are_tagged(large: tuple[Part, Part]) -> Non
     assert small.filter(pl.col("target") == 0).height > 100
 
 
-def test_diagnoses_agree_with_the_target(large: tuple[Part, Part]) -> None:
+def test_diagnoses_agree_with_the_target(large: tuple[DrawnLesions, DrawnLesions]) -> None:
     table = large[0].table
     assert ((table["iddx_1"] == "Malignant") == (table["target"] == 1)).all()
     parts = table.select(pl.concat_str([f"iddx_{level}" for level in range(1, 6)], separator="::", ignore_nulls=True))
@@ -296,7 +301,7 @@ def test_diagnoses_agree_with_the_target(large: tuple[Part, Part]) -> None:
     assert "<1/mm^2" in set(table["mel_mitotic_index"])
 
 
-def test_curated_label_adds_the_biopsied_lesions(large: tuple[Part, Part]) -> None:
+def test_curated_label_adds_the_biopsied_lesions(large: tuple[DrawnLesions, DrawnLesions]) -> None:
     from data.cohort import Cohort, Task
 
     recipe = SyntheticRecipe(lesions=40_000, test_lesions=8_000)
@@ -307,26 +312,20 @@ def test_curated_label_adds_the_biopsied_lesions(large: tuple[Part, Part]) -> No
     assert "Indeterminate" in set(large[0].table["iddx_1"])
 
 
-def test_lesions_per_patient_are_skewed(large: tuple[Part, Part]) -> None:
+def test_lesions_per_patient_are_skewed(large: tuple[DrawnLesions, DrawnLesions]) -> None:
     counts = large[0].table.group_by("patient_id").len()["len"]
     assert counts.mean() > 1.25 * counts.median()
     assert counts.max() > 5 * counts.median()
     assert counts.min() < 10
 
 
-def test_quartiles_follow_the_published_ones(large: tuple[Part, Part]) -> None:
-    compared = compare(large[0].table).filter(~pl.col("column").is_in(["mel_thick_mm", "age_approx"]))
-    assert compared["gap"].max() < 0.25, compared.sort("gap").tail(3)
-    assert as_markdown(compared).count("\n") == compared.height + 2
-
-
-def test_lesions_resemble_their_patients_other_lesions(large: tuple[Part, Part]) -> None:
+def test_lesions_resemble_their_patients_other_lesions(large: tuple[DrawnLesions, DrawnLesions]) -> None:
     table = large[0].table
     within = table.select((pl.col("tbp_lv_Lext") - pl.col("tbp_lv_Lext").mean().over("patient_id")).std()).item()
     assert within < 0.7 * table["tbp_lv_Lext"].std()
 
 
-def test_malignant_lesions_stand_out_among_their_patients_lesions(large: tuple[Part, Part]) -> None:
+def test_malignant_lesions_stand_out_among_their_patients_lesions(large: tuple[DrawnLesions, DrawnLesions]) -> None:
     """Contrast to the patient's other lesions separates better than the bare value."""
     table = large[0].table
     target = table["target"].to_numpy()
@@ -350,14 +349,14 @@ def test_curves_are_monotone_and_meet_the_published_medians(column: str) -> None
 # --- leaks ---------------------------------------------------------------------------------------------------------
 
 
-def test_neither_order_nor_ids_nor_side_tell_the_class(large: tuple[Part, Part]) -> None:
+def test_neither_order_nor_ids_nor_side_tell_the_class(large: tuple[DrawnLesions, DrawnLesions]) -> None:
     for part in large:
         target = part.table["target"].to_numpy()
         assert roc_auc_score(target, np.arange(target.size)) == pytest.approx(0.5, abs=0.09)
         assert roc_auc_score(target, part.looks["side"]) == pytest.approx(0.5, abs=0.09)
 
 
-def test_sign_in_the_picture_is_in_no_column(large: tuple[Part, Part]) -> None:
+def test_sign_in_the_picture_is_in_no_column(large: tuple[DrawnLesions, DrawnLesions]) -> None:
     """Within a class, no measured column is correlated with what only the picture shows."""
     table, atypia = large[0].table, large[0].looks["atypia"].astype(np.float64)
     benign = (table["target"] == 0).to_numpy() & table["iddx_2"].is_null().to_numpy()
@@ -371,7 +370,7 @@ def test_sign_in_the_picture_is_in_no_column(large: tuple[Part, Part]) -> None:
 # --- the pictures --------------------------------------------------------------------------------------------------
 
 
-def test_mask_has_the_area_of_the_table(large: tuple[Part, Part]) -> None:
+def test_mask_has_the_area_of_the_table(large: tuple[DrawnLesions, DrawnLesions]) -> None:
     part = large[0]
     area = part.table["tbp_lv_areaMM2"].to_numpy()
     rows = np.flatnonzero((area > 4) & (area < 30))[:60]
@@ -380,7 +379,7 @@ def test_mask_has_the_area_of_the_table(large: tuple[Part, Part]) -> None:
     assert np.corrcoef(np.log(drawn), np.log(area[rows]))[0, 1] > 0.9
 
 
-def test_lesion_is_darker_and_skin_follows_the_table(large: tuple[Part, Part]) -> None:
+def test_lesion_is_darker_and_skin_follows_the_table(large: tuple[DrawnLesions, DrawnLesions]) -> None:
     part = large[0]
     rows = np.flatnonzero((part.table["tbp_lv_areaMM2"] > 6).to_numpy() & (part.table["target"] == 0).to_numpy())[:80]
     inside, around = [], []
@@ -431,7 +430,8 @@ def test_a_drawing_process_that_dies_is_said_and_nothing_is_left(tmp_path: Path)
 DRAW = """
 import sys
 from pathlib import Path
-from data.synthetic.isic2024.cohort import SyntheticRecipe, write_cohort
+from data.synthetic.isic2024.cohort import write_cohort
+from data.synthetic.isic2024.recipe import SyntheticRecipe
 if __name__ == "__main__":
     tell = lambda done, total, **figures: print(done, flush=True)
     write_cohort(Path(sys.argv[1]), SyntheticRecipe(lesions=2000, test_lesions=300), progress=tell, workers=2)

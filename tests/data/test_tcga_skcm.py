@@ -9,8 +9,8 @@ import pytest
 
 from data.errors import DataError
 from data.progress import silent
-from data.readers.tcga_skcm import FORBIDDEN, PATIENTS, PRIMARY_TUMOUR, REFUSED, SAMPLES, read, read_test
-from data.synthetic import tcga_skcm as twin
+from data.readers.tcga_skcm import read, read_test, write_twin
+from data.schemas.tcga_skcm import FORBIDDEN, PATIENTS, PRIMARY_TUMOUR, REFUSED, SAMPLES
 from data.synthetic.recipe import TwinRecipe
 
 
@@ -18,7 +18,7 @@ from data.synthetic.recipe import TwinRecipe
 def folder(tmp_path: Path) -> Path:
     made = tmp_path / "study"
     made.mkdir()
-    twin.write(made, TwinRecipe(lesions=100), silent)
+    write_twin(made, TwinRecipe(lesions=100), silent)
     return made
 
 

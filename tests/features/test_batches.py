@@ -6,8 +6,10 @@ from polars.testing import assert_frame_equal
 
 from data.errors import DataError, RecipeError
 from data.patient_batches import batch_number, cut
-from data.readers.isic2024 import FORBIDDEN, TASK, TEST_SCHEMA, read_test
-from data.synthetic.isic2024.cohort import SyntheticRecipe, write_cohort
+from data.readers.isic2024 import read_test
+from data.schemas.isic2024 import FORBIDDEN, TASK, TEST_SCHEMA
+from data.synthetic.isic2024.cohort import write_cohort
+from data.synthetic.isic2024.recipe import SyntheticRecipe
 from features.batches import build_in_batches
 from features.recipe import FeatureRecipe
 from features.table import FeatureTable, build

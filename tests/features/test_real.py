@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from data.cohort import Cohort
-from data.readers.isic2024 import FORBIDDEN, SCHEMA, TASK
+from data.schemas.isic2024 import FORBIDDEN, SCHEMA, TASK
 from data.tables.csv import read_csv
 from data.tables.schema import validate
 from features.describe import describe

@@ -12,8 +12,9 @@ from scipy.stats import spearmanr
 from torch import nn
 from torch.nn import functional
 
-from data.synthetic.isic2024.cohort import SyntheticRecipe, draw_cohort
+from data.synthetic.isic2024.cohort import draw_cohort
 from data.synthetic.isic2024.images import render
+from data.synthetic.isic2024.recipe import SyntheticRecipe
 from image_models.explain import grad_cam, heat_maps, metadata_relevance, score, scores, telling_layer, to_unit, watched
 from image_models.lesions import Lesions
 from image_models.networks.metadata_shape import MetadataShape

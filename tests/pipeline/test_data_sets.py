@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from data.errors import RecipeError
-from data.readers.tcga_skcm import REFUSED
+from data.schemas.tcga_skcm import REFUSED
 from features.recipe import FeatureRecipe
 from features.table import build
 from pipeline.commands.options import workspace

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from data.readers.isic2024 import FORBIDDEN
+from data.schemas.isic2024 import FORBIDDEN
 
 pytestmark = pytest.mark.slow
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from data.readers.isic2024 import TASK
+from data.schemas.isic2024 import TASK
 from pipeline.scoring import score_one, shown
 
 

@@ -13,6 +13,7 @@ import pytest
 from sklearn.metrics import accuracy_score, average_precision_score, balanced_accuracy_score, f1_score, roc_auc_score
 
 from data.errors import RecipeError
+from data.readers.reading import ToldColumns
 from pipeline.commands.options import workspace
 from pipeline.recipe import load_recipe
 from pipeline.workspace import Workspace
@@ -32,7 +33,7 @@ from research.systems.registry import SOURCES, SYSTEMS, Fast, System, chosen_sys
 from research.systems.run import Comparison, Worlds, paired, why_not
 from research.systems.scored import Scored
 from research.systems.table import markdown, summary_cells
-from research.systems.told import HAM10000, Told, unable
+from research.systems.told import told_columns, unable
 
 SMALL = ("data.twin.lesions=60", "data.twin.image_side=33", "folds.count=3")
 TINY = Fast(image_size=32, epochs=1, rows=40)
@@ -166,14 +167,16 @@ def test_published_protocols_leak_as_they_say_and_the_sound_one_does_not(
     sides = [set(cohort.groups[rows]) for rows in (s4.train, s4.validation, s4.test)]
     assert not (sides[0] & sides[1] | sides[0] & sides[2] | sides[1] & sides[2])
     for system in (s for s in SYSTEMS if not s.two_stages):
-        sound = divide(system, "sound", cohort, space.folds, HAM10000, seed=1, fast=False)
+        sound = divide(system, "sound", cohort, space.folds, told_columns("ham10000"), seed=1, fast=False)
         assert "dx_type" not in sound.columns
         for part in sound.parts:
             assert not set(cohort.groups[part.train]) & set(cohort.groups[part.test])
             counts = np.bincount(cohort.target[part.train])
             assert not system.balance or len(set(counts.tolist())) == 1
         assert sorted(np.concatenate([part.test for part in sound.parts])) == list(range(len(cohort.ids)))
-    leaky = divide(chosen_systems("s5_gated")[0], "published", cohort, space.folds, HAM10000, seed=1, fast=False)
+    leaky = divide(
+        chosen_systems("s5_gated")[0], "published", cohort, space.folds, told_columns("ham10000"), seed=1, fast=False
+    )
     assert "dx_type" in leaky.columns
 
 
@@ -259,8 +262,8 @@ def test_pairing_follows_the_protocol_and_the_dealt_label(place: Callable[..., W
 
 def test_a_system_that_cannot_be_told_is_left_out() -> None:
     sites, clinical = chosen_systems("s4_site_branches,s5_clinical")
-    assert unable(sites.network, Told(("age",))) == "the data set does not say where on the body a lesion is"
-    assert unable(clinical.network, Told(())) is not None
+    assert unable(sites.network, ToldColumns(("age",))) == "the data set does not say where on the body a lesion is"
+    assert unable(clinical.network, ToldColumns()) is not None
     assert why_not(sites, load_recipe("ph2")) is not None
     assert why_not(clinical, load_recipe("ham10000")) is None
     assert why_not(sites, load_recipe("tcga_skcm")) == "the data set has no images"

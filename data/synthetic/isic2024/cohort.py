@@ -7,25 +7,23 @@ opens it.
 
 import math
 import os
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data.errors import DataError
-from data.processes import worker_processes
+from data.processes import in_order, worker_processes
 from data.progress import Progress, silent
 from data.synthetic.isic2024.images import encode, looks_of, render
 from data.synthetic.isic2024.lesions import draw_lesions
 from data.synthetic.isic2024.patients import Texts, draw_patients, numbered
+from data.synthetic.isic2024.recipe import Counts, SyntheticRecipe
 from data.synthetic.isic2024.tables import TEST_COLUMNS, full_table
 from data.whole_folder import is_whole, write_whole
 
@@ -39,103 +37,33 @@ _CHUNK = 250
 """Images that one process draws before it reports."""
 
 
-class SyntheticRecipe(BaseModel):
-    """How large a synthetic cohort is. Counts left out follow from the number of lesions (see `counts`)."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-    lesions: int = Field(default=4000, ge=20)
-    test_lesions: int = Field(default=3000, ge=10)
-    patients: int | None = Field(default=None, ge=2)
-    test_patients: int | None = Field(default=None, ge=2)
-    malignant: int | None = Field(default=None, ge=1)
-    test_malignant: int | None = Field(default=None, ge=2)
-    biopsied: int | None = Field(default=None, ge=0)
-    """Benign training lesions that were taken out, the larger positive class of the curated labels."""
-    seed: int = Field(default=2024, ge=0)
-    images: bool = True
-    """Without images only the tables are written."""
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        for part, size in (("", self.counts), ("test_", self.test_counts)):
-            if size.patients > size.lesions:
-                raise ValueError(f"{part}patients = {size.patients} but only {size.lesions} {part}lesions")
-            if size.malignant + size.biopsied >= size.lesions:
-                raise ValueError(
-                    f"{part}malignant = {size.malignant} and {size.biopsied} biopsied leave no other of "
-                    f"{size.lesions} {part}lesions"
-                )
-        return self
-
-    @property
-    def counts(self) -> "Counts":
-        """Sizes of the training part."""
-        return _counts(self.lesions, self.patients, self.malignant, self.biopsied)
-
-    @property
-    def test_counts(self) -> "Counts":
-        """Sizes of the test part."""
-        return _counts(self.test_lesions, self.test_patients, self.test_malignant, None)
-
-
 @dataclass(frozen=True)
-class Counts:
-    """Sizes of one part of a cohort."""
-
-    lesions: int
-    patients: int
-    malignant: int
-    biopsied: int
-
-
-def _counts(lesions: int, patients: int | None, malignant: int | None, biopsied: int | None) -> Counts:
-    """Fill in what was left out: powers of the size through a small, enriched cohort and the published one.
-
-    4,000 lesions: 160 patients, 140 malignant, 60 biopsied. 401,059 lesions: 1,042, 393 and 675, as published.
-    Below 4,000 the shares of malignant and biopsied lesions stay what they are there.
-    """
-
-    def power(small: int, published: int) -> float:
-        exponent = math.log(published / small) / math.log(401_059 / 4_000)
-        return float(small * (lesions / 4_000) ** exponent)
-
-    scale = lesions / 4_000
-    return Counts(
-        lesions=lesions,
-        patients=patients if patients is not None else min(round(power(160, 1042)), lesions // 4),
-        malignant=malignant if malignant is not None else max(2, round(min(power(140, 393), 140 * scale))),
-        biopsied=biopsied if biopsied is not None else round(min(power(60, 675), 60 * scale)),
-    )
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of a cohort in order of id: every column, and the looks its pictures are drawn from."""
+class DrawnLesions:
+    """The training or the test lesions in order of id: every column, and the looks their pictures are drawn from."""
 
     table: pl.DataFrame
     looks: npt.NDArray[np.void]
 
 
-def draw_cohort(recipe: SyntheticRecipe) -> tuple[Part, Part]:
+def draw_cohort(recipe: SyntheticRecipe) -> tuple[DrawnLesions, DrawnLesions]:
     """Draw the training and the test part in memory, without drawing a picture."""
     rng = np.random.default_rng([recipe.seed, 0])
     train, test = recipe.counts, recipe.test_counts
     lesion_ids = numbered("ISIC", train.lesions + test.lesions, 7, rng)
     patient_ids = numbered("IP", train.patients + test.patients, 7, rng)
     return (
-        _draw_part(train, lesion_ids[: train.lesions], patient_ids[: train.patients], [recipe.seed, 1], test=False),
-        _draw_part(test, lesion_ids[train.lesions :], patient_ids[train.patients :], [recipe.seed, 2], test=True),
+        _draw(train, lesion_ids[: train.lesions], patient_ids[: train.patients], [recipe.seed, 1], test=False),
+        _draw(test, lesion_ids[train.lesions :], patient_ids[train.patients :], [recipe.seed, 2], test=True),
     )
 
 
-def _draw_part(size: Counts, lesion_ids: Texts, patient_ids: Texts, seed: list[int], *, test: bool) -> Part:
+def _draw(size: Counts, lesion_ids: Texts, patient_ids: Texts, seed: list[int], *, test: bool) -> DrawnLesions:
     rng = np.random.default_rng(seed)
     patients = draw_patients(patient_ids, size.lesions, rng, with_unseen_attribution=test)
     lesions = draw_lesions(patients, size.malignant, size.biopsied, rng)
     table = full_table(patients, lesions, lesion_ids, rng)
     order = np.argsort(lesion_ids)
-    return Part(table[order], looks_of(patients, lesions, rng)[order])
+    return DrawnLesions(table[order], looks_of(patients, lesions, rng)[order])
 
 
 def write_cohort(
@@ -181,12 +109,14 @@ def _answers(table: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     )
 
 
-def _write_images(path: Path, part: Part, progress: Progress, before: int, total: int, workers: int | None) -> None:
+def _write_images(
+    path: Path, lesions: DrawnLesions, progress: Progress, before: int, total: int, workers: int | None
+) -> None:
     """Stream the pictures into Kaggle's form: a scalar byte string per lesion at the root of an HDF5 file."""
     done = 0
     with h5py.File(path, "w") as file:
-        ids = part.table["isic_id"].to_list()
-        for encoded in _encoded(part.looks, workers):
+        ids = lesions.table["isic_id"].to_list()
+        for encoded in _encoded(lesions.looks, workers):
             for picture in encoded:
                 file.create_dataset(ids[done], data=np.bytes_(picture))
                 done += 1
@@ -201,14 +131,8 @@ def _encoded(looks: npt.NDArray[np.void], workers: int | None) -> Iterator[list[
         yield from map(_encode_chunk, chunks)
         return
     with worker_processes(count, "draws the synthetic cohort") as pool:
-        waiting: deque[Future[list[bytes]]] = deque()
-        for chunk in chunks:
-            waiting.append(pool.submit(_encode_chunk, chunk))
-            # A few chunks ahead of the writer, so that memory does not grow with the cohort.
-            if len(waiting) > 3 * count:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        # A few chunks ahead of the writer, so that memory does not grow with the cohort.
+        yield from in_order(pool, _encode_chunk, chunks, ahead=3 * count)
 
 
 def _encode_chunk(looks: npt.NDArray[np.void]) -> list[bytes]:
@@ -222,8 +146,8 @@ def lesion_mask(recipe: SyntheticRecipe, isic_id: str) -> npt.NDArray[np.bool_]:
 
 def picture_of(recipe: SyntheticRecipe, isic_id: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
     """Tile (before JPEG) and mask of one lesion of this cohort, drawn again."""
-    for part in draw_cohort(recipe):
-        found = np.flatnonzero(part.table["isic_id"].to_numpy() == isic_id)
+    for lesions in draw_cohort(recipe):
+        found = np.flatnonzero(lesions.table["isic_id"].to_numpy() == isic_id)
         if found.size:
-            return render(part.looks[found[0]])
+            return render(lesions.looks[found[0]])
     raise DataError(f"{isic_id} is no lesion of this synthetic cohort (seed {recipe.seed}); take an id from its tables")

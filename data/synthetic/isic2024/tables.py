@@ -6,40 +6,14 @@ Numbers are float32, written with the fewest digits that give the same float32 a
 import numpy as np
 import polars as pl
 
+from data.schemas.isic2024 import SCHEMA, TEST_SCHEMA
 from data.synthetic.isic2024.diagnoses import diagnoses
 from data.synthetic.isic2024.facts import facts
 from data.synthetic.isic2024.lesions import MALIGNANT, Lesions, simple_location
 from data.synthetic.isic2024.patients import UNSEEN_ATTRIBUTION, Patients, Texts
 
-TEST_COLUMNS: tuple[str, ...] = (
-    "isic_id",
-    "patient_id",
-    "age_approx",
-    "sex",
-    "anatom_site_general",
-    "clin_size_long_diam_mm",
-    "image_type",
-    "tbp_tile_type",
-    *(f"tbp_lv_{name}" for name in ("A", "Aext", "B", "Bext", "C", "Cext", "H", "Hext", "L", "Lext")),
-    *(f"tbp_lv_{name}" for name in ("areaMM2", "area_perim_ratio", "color_std_mean", "deltaA", "deltaB", "deltaL")),
-    *(f"tbp_lv_{name}" for name in ("deltaLB", "deltaLBnorm", "eccentricity", "location", "location_simple")),
-    *(f"tbp_lv_{name}" for name in ("minorAxisMM", "nevi_confidence", "norm_border", "norm_color", "perimeterMM")),
-    *(f"tbp_lv_{name}" for name in ("radial_color_std_max", "stdL", "stdLExt", "symm_2axis", "symm_2axis_angle")),
-    *(f"tbp_lv_{name}" for name in ("x", "y", "z")),
-    "attribution",
-    "copyright_license",
-)
-
-TRAIN_ONLY_COLUMNS: tuple[str, ...] = (
-    "lesion_id",
-    "iddx_full",
-    *(f"iddx_{level}" for level in range(1, 6)),
-    "mel_mitotic_index",
-    "mel_thick_mm",
-    "tbp_lv_dnn_lesion_confidence",
-)
-
-TRAIN_COLUMNS: tuple[str, ...] = ("isic_id", "target", *TEST_COLUMNS[1:], *TRAIN_ONLY_COLUMNS)
+TRAIN_COLUMNS = tuple(column.name for column in SCHEMA)
+TEST_COLUMNS = tuple(column.name for column in TEST_SCHEMA)
 
 
 def full_table(patients: Patients, lesions: Lesions, ids: Texts, rng: np.random.Generator) -> pl.DataFrame:

@@ -7,10 +7,11 @@ import pytest
 
 from data.images.decode import pixels
 from data.progress import silent
-from data.readers import ham10000
+from data.readers import READERS
 from data.readers.folder import FolderRecipe
-from data.readers.pairing import PairingRecipe
+from data.readers.paired import PairingRecipe
 from data.recipe import DataRecipe, read_folder
+from data.schemas import ham10000
 from data.synthetic import ham10000 as ham_twin
 from data.synthetic.isic2024.images import render
 from data.synthetic.pictures import LOOKS, again, draw_looks
@@ -106,7 +107,7 @@ def test_the_table_depends_on_the_diagnosis() -> None:
 
 def test_several_images_show_one_lesion(tmp_path: Path) -> None:
     ham_twin.write(tmp_path, SMALL, silent)
-    data = ham10000.seven_classes.read(tmp_path)
+    data = READERS["ham10000"].bind(None).read(tmp_path)
     assert len(set(data.train.groups)) == 40 < len(data.train.ids)
     assert data.train.table.group_by("lesion_id").n_unique()["dx"].max() == 1
     assert data.train_images is not None

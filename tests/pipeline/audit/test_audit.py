@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from pipeline.workspace import Workspace
 from rich.console import Console
 from safetensors.numpy import load_file, save_file
 
-from data.readers.isic2024 import FORBIDDEN, read
+from data.readers.isic2024 import read
+from data.schemas.isic2024 import FORBIDDEN
 from pipeline.audit import audit as audit_module
 from pipeline.audit.audit import Check
 from pipeline.audit.compare import differing_files, said_differently
@@ -22,7 +24,6 @@ from pipeline.audit.perturb import other_answers, other_measurements
 from pipeline.audit.variants import null_recipe, relabelled_by, strict_recipe, thinned, without_test
 from pipeline.display import Display
 from pipeline.recipe import load_recipe
-from pipeline.workspace import Workspace
 from research.planted import leaks
 from research.planted.leaks import LEAKS, rewired
 from research.planted.mutations import NOTHING, Verdict
@@ -114,10 +115,11 @@ def test_planting_puts_everything_back():
 
 def snapshot() -> list[int]:
     """Identities of everything that leaks replace."""
+    from pipeline.steps.fold_models import FoldModel
+
     from data.folds import Folds
     from features.encode import Encoder
     from image_models.training import train
-    from pipeline.steps.fold_models import FoldModel
 
     modules = [leaks.workspace, leaks.folds_module, leaks.encode, leaks.arrange, leaks.feature_stage, leaks.stage_two,
                leaks.tuning, leaks.blending, train, Folds, Encoder, FoldModel]  # fmt: skip

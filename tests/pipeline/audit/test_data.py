@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kruskal, ks_2samp
 
-from data.images.pack import build_pack
+from data.images.pack_build import build_pack
 from data.readers.isic2024 import read
 from pipeline.audit.data_leaks import DATA_LEAKS, Pictures, data_findings
 from pipeline.audit.drift import binned_number, drift, stability_index

@@ -1,4 +1,4 @@
-"""Quartiles of a synthetic training table beside the published ones: `python -m data.synthetic_compare [lesions]`.
+"""Quartiles of a synthetic training table beside the published ones: `python -m research.synthetic_compare [lesions]`.
 
 The published figures are those embedded in `facts.json`; no other file is needed.
 """
@@ -7,8 +7,9 @@ import sys
 
 import polars as pl
 
-from data.synthetic.isic2024.cohort import SyntheticRecipe, draw_cohort
+from data.synthetic.isic2024.cohort import draw_cohort
 from data.synthetic.isic2024.facts import facts
+from data.synthetic.isic2024.recipe import SyntheticRecipe
 
 QUARTILES = {"q25": 0.25, "q50": 0.50, "q75": 0.75}
 

@@ -5,28 +5,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from scipy.stats import mannwhitneyu
 
 from data.errors import DataError
 from data.progress import silent
-from data.readers import ham10000
-from data.readers.pairing import CLINICAL, GROUP, PATIENT, Paired, PairingRecipe
-from data.readers.tcga_skcm import REFUSED
-from data.synthetic import ham10000 as lesions_twin
-from data.synthetic import paired as twin
+from data.readers import READERS
+from data.readers.paired import CLINICAL, GROUP, PATIENT, Paired, PairingRecipe
+from data.schemas.tcga_skcm import REFUSED
 from data.synthetic.recipe import TwinRecipe
+from data.synthetic.stand_in import is_invented
+
+LESIONS = READERS["ham10000_binary"].bind(None)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("paired")
-    recipe = TwinRecipe(lesions=200, image_side=33)
-    twin.write(made, recipe, silent, PairingRecipe(), ham10000.binary, lesions_twin.write)
+    paired().write_twin(made, TwinRecipe(lesions=200, image_side=33), silent)
     return made
 
 
 def paired(**more: object) -> Paired:
-    return Paired(PairingRecipe.model_validate(more), ham10000.binary)
+    return Paired(PairingRecipe.model_validate(more), LESIONS)
 
 
 def test_a_table_joins_whom_it_names(folder: Path) -> None:
@@ -49,7 +50,7 @@ def test_neither_a_patient_nor_a_lesion_is_on_two_sides(folder: Path, tmp_path: 
     ours.mkdir()
     for part in ("ham10000", "tcga_skcm"):
         (ours / part).symlink_to(folder / part)
-    lesions = ham10000.binary.read(folder / "ham10000").train
+    lesions = LESIONS.read(folder / "ham10000").train
     patients = sorted(set(paired().read(folder).train.table[PATIENT].drop_nulls()))[:3]
     rng = np.random.default_rng(0)
     rows = [f"{name},{rng.choice(patients)}" for name in lesions.ids[::4]]
@@ -121,3 +122,25 @@ def test_new_lesions_bring_their_patients_columns_along(folder: Path, tmp_path: 
     train.table.select("lesion_id", *kept).drop("tcga_AGE").write_csv(tmp_path / "new.csv")
     with pytest.raises(DataError, match="column tcga_AGE is missing"):
         paired().read_test(tmp_path / "new.csv", None)
+
+
+def test_each_data_set_of_the_twin_is_invented_by_itself(folder: Path) -> None:
+    assert is_invented(folder / "ham10000")
+    assert is_invented(folder / "tcga_skcm")
+
+
+@pytest.mark.parametrize(
+    ("lesions", "said"),
+    [
+        ("ham1000_binary", "did you mean 'ham10000_binary'"),
+        (
+            "ham10000",
+            "a pairing takes images of two classes; 'ham10000' is none of ham10000_binary, isic2024, ph2_binary",
+        ),
+        ("tcga_skcm", "images of two classes"),
+        ("paired", "images of two classes"),
+    ],
+)
+def test_only_images_of_two_classes_are_paired(lesions: str, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        PairingRecipe(lesions=lesions)

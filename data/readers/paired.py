@@ -12,19 +12,24 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from data.cohort import Cohort, DataFolder
 from data.files import fingerprint
-from data.readers import tcga_skcm
-from data.readers.reading import FolderError, Reader, Readout, Unlabelled
-from data.tables.csv import ROW, TextTable, read_csv
+from data.progress import Progress, silent
+from data.readers import READERS, tcga_skcm
+from data.readers.reading import BoundReader, FolderError, Reader, Readout, ToldColumns, Unlabelled
+from data.schemas.tcga_skcm import PATIENT_SCHEMA, PATIENTS, PRIMARY_SCHEMA, SAMPLE_SCHEMA, TASK
+from data.synthetic.recipe import GENERATION, TwinRecipe
+from data.tables.csv import ROW, read_csv
 from data.tables.schema import Column, validate
+from data.tables.text_rows import read_tab_separated
+from data.whole_folder import is_invented, write_manifest
 
 PREFIX = "tcga_"
 """Before the name of every column that comes from the patient, so that no column of the lesion is hidden."""
 
-PATIENT = f"{PREFIX}{tcga_skcm.TASK.group}"
+PATIENT = f"{PREFIX}{TASK.group}"
 GROUP = "pair_group"
 
 PAIRS_SCHEMA = (
@@ -34,11 +39,16 @@ PAIRS_SCHEMA = (
 
 CLINICAL = tuple(
     replace(column, name=f"{PREFIX}{column.name}")
-    for column in (*tcga_skcm.SAMPLE_SCHEMA, *tcga_skcm.PATIENT_SCHEMA[1:], *tcga_skcm.PRIMARY_SCHEMA[1:])
-    if not column.train_only and column.name not in (tcga_skcm.TASK.lesion, tcga_skcm.TASK.group)
+    for column in (*SAMPLE_SCHEMA, *PATIENT_SCHEMA[1:], *PRIMARY_SCHEMA[1:])
+    if not column.train_only and column.name not in (TASK.lesion, TASK.group)
 )
 """The patients' columns that a lesion gets."""
 
+TOLD = (
+    *("AGE", "SEX", "PATH_T_STAGE", "BRESLOW_DEPTH", "CLARK_LEVEL", "ULCERATION", "MITOTIC_RATE"),
+    *("ANEUPLOIDY_SCORE", "TMB_NONSYNONYMOUS"),
+)
+"""The patients' columns that a network may be told."""
 
 NOTES = {
     "none": "no lesion is paired with a patient: the tcga_ columns are empty",
@@ -55,8 +65,8 @@ class PairingRecipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    lesions: Literal["ham10000_binary", "ph2_binary", "isic2024"] = "ham10000_binary"
-    """Reader of the dermoscopic images."""
+    lesions: str = "ham10000_binary"
+    """Reader of the dermoscopic images, of two classes."""
     lesions_folder: str = "ham10000"
     """Their folder, below the data folder."""
     patients_folder: str = "tcga_skcm"
@@ -68,13 +78,28 @@ class PairingRecipe(BaseModel):
     """Columns image_id and patient_id, below the data folder; for the method of that name."""
     seed: int = Field(default=0, ge=0)
 
+    @field_validator("lesions")
+    @classmethod
+    def _two_classes_of_images(cls, name: str) -> str:
+        if name not in READERS:
+            raise ValueError(READERS.unknown(name))
+        fitting = [
+            reader.name
+            for reader in READERS.values()
+            if reader.has_images and reader.task is not None and len(reader.task.classes) == 2
+        ]
+        if name not in fitting:
+            raise ValueError(f"a pairing takes images of two classes; {name!r} is none of {', '.join(fitting)}")
+        return name
+
 
 @dataclass(frozen=True)
 class Paired:
-    """The reader of two data sets joined as a recipe says."""
+    """Reads two data sets joined as a recipe says."""
 
     recipe: PairingRecipe
-    reader: Reader
+    reader: BoundReader
+    """Of the lesions."""
 
     def read(self, folder: Path, /) -> DataFolder:
         """Read both data sets and give every lesion the columns of its patient."""
@@ -87,7 +112,7 @@ class Paired:
             train = replace(
                 train,
                 table=train.table.with_columns(pl.Series(GROUP, _components(lesions.train.groups, pairs))),
-                task=replace(train.task, group=GROUP),
+                task=replace(train.task, group=GROUP, group_noun="pair group"),
                 forbidden=train.forbidden | {lesions.train.task.group},
             )
         inputs = [lesions.train.fingerprint, patients.train.fingerprint, checksum, self.recipe.model_dump()]
@@ -100,12 +125,29 @@ class Paired:
         lesions, images, notes = self.reader.read_test(metadata_path, images_path)
         text = read_csv(metadata_path)
         clinical = text.frame.select(ROW, *(name for name in text.columns if name in {c.name for c in CLINICAL}))
-        checked = validate(TextTable(text.name, clinical, (), text.sha256, text.one_row_per_line), CLINICAL)
+        checked = validate(replace(text, frame=clinical, duplicated=()), CLINICAL)
         if checked.errors:
             raise FolderError(metadata_path.parent, Readout(errors=[f"{text.name}: {e}" for e in checked.errors]))
         cohort = replace(lesions, table=pl.concat([lesions.table, checked.table], how="horizontal"))
         # The lesions' reader does not know the patients' columns, which is no news here.
         return cohort, images, tuple(note for note in notes if PREFIX not in note)
+
+    def write_twin(self, folder: Path, recipe: TwinRecipe, progress: Progress, /) -> None:
+        """Write the twins of both data sets, and pairs that are drawn without a look at any label."""
+        from data.synthetic.paired import draw_pairs
+
+        lesions_folder, patients_folder = folder / self.recipe.lesions_folder, folder / self.recipe.patients_folder
+        for part in (lesions_folder, patients_folder):
+            part.mkdir(parents=True)
+        self.reader.write_twin(lesions_folder, recipe, progress)
+        tcga_skcm.write_twin(patients_folder, recipe, silent)
+        for part in (lesions_folder, patients_folder):
+            # Each is invented by itself too, for whoever takes it out of this folder.
+            if not is_invented(part):
+                write_manifest(part, {"generation": GENERATION, "recipe": recipe.model_dump(mode="json")})
+        lesions = self.reader.read(lesions_folder).train
+        patients = read_tab_separated(patients_folder / PATIENTS).frame["PATIENT_ID"].to_list()
+        draw_pairs(lesions, patients, recipe.seed).write_csv(folder / self.recipe.table)
 
     def _pairs(self, folder: Path, lesions: Cohort, patients: Cohort) -> tuple[list[str | None], str, str]:
         """A patient (or nobody) for every lesion, a checksum of where that comes from, and a note to say so."""
@@ -176,3 +218,10 @@ def _components(groups: np.ndarray[tuple[int], np.dtype[np.str_]], pairs: Sequen
     graph = coo_array((np.ones(2 * len(rows)), (np.concatenate([rows, rows]), ends)), shape=(size, size))
     _, label = connected_components(graph, directed=False)
     return [f"pair_{code}" for code in label[: len(rows)].tolist()]
+
+
+def _bound(recipe: PairingRecipe) -> BoundReader:
+    return Paired(recipe, READERS[recipe.lesions].bind(None))
+
+
+READER = Reader("paired", _bound, table="pairing", told_columns=ToldColumns(tuple(f"{PREFIX}{name}" for name in TOLD)))
