@@ -99,8 +99,15 @@ def test_a_variant_keeps_what_is_not_given(recorded: Run, cohort_dir: Path, tmp_
     assert recorded == Run.open(recorded.folder)
 
 
+def test_data_that_the_run_folder_keeps_are_found_wherever_it_is_moved(recorded: Run, cohort_dir: Path, tmp_path: Path):
+    bare(cohort_dir, recorded.folder / "data")
+    recorded.derive(data_dir=recorded.folder / "data").record()
+    moved = shutil.move(recorded.folder, tmp_path / "elsewhere")
+    assert Run.open(Path(moved)).data_dir == tmp_path / "elsewhere" / "data"
+
+
 def test_a_folder_without_a_recipe_is_no_run(tmp_path: Path):
-    with pytest.raises(DataError, match="is not a run folder: it has no recipe.toml"):
+    with pytest.raises(DataError, match=r"is not a run folder: it has no recipe\.toml"):
         Run.open(tmp_path)
 
 

@@ -151,7 +151,7 @@ def test_what_a_step_needs_of_another_is_known_once_that_is_done(done: Step, tmp
     }
     assert needs[1].files() == (done.report_path, done.folder / "second.bin")
     done.begin()
-    with pytest.raises(DataError, match="a piece of work has no report of second.bin"):
+    with pytest.raises(DataError, match=r"a piece of work has no report of second\.bin"):
         _ = make_step(tmp_path / "later", needs=needs[1:]).inputs
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from pipeline.steps.tabular import run_tabular
 
 from data.cohort import DataFolder
 from data.scores.intervals import bootstrap
@@ -32,7 +33,6 @@ from pipeline.ablation.variants import (
 from pipeline.commands.options import workspace
 from pipeline.recipe import Recipe, load_recipe, shipped_recipes
 from pipeline.run import Step
-from pipeline.steps.tabular import run_tabular
 
 READING = re.compile(r"published order .*?, (.+?): (.+)")
 
