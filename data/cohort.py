@@ -25,6 +25,8 @@ class Task:
     classes: tuple[str, ...] = ("benign", "malignant")
     score: str = "pauc"
     """Name of the score that counts, in `data.scores.scores.SCORES`."""
+    row_noun: str = "lesion"
+    """What a row stands for, in the singular: lesion, image, sample."""
     group_noun: str = "patient"
     """What a value of the group column stands for, in the singular: patient, lesion, image."""
 

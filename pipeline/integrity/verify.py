@@ -11,9 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from data.errors import DataError, FusionNetXError
+from data.errors import DataError, FusionNetXError, examples
 from data.files import is_leftover, read_json
-from data.folds import examples
 from data.images.pack import ImagePack
 from data.progress import Progress, silent
 from pipeline.integrity.recorded import RecordedWorkspace

@@ -7,9 +7,8 @@ import numpy.typing as npt
 import polars as pl
 
 from data.cohort import Cohort
-from data.errors import DataError
+from data.errors import DataError, examples
 from data.files import atomic, fingerprint
-from data.folds import examples
 from data.images.sources import ImageSource
 from data.recipe import read_test
 from pipeline.new_images import image_columns
