@@ -1,6 +1,6 @@
 """Cohort: the validated lesion table and the task it poses; DataFolder: what one folder of files held.
 
-Readers (`isic2024.py` and its siblings) make these; every later stage takes them. Nothing here reads a file.
+Readers (`data/readers/`) make these; every later stage takes them. Nothing here reads a file.
 """
 
 from dataclasses import dataclass, field

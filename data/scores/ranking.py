@@ -66,7 +66,7 @@ def require_both_classes(sample: Binary) -> None:
 
 
 @dataclass(frozen=True)
-class Steps:
+class RocSteps:
     """Where the rows stand among the distinct scores of the positives, lowest first.
 
     A negative's slot is 2k when it lies below the k-th distinct positive score (and above the one before), 2k + 1
@@ -81,13 +81,14 @@ class Steps:
     """For each negative row, in row order, its slot."""
 
 
-def steps_of(positive: npt.NDArray[np.bool_], probability: Floats) -> Steps:
+def steps_of(positive: npt.NDArray[np.bool_], probability: Floats) -> RocSteps:
     """Place every row among the distinct scores of the positives."""
     levels, positive_level = np.unique(probability[positive], return_inverse=True)
     negatives = probability[~positive]
     below = np.searchsorted(levels, negatives, side="left")
     tied = levels[np.minimum(below, levels.size - 1)] == negatives
-    return Steps(levels, positive_level.astype(np.int64), (2 * below + (tied & (below < levels.size))).astype(np.int64))
+    slot = 2 * below + (tied & (below < levels.size))
+    return RocSteps(levels, positive_level.astype(np.int64), slot.astype(np.int64))
 
 
 def area_above(positives_at: Floats, negatives_in: Floats, n_negative: Floats, missed: float) -> Floats:

@@ -1,4 +1,4 @@
-"""Tables that are not comma-separated (cBioPortal's, PH2's, a workbook's sheet) as the table of texts `schema` checks.
+"""Tables that are not comma-separated (cBioPortal's, PH2's, a workbook's sheet) as the texts that `validate` checks.
 
 Where the rows of a file begin and end, and what parts their cells, is left to the reader of the data set.
 """
