@@ -8,9 +8,9 @@ import pytest
 
 from data.errors import DataError
 from data.files import read_json
-from data.whole_folder import MANIFEST
 from pipeline.recipe import load_recipe
 from pipeline.run import FILE, FORMAT, RECIPE_FILE, Run
+from tests.real_data import unmarked
 
 
 @pytest.fixture
@@ -19,12 +19,6 @@ def recorded(tiny_recipe: Path, tmp_path: Path) -> Run:
     run = Run.of(load_recipe(str(tiny_recipe), ["seed=99"]), tmp_path / "run")
     run.record()
     return run
-
-
-def bare(cohort_dir: Path, folder: Path) -> Path:
-    """The cohort's files without the mark by which generated data are known."""
-    shutil.copytree(cohort_dir, folder, ignore=shutil.ignore_patterns(MANIFEST, "test-answers.csv"))
-    return folder
 
 
 def test_the_recipe_that_is_kept_is_the_one_that_ran(recorded: Run):
@@ -37,7 +31,7 @@ def test_what_run_json_holds(recorded: Run, cohort_dir: Path, tmp_path: Path, mo
     assert read_json(recorded.folder / FILE) == {
         "format": FORMAT, "reader": "isic2024", "data": None, "invented": True,
     }  # fmt: skip
-    bare(cohort_dir, tmp_path / "real")
+    unmarked(cohort_dir, tmp_path / "real")
     monkeypatch.chdir(tmp_path)
     # A relative path would lead elsewhere from another folder.
     Run.of(recorded.recipe, tmp_path / "other", Path("real")).record()
@@ -82,14 +76,14 @@ def test_an_older_run_without_a_word_of_its_data_counts_as_invented(recorded: Ru
 def test_whether_lesions_are_invented_is_a_fact_of_the_data(tiny_recipe: Path, cohort_dir: Path, tmp_path: Path):
     recipe = load_recipe(str(tiny_recipe))
     copied = shutil.copytree(cohort_dir, tmp_path / "copied")
-    real = bare(cohort_dir, tmp_path / "real")
+    real = unmarked(cohort_dir, tmp_path / "real")
     assert Run.of(recipe, tmp_path / "run").invented
     assert Run.of(recipe, tmp_path / "run", copied).invented
     assert not Run.of(recipe, tmp_path / "run", real).invented
 
 
 def test_a_variant_keeps_what_is_not_given(recorded: Run, cohort_dir: Path, tmp_path: Path):
-    real = bare(cohort_dir, tmp_path / "real")
+    real = unmarked(cohort_dir, tmp_path / "real")
     moved = recorded.derive(data_dir=real)
     assert (moved.data_dir, moved.invented) == (real, False)
     assert (moved.recipe, moved.folder) == (recorded.recipe, recorded.folder)
@@ -100,7 +94,7 @@ def test_a_variant_keeps_what_is_not_given(recorded: Run, cohort_dir: Path, tmp_
 
 
 def test_data_that_the_run_folder_keeps_are_found_wherever_it_is_moved(recorded: Run, cohort_dir: Path, tmp_path: Path):
-    bare(cohort_dir, recorded.folder / "data")
+    unmarked(cohort_dir, recorded.folder / "data")
     recorded.derive(data_dir=recorded.folder / "data").record()
     moved = shutil.move(recorded.folder, tmp_path / "elsewhere")
     assert Run.open(Path(moved)).data_dir == tmp_path / "elsewhere" / "data"
