@@ -4,8 +4,8 @@
     def size(source: Source, settings: Settings) -> list[Made]:
         \"\"\"Size and shape.\"\"\"
 
-The function returns the family's features with their expressions or finished columns; the first line of its docstring is
-what `fusionnetx features --describe` and the documentation say of the family.
+The function returns the family's features with their expressions or finished columns; the first line of its docstring
+is what `fusionnetx features --describe` says of the family.
 """
 
 from collections.abc import Callable
