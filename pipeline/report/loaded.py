@@ -12,7 +12,7 @@ import numpy as np
 from data.matrix import Matrix
 from pipeline.report.finished import FinishedRun, Floats, Ints
 from tabular.crossfit import load_models
-from tabular.learners.learner import Booster, Values
+from tabular.learners.learner import Model, Values
 from tabular.recipe import MemberRecipe
 from tabular.training_data import take
 
@@ -23,7 +23,7 @@ class LoadedMember:
 
     name: str
     features: tuple[str, ...]
-    models: tuple[Booster, ...]
+    models: tuple[Model, ...]
     weights: tuple[float, ...]
     """Each seed counts the same, however many bags it has."""
 
@@ -44,7 +44,8 @@ class LoadedMember:
         because logits mean something only beside each other.
         """
         values = self.values(matrix, rows)
-        return self._mean([for_class(model.contributions(values, threads), towards) for model in self.models])
+        found = [model.contributions(values, threads) for model in self.models]
+        return self._mean([for_class(part, towards) for part in found if part is not None])
 
     def _mean(self, parts: list[Floats]) -> Floats:
         return np.asarray(np.average(np.stack(parts), axis=0, weights=self.weights), dtype=np.float64)
@@ -60,7 +61,7 @@ def load_members(run: FinishedRun, fold: int) -> list[LoadedMember]:
 def load_member(seeds: list[tuple[MemberRecipe, Path]]) -> LoadedMember:
     """One member from the folders of its seeds."""
     features: tuple[str, ...] = ()
-    models: list[Booster] = []
+    models: list[Model] = []
     weights: list[float] = []
     for member, folder in seeds:
         features, bags = load_models(member, folder)

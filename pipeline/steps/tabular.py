@@ -28,12 +28,9 @@ from pipeline.steps.tuning import run_tuning, tuned_members
 from pipeline.workspace import Workspace
 from tabular.blend import blend
 from tabular.crossfit import fit_member, predict_member
-from tabular.learners.parameters import BoosterName
 from tabular.recipe import MemberRecipe
 
 Floats = npt.NDArray[np.float64]
-SLOWEST_FIRST: tuple[BoosterName, ...] = ("catboost", "lightgbm", "xgboost")
-"""By time on the CPU: side by side, a slow one that starts last would leave the other cores waiting."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +144,8 @@ def member_dir(space: Workspace, member: MemberRecipe, fold: int, seed: int) -> 
 
 def fit_all(space: Workspace, todo: list[MemberFold]) -> None:
     """Fit encoders and boosters, fold by fold, so that a process has few folds' matrices in memory."""
-    slowest_first = sorted(todo, key=lambda job: (job.fold, SLOWEST_FIRST.index(job.member.booster)))
+    # Side by side, a slow one that starts last would leave the other cores waiting.
+    slowest_first = sorted(todo, key=lambda job: (job.fold, -job.member.learner.cost))
     jobs: list[Job] = []
     for fold in range(space.folds.count):
         if encoder_step(space, fold).why():
@@ -172,7 +170,7 @@ def encoder_job(space: Workspace, fold: int) -> Job:
 def booster_job(job: MemberFold) -> Job:
     """A member on a fold, with one seed, as a job."""
     space, member = job.space, job.member
-    wants_gpu = member.booster != "lightgbm" and member.device != "cpu"
+    wants_gpu = member.learner.gpu == "cuda" and member.device != "cpu"
     return Job(
         work="booster",
         arguments=(member.name, job.fold, job.seed),

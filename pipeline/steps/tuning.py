@@ -50,7 +50,11 @@ def tuning_step(space: Workspace, member: MemberRecipe) -> Step:
         folder=tuning_dir(space, member),
         settings={
             "member": member.model_dump(mode="json"),
-            "tune": recipe.tabular.tune.model_dump(mode="json", exclude={"jobs", "workers", "members"}),
+            "tune": recipe.tabular.tune.model_dump(mode="json", exclude={"jobs", "workers", "members", "spaces"}),
+            "search_space": {
+                name: space.model_dump(mode="json")
+                for name, space in recipe.tabular.tune.search_space_of(member).items()
+            },
             "features": recipe.features.model_dump(mode="json"),
             "resample": recipe.tabular.resample.model_dump(mode="json"),
             "image_noise": recipe.tabular.image_noise,

@@ -120,7 +120,8 @@ def snapshot() -> list[int]:
     from pipeline.steps.fold_models import FoldModel
 
     modules = [leaks.workspace, leaks.folds_module, leaks.encode, leaks.arrange, leaks.feature_table,
-               leaks.feature_stage, leaks.stage_two, leaks.tuning, leaks.blending, train, Folds, Encoder, FoldModel]  # fmt: skip
+               leaks.feature_stage, leaks.stage_two, leaks.tuning, leaks.blending, train, Folds, Encoder,
+               FoldModel]  # fmt: skip
     return [id(value) for module in modules for _, value in sorted(vars(module).items())]
 
 
