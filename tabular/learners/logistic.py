@@ -97,7 +97,7 @@ def fit(training: Rows, settings: Settings) -> LogisticModel:
     categories = tuple(category(values, column) for column in training.categorical)
     present = tuple(np.unique(training.target).tolist())
     shape = LogisticModel(columns, settings.classes, numbers, categories, present, (), ())
-    solver = LogisticRegression(**settings.parameters, solver="newton-cholesky", max_iter=settings.iterations)
+    solver = LogisticRegression(**settings.parameters, solver="newton-cholesky", tol=1e-8, max_iter=settings.iterations)
     try:
         solver.fit(shape.inputs(values), training.target, sample_weight=training.weight)
     except ValueError as error:
