@@ -54,13 +54,8 @@ class Encoder:
         rows: Integers,
         target: Integers | None,
         recipe: FeatureRecipe,
-        groups: npt.NDArray[Any] | None = None,
-        seed: int = 0,
     ) -> "Encoder":
-        """Fit on `rows` of the table; `target` and `groups` are aligned to the table and read at `rows` only.
-
-        `groups` and `seed` matter to `fit_transform` alone; they are taken here so that both are called alike.
-        """
+        """Fit on `rows` of the table; `target` is aligned to the table and read at `rows` only."""
         if len(rows) == 0:
             raise DataError("features: there is no training lesion to fit the encoder on")
         numbers = [f.name for f in table.features if f.kind == "number"]
@@ -94,7 +89,7 @@ class Encoder:
 
         `groups` are the patients (every lesion its own when None); `seed` decides the inner folds.
         """
-        encoder = cls.fit(table, rows, target, recipe, groups, seed)
+        encoder = cls.fit(table, rows, target, recipe)
         matrix = encoder.transform(table, rows)
         if encoder.target_shares and target is not None:
             patients = np.arange(len(rows)) if groups is None else np.asarray(groups)[rows]

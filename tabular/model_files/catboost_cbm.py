@@ -15,7 +15,7 @@ import atexit
 import hashlib
 import json
 import os
-import select
+import selectors
 import struct
 import subprocess
 import sys
@@ -66,8 +66,9 @@ def stands_trial(whole: bytes) -> bool:
     try:
         questions.write(struct.pack("<Q", len(whole)) + whole)
         questions.flush()
-        ready, _, _ = select.select([answers], [], [], SECONDS)
-        answer = os.read(answers.fileno(), 1) if ready else b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(answers, selectors.EVENT_READ)
+            answer = os.read(answers.fileno(), 1) if selector.select(SECONDS) else b""
     except OSError:
         answer = b""
     if not answer:
@@ -84,6 +85,8 @@ def running() -> subprocess.Popen[bytes]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            # Ctrl-C is the parent's to handle: a child that it ended would make a sound file look damaged.
+            start_new_session=True,
         )
         _children[os.getpid()] = child
     return child

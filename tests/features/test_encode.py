@@ -171,7 +171,7 @@ def test_blocks_of_rows_join_up(lesions: int) -> None:
 def test_stored_as_json(recipe: FeatureRecipe, tmp_path: Path, cohort_of: Callable[..., Cohort]) -> None:
     cohort = cohort_of((5, 20, 30), missing=0.1)
     table = build(cohort, recipe)
-    encoder = Encoder.fit(table, np.arange(40), cohort.target, recipe, cohort.groups)
+    encoder = Encoder.fit(table, np.arange(40), cohort.target, recipe)
     write_json(tmp_path / "encoder.json", encoder.to_json())
     again = Encoder.from_json(read_json(tmp_path / "encoder.json"))
     assert again == encoder
