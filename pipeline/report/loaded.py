@@ -6,6 +6,7 @@ check. Loading once matters because permutation asks the same models hundreds of
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
