@@ -29,6 +29,7 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
+from image_models.training.groups import describe
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -41,7 +42,6 @@ from image_models.precision import autocast, choose_precision
 from image_models.predict import placed
 from image_models.recipe import AugmentRecipe, ImageModelRecipe
 from image_models.training.augment import IMAGENET_MEAN, IMAGENET_STD
-from image_models.training.groups import describe
 from image_models.training.inputs import step_inputs
 from image_models.training.loader import gathered, overlapped, resident_images
 from image_models.training.losses import summed_loss

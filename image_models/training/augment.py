@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from image_models.recipe import AugmentRecipe
+from image_models.keys.augment import AugmentRecipe
+from image_models.resize import resized, shrunk
 
 Triple = tuple[float, float, float]
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
@@ -37,6 +38,8 @@ LUMA = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)
 YIQ = torch.tensor(
     [LUMA.tolist(), [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]], dtype=torch.float64
 )
+RGB = torch.linalg.inv(YIQ)
+"""The way back from YIQ."""
 
 
 def augment(
@@ -109,20 +112,6 @@ def planar(images: Tensor) -> Tensor:
     return images.permute(0, 3, 1, 2).contiguous().float()
 
 
-def shrunk(pixels: Tensor, size: int) -> Tensor:
-    """Average images down to `size`; leave smaller ones alone."""
-    if pixels.shape[2] <= size:
-        return pixels
-    return functional.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
-
-
-def resized(pixels: Tensor, size: int) -> Tensor:
-    """Bring images to `size`, averaging down or interpolating up."""
-    if pixels.shape[2] >= size:
-        return shrunk(pixels, size)
-    return functional.interpolate(pixels, size=(size, size), mode="bilinear", align_corners=False)
-
-
 def moves(recipe: AugmentRecipe) -> bool:
     """Say whether the recipe changes where pixels are."""
     return (recipe.crop_scale, recipe.crop_ratio, recipe.rotation_degrees, recipe.flip) != ((1, 1), (1, 1), 0, False)
@@ -178,7 +167,7 @@ def colour_changes(draws: Tensor, recipe: AugmentRecipe, mean: Triple, std: Trip
     cosine, sine = torch.cos(2 * math.pi * changes[:, 3]), torch.sin(2 * math.pi * changes[:, 3])
     turn = torch.eye(3, dtype=torch.float64).repeat(len(draws), 1, 1)
     turn[:, 1, 1], turn[:, 1, 2], turn[:, 2, 1], turn[:, 2, 2] = cosine, -sine, sine, cosine
-    matrices = scale * (torch.linalg.inv(YIQ) @ turn @ YIQ @ saturate)
+    matrices = scale * (RGB @ turn @ YIQ @ saturate)
     return colour_map(matrices, (1 - contrast) * brightness, mean, std)
 
 

@@ -5,7 +5,6 @@ Leaving out one fold gives the out-of-fold columns; leaving out two gives the co
 that another test table never trains anything again.
 """
 
-import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +19,7 @@ from data.images.pack import ImagePack
 from data.predictions import TEST_FOLD, Predictions
 from data.relabel import relabelled
 from features.vector import refuse_columns
-from image_models.recipe import ImageModelRecipe
+from image_models.recipe import RUNTIME_KEYS, ImageModelRecipe, deciding_settings
 from pipeline.run import Step
 from pipeline.scoring import score_columns
 from pipeline.seeds import derive
@@ -30,7 +29,7 @@ from pipeline.workspace import Workspace
 if TYPE_CHECKING:
     from image_models.lesions import Lesions
 
-NOT_IN_FINGERPRINT = ("checkpoint_seconds", "resident")
+NOT_IN_FINGERPRINT = RUNTIME_KEYS
 """Keys that change speed or safety, never the result."""
 
 
@@ -81,8 +80,7 @@ class FoldModel:
     def settings(self) -> dict[str, Any]:
         """Everything of the recipe that decides its result."""
         recipe = self.space.recipe
-        own = {k: v for k, v in dataclasses.asdict(self.model).items() if k not in NOT_IN_FINGERPRINT}
-        return {**own, "run_seed": recipe.seed, "pack_size": recipe.data.image_size}
+        return {**deciding_settings(self.model), "run_seed": recipe.seed, "pack_size": recipe.data.image_size}
 
     @cached_property
     def step(self) -> Step:
@@ -117,9 +115,9 @@ class FoldModel:
 
         Of processes that do this together, the leading one alone writes.
         """
-        from image_models.predict import load_model, predict
+        from image_models.predict import predict
         from image_models.training.distributed import ALONE
-        from image_models.training.train import train_fold
+        from image_models.training.train import FoldTask, Places, train_fold
 
         space, task = self.space, self.space.data.train.task
         ranks = space.ranks or ALONE
@@ -131,23 +129,17 @@ class FoldModel:
             lesions = with_stored_metadata(self.model, self.folder, space.data.train.table, lesions)
         try:
             with space.display.task(f"{label}: training") as progress:
-                training = train_fold(
-                    self.model,
-                    lesions,
-                    self.train_rows,
-                    folder=self.folder,
-                    seed=self.seed,
-                    fingerprint=self.step.fingerprint,
-                    weights_dir=space.weights_dir,
-                    cache_dir=space.cache_dir,
-                    log_dir=space.run_dir / "tensorboard" / self.model.name / self.name if space.tensorboard else None,
+                log_dir = space.run_dir / "tensorboard" / self.model.name / self.name if space.tensorboard else None
+                trained = train_fold(
+                    FoldTask(self.model, lesions, self.train_rows, self.seed, self.step.fingerprint),
+                    Places(self.folder, space.weights_dir, space.cache_dir, log_dir),
                     progress=progress,
                     ranks=ranks,
                 )
-            network = load_model(self.weights_path, self.model, lesions.classes)
+            training = trained.report
             with space.display.task(f"{label}: predicting {len(self.held_out):,} lesions") as progress:
                 probability = predict(
-                    network, self.model, lesions, self.held_out, cache_dir=space.cache_dir, progress=progress,
+                    trained.network, self.model, lesions, self.held_out, cache_dir=space.cache_dir, progress=progress,
                     ranks=ranks,
                 )  # fmt: skip
         except TrainingError as error:

@@ -10,10 +10,9 @@ import numpy as np
 import polars as pl
 
 from data.files import atomic
-from image_models.recipe import ImageModelRecipe
+from image_models.recipe import ImageModelRecipe, deciding_settings
 from pipeline.run import Step
 from pipeline.seeds import derive
-from pipeline.steps.fold_models import NOT_IN_FINGERPRINT
 from pipeline.steps.metadata import fit_metadata
 from pipeline.workspace import Workspace
 from research.systems.protocols import Division, Ints, Part, ProtocolName, allowed, divide
@@ -132,14 +131,19 @@ class NetworkJob:
     def step(self, number: int) -> Step:
         """The training of one part and everything its result depends on."""
         space, part = self.space, self.division.parts[number]
-        settings = {k: v for k, v in dataclasses.asdict(self.model).items() if k not in NOT_IN_FINGERPRINT}
+        settings = deciding_settings(self.model)
         inputs = {"train table": space.data.train.fingerprint, "rows": rows_checksum(part)}
         if self.model.backbone != "none":
             inputs["train images"] = space.pack_fingerprint(space.train_images, space.data.train.ids)
         return Step(
             name=f"{self.title}, part {number}",
             folder=self.folder / f"part_{number}",
-            settings={**settings, "run_seed": space.recipe.seed, "protocol": self.protocol, "fast": self.fast},
+            settings={
+                **deciding_settings(self.model),
+                "run_seed": space.recipe.seed,
+                "protocol": self.protocol,
+                "fast": self.fast,
+            },
             inputs=inputs,
         )
 
@@ -152,8 +156,8 @@ class NetworkJob:
         return self.scored()
 
     def _train(self, number: int, step: Step, lesions: "Lesions", label: str) -> None:
-        from image_models.predict import load_model, predict
-        from image_models.training.train import MODEL_FILE, train_fold
+        from image_models.predict import predict
+        from image_models.training.train import MODEL_FILE, FoldTask, Places, train_fold
         from research.systems.cost import cost_of
 
         space, part = self.space, self.division.parts[number]
@@ -163,19 +167,12 @@ class NetworkJob:
         if self.model.backbone == "none":
             lesions = dataclasses.replace(lesions, present=np.ones(len(lesions), dtype=np.bool_))
         with space.display.task(f"{label}: part {number + 1} of {len(self.division.parts)}") as progress:
-            training = train_fold(
-                self.model,
-                lesions,
-                part.train,
-                folder=step.folder,
-                seed=self.seed,
-                fingerprint=step.fingerprint,
-                weights_dir=space.weights_dir,
-                cache_dir=space.cache_dir,
-                inner_rows=part.validation,
+            trained = train_fold(
+                FoldTask(self.model, lesions, part.train, self.seed, step.fingerprint, part.validation),
+                Places(step.folder, space.weights_dir, space.cache_dir),
                 progress=progress,
             )
-            network = load_model(step.folder / MODEL_FILE, self.model, lesions.classes)
+            network, training = trained.network, trained.report
             rows, times = np.unique(part.test, return_counts=True)
             probability = predict(network, self.model, lesions, rows, cache_dir=space.cache_dir, progress=progress)
         columns = {f"p{i}": probability[:, i] for i in range(probability.shape[1])}

@@ -84,7 +84,7 @@ def test_gradients_of_maps_p_and_weights() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("value", [6e4, 1.0, 1e-3, 0.0, -5.0])
-def test_no_overflow_and_finite_gradients_in_low_precision(dtype: torch.dtype, value: float) -> None:
+def test_low_precision_neither_overflows_nor_rounds_what_is_pooled(dtype: torch.dtype, value: float) -> None:
     pool = MultiScaleGeM()
     torch.nn.init.constant_(pool.p, P_RANGE[1])
     maps = torch.full((1, 2, 7, 7), value, dtype=dtype)
@@ -93,7 +93,7 @@ def test_no_overflow_and_finite_gradients_in_low_precision(dtype: torch.dtype, v
     with torch.autocast("cpu", dtype=torch.bfloat16):
         pooled = pool(maps)
     pooled.sum().backward()
-    assert pooled.dtype == dtype
+    assert pooled.dtype == torch.float32
     assert torch.isfinite(pooled).all()
     assert all(torch.isfinite(tensor.grad).all() for tensor in (maps, pool.p, pool.weight))
 
