@@ -139,7 +139,7 @@ class NetworkJob:
             name=f"{self.title}, part {number}",
             folder=self.folder / f"part_{number}",
             settings={
-                **deciding_settings(self.model),
+                **settings,
                 "run_seed": space.recipe.seed,
                 "protocol": self.protocol,
                 "fast": self.fast,
