@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from data.errors import TrainingError
 from image_models.device import choose_device
-from image_models.lesions import Lesions
+from image_models.lesions import Ints, Lesions
 from image_models.networks.image_branch import ImageBranch
 from image_models.networks.image_model import FusionModel, Network, at_size
 from image_models.predict import placed
@@ -30,8 +30,6 @@ from image_models.training.inputs import Shown, plain_inputs
 from image_models.training.loader import overlapped
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-
 STEPS = 50
 """Points on the way from the baseline to the lesion's metadata; Gauss-Legendre, captum's default."""
 

@@ -22,14 +22,14 @@ from torch import Tensor, nn
 from data.files import fingerprint
 from data.progress import Progress, silent
 from image_models.device import explained_out_of_memory
-from image_models.lesions import Lesions
+from image_models.lesions import Ints, Lesions
 from image_models.networks.image_model import FusionModel, ImageModel, Network
 from image_models.precision import autocast
 from image_models.recipe import ImageModelRecipe
 from image_models.setup import Setup
 from image_models.tensor_file import read_header, read_tensors, write_tensors
 from image_models.training.inputs import plain_inputs, predicted_at_once
-from image_models.training.loader import Ints, Resident, overlapped
+from image_models.training.loader import Resident, overlapped
 
 Floats = npt.NDArray[np.float32]
 

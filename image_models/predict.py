@@ -16,7 +16,7 @@ from data.errors import TrainingError
 from data.progress import Progress, silent
 from image_models.device import choose_device, explained_out_of_memory, fastest_convolutions
 from image_models.frozen import kept_vectors
-from image_models.lesions import Lesions
+from image_models.lesions import Ints, Lesions
 from image_models.networks.model_file import load_model
 from image_models.precision import Precision, autocast, choose_precision
 from image_models.recipe import ImageModelRecipe
@@ -28,8 +28,6 @@ from image_models.training.loader import Resident, overlapped
 from image_models.training.losses import log_probabilities
 
 __all__ = ["load_model", "predict"]
-
-Ints = npt.NDArray[np.int64]
 
 
 def predict(

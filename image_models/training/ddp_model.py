@@ -32,7 +32,7 @@ class DdpModel:
 
     def __init__(self, model: nn.Module, ranks: Ranks = ALONE, sample: Shown | None = None) -> None:
         """`sample`: two lesions' worth of what the network will be shown, for processes that train together."""
-        self.ranks = ranks
+        self.model, self.ranks = model, ranks
         self._asking: nn.Module = _Asking(model)
         if ranks.count > 1:
             unused = has_unused_weights(self._asking, sample)

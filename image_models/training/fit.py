@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from data.errors import TrainingError
-from image_models.lesions import Lesions
+from image_models.lesions import Ints, Lesions
 from image_models.networks.layers import branch_batch_norms
 from image_models.precision import autocast
 from image_models.predict import predict_on
@@ -25,7 +25,7 @@ from image_models.setup import Setup
 from image_models.training.ddp_model import DdpModel
 from image_models.training.inner_score import checked_score, inner_score
 from image_models.training.inputs import StepInput, step_inputs
-from image_models.training.loader import Ints, Resident, overlapped, resident_images
+from image_models.training.loader import Resident, overlapped, resident_images
 from image_models.training.losses import class_weights, summed_loss
 from image_models.training.optimise import AveragedModel, Optimiser
 from image_models.training.plan import FitPlan, derived_seed
@@ -79,20 +79,20 @@ class Fit:
 
     def __init__(
         self,
-        model: nn.Module,
+        ddp_model: DdpModel,
         recipe: ImageModelRecipe,
         lesions: Lesions,
         plan: FitPlan,
-        inner_rows: Ints | None,
         setup: Setup,
         *,
         seed: int,
-        ddp_model: DdpModel,
+        inner_rows: Ints | None = None,
         vectors: Resident | None = None,
     ) -> None:
         """`vectors` stand in place of the images of every row that the fit shows or scores."""
-        self.model, self.recipe, self.lesions, self.plan, self.inner_rows = model, recipe, lesions, plan, inner_rows
+        self.recipe, self.lesions, self.plan, self.inner_rows = recipe, lesions, plan, inner_rows
         self.setup, self.seed, self.ddp_model, self.vectors = setup, seed, ddp_model, vectors
+        self.model = model = ddp_model.model
         self.device, self.ranks = setup.device, setup.ranks
         self.optimiser = Optimiser(model, recipe, setup.precision, setup.device)
         self.average = AveragedModel(model, recipe.ema_decay) if recipe.ema_decay else None

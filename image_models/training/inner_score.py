@@ -8,10 +8,10 @@ import numpy.typing as npt
 from data.errors import RecipeError
 from data.scores import multiclass, ranking
 from data.scores.calibration import log_loss
+from image_models.lesions import Ints
 from image_models.recipe import ImageModelRecipe
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Score = Callable[[Ints, Floats], float]
 
 OF_TWO: dict[str, Score] = {

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from image_models.lesions import Lesions
+from image_models.lesions import Ints, Lesions
 from image_models.precision import DTYPES
 from image_models.recipe import ImageModelRecipe
 from image_models.setup import Setup
 from image_models.training.augment import augment, mixup, prepare
-from image_models.training.loader import Batch, Ints, Resident, batches
+from image_models.training.loader import Batch, Resident, batches
 from image_models.training.plan import STREAM_STEP, FitPlan, derived_seed
 
 PIXELS_ON_GPU = 1024 * 256**2

@@ -14,16 +14,13 @@ from itertools import islice
 from typing import Protocol, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from data.images.shards import Pixels, take
 from image_models.device import free_memory_bytes
 from image_models.keys.runtime import RuntimeRecipe
-from image_models.lesions import Lesions
-
-Ints = npt.NDArray[np.int64]
+from image_models.lesions import Ints, Lesions
 
 GATHERERS = 3
 """Threads that read the pack for a GPU. For a CPU one does: its cores have the network to compute."""

@@ -7,17 +7,14 @@ here, hence nothing behind this point can learn from them.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from data.errors import TrainingError
 from data.inner_split import inner_split
-from image_models.lesions import UNKNOWN, Lesions
+from image_models.lesions import UNKNOWN, Ints, Lesions
 from image_models.recipe import ImageModelRecipe
 from image_models.training.inner_score import checked_score
 from image_models.training.sampler import Sampler, make_sampler
 from image_models.training.schedule import describe
-
-Ints = npt.NDArray[np.int64]
 
 
 def derived_seed(seed: int, *names: int) -> int:

@@ -4,13 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from image_models.lesions import Lesions
+from image_models.lesions import Ints, Lesions
 from image_models.recipe import ImageModelRecipe
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

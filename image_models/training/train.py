@@ -215,14 +215,13 @@ class _Training:
     def _fit(self, plan: FitPlan) -> Fit:
         """A fit at its start, or where the saved state left it."""
         fit = Fit(
-            self.model,
+            self.ddp_model,
             self.recipe,
             self.lesions,
             plan,
-            self.plan.inner_rows,
             self.setup,
             seed=self.seed,
-            ddp_model=self.ddp_model,
+            inner_rows=self.plan.inner_rows,
             vectors=self.vectors,
         )
         self.before.continue_fit(fit)

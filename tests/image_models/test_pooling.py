@@ -152,3 +152,15 @@ def test_attended_average_is_its_formula_place_by_place() -> None:
         moved = tokens.clone()
         moved[:, 0] = 100.0
         assert torch.equal(pool(moved), pool(tokens))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_what_is_pooled_is_exact_whatever_the_backbone_computes_in(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    maps = (torch.rand(2, 8, 7, 7) + 0.1).to(dtype)
+    tokens = maps.flatten(2).mT
+    for pool, features in ((MultiScaleGeM(), maps), (MapAverage(), maps), (TokenAverage(), tokens)):
+        found, wanted = pool(features), pool.double()(features.double())
+        assert found.dtype == torch.float32
+        assert ((found - wanted).abs() / wanted).max() < 1e-6
+    assert AttendedAverage(8).to(dtype)(tokens).dtype == torch.float32
