@@ -49,8 +49,6 @@ def augment(
     generator: torch.Generator,
     dtype: torch.dtype = torch.float32,
     *,
-    mean: Triple = IMAGENET_MEAN,
-    std: Triple = IMAGENET_STD,
     share: slice | None = None,
     batch: int = 0,
 ) -> Tensor:
@@ -61,7 +59,7 @@ def augment(
     """
     draws = torch.rand(len(images) if share is None else batch, DRAWS, generator=generator)[share or slice(None)]
     pixels = shrunk(planar(images), math.ceil(MOST_SHRINK * size))
-    pixels = recolour(pixels, colour_changes(draws[:, COLOUR], recipe, mean, std))
+    pixels = recolour(pixels, colour_changes(draws[:, COLOUR], recipe, IMAGENET_MEAN, IMAGENET_STD))
     if recipe.blur:
         pixels = blurred(pixels, draws[:, BLUR], recipe.blur)
     pixels = sample(pixels, affine(draws, recipe), size) if moves(recipe) else resized(pixels, size)
@@ -70,16 +68,10 @@ def augment(
     return pixels.to(dtype=dtype, memory_format=torch.channels_last)
 
 
-def prepare(
-    images: Tensor,
-    size: int,
-    dtype: torch.dtype = torch.float32,
-    *,
-    mean: Triple = IMAGENET_MEAN,
-    std: Triple = IMAGENET_STD,
-) -> Tensor:
+def prepare(images: Tensor, size: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Normalise and, where needed, resize uint8 images (N, H, W, 3); return (N, 3, size, size), channels last."""
-    pixels = recolour(shrunk(planar(images), size), colour_map(torch.eye(3).double(), torch.zeros(1), mean, std))
+    unchanged = colour_map(torch.eye(3).double(), torch.zeros(1), IMAGENET_MEAN, IMAGENET_STD)
+    pixels = recolour(shrunk(planar(images), size), unchanged)
     return resized(pixels, size).to(dtype=dtype, memory_format=torch.channels_last)
 
 
