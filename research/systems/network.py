@@ -138,12 +138,7 @@ class NetworkJob:
         return Step(
             name=f"{self.title}, part {number}",
             folder=self.folder / f"part_{number}",
-            settings={
-                **settings,
-                "run_seed": space.recipe.seed,
-                "protocol": self.protocol,
-                "fast": self.fast,
-            },
+            settings={**settings, "run_seed": space.recipe.seed, "protocol": self.protocol, "fast": self.fast},
             inputs=inputs,
         )
 
