@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from data.errors import RecipeError
+from image_models.networks.cost import blank_inputs, describe
 from image_models.networks.metadata_shape import MetadataShape
-from image_models.networks.zoo import build, describe
-from image_models.training.groups import blank_inputs
+from image_models.networks.zoo import build
 from research.systems.registry import System
 
 REPEATS = 7

@@ -8,25 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from pipeline.steps.fold_models import NOT_IN_FINGERPRINT
 from pipeline.workspace import Workspace
 
 from data.files import atomic
-from data.readers.reading import ToldColumns
-from image_models.recipe import ImageModelRecipe
+from image_models.recipe import ImageModelRecipe, deciding_settings
 from pipeline.run import Step
 from pipeline.seeds import derive
 from pipeline.steps.metadata import fit_metadata
 from research.systems.protocols import Division, Ints, Part, ProtocolName, allowed, divide
 from research.systems.registry import System
 from research.systems.scored import Scored
-from research.systems.told import told_columns
+from research.systems.told import TOLD, Told
 
 if TYPE_CHECKING:
     from image_models.lesions import Lesions
 
 
-def full_form(system: System, told: ToldColumns, columns: tuple[str, ...], protocol: ProtocolName) -> ImageModelRecipe:
+def full_form(system: System, told: Told, columns: tuple[str, ...], protocol: ProtocolName) -> ImageModelRecipe:
     """The network of the system's recipe, told what this data set and protocol allow."""
     model = dataclasses.replace(system.network, name=system.name)
     if system.balance:  # the protocol has balanced the rows already
@@ -107,9 +105,9 @@ class NetworkJob:
         return self.space.run_dir / self.system.name
 
     @cached_property
-    def told(self) -> ToldColumns:
+    def told(self) -> Told:
         """Columns of the data set."""
-        return told_columns(self.space.recipe.data.reader)
+        return TOLD.get(self.space.recipe.data.reader, Told(()))
 
     @cached_property
     def division(self) -> Division:
@@ -133,7 +131,7 @@ class NetworkJob:
     def step(self, number: int) -> Step:
         """The training of one part and everything its result depends on."""
         space, part = self.space, self.division.parts[number]
-        settings = {k: v for k, v in dataclasses.asdict(self.model).items() if k not in NOT_IN_FINGERPRINT}
+        settings = deciding_settings(self.model)
         inputs = {"train table": space.data.train.fingerprint, "rows": rows_checksum(part)}
         if self.model.backbone != "none":
             inputs["train images"] = space.pack_fingerprint(space.train_images, space.data.train.ids)
@@ -153,8 +151,8 @@ class NetworkJob:
         return self.scored()
 
     def _train(self, number: int, step: Step, lesions: "Lesions", label: str) -> None:
-        from image_models.predict import load_model, predict
-        from image_models.training.train import MODEL_FILE, train_fold
+        from image_models.predict import predict
+        from image_models.training.train import MODEL_FILE, FoldTask, Places, train_fold
         from research.systems.cost import cost_of
 
         space, part = self.space, self.division.parts[number]
@@ -164,19 +162,12 @@ class NetworkJob:
         if self.model.backbone == "none":
             lesions = dataclasses.replace(lesions, present=np.ones(len(lesions), dtype=np.bool_))
         with space.display.task(f"{label}: part {number + 1} of {len(self.division.parts)}") as progress:
-            training = train_fold(
-                self.model,
-                lesions,
-                part.train,
-                folder=step.folder,
-                seed=self.seed,
-                fingerprint=step.fingerprint,
-                weights_dir=space.weights_dir,
-                cache_dir=space.cache_dir,
-                inner_rows=part.validation,
+            trained = train_fold(
+                FoldTask(self.model, lesions, part.train, self.seed, step.fingerprint, part.validation),
+                Places(step.folder, space.weights_dir, space.cache_dir),
                 progress=progress,
             )
-            network = load_model(step.folder / MODEL_FILE, self.model, lesions.classes)
+            network, training = trained.network, trained.report
             rows, times = np.unique(part.test, return_counts=True)
             probability = predict(network, self.model, lesions, rows, cache_dir=space.cache_dir, progress=progress)
         columns = {f"p{i}": probability[:, i] for i in range(probability.shape[1])}
