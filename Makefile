@@ -10,8 +10,12 @@ EXECUTOR ?=
 
 STAMP := $(VENV)/.installed
 FNX   := $(VENV)/bin/fusionnetx
-CHOICE = --recipe $(RECIPE) $(ARGS)
-FLAGS  = --recipe $(RECIPE) $(if $(DATA),--data '$(DATA)') $(if $(RUN),--run '$(RUN)') $(ARGS)
+# A run that exists knows its recipe: one is named only where it was given, or where no run was.
+NAMED  = $(if $(filter file,$(origin RECIPE)),$(if $(RUN),,--recipe $(RECIPE)),--recipe '$(RECIPE)')
+CHOICE = --recipe '$(RECIPE)' $(ARGS)
+FLAGS  = $(NAMED) $(if $(DATA),--data '$(DATA)') $(if $(RUN),--run '$(RUN)') $(ARGS)
+# What looks at a run takes the run alone; the name of its recipe is the name that it has unless it was given one.
+OF_RUN = --run '$(or $(RUN),$(basename $(notdir $(RECIPE))))' $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 ifneq ($(EXECUTOR),)
 export FUSIONNETX_EXECUTOR := $(EXECUTOR)
@@ -52,15 +56,25 @@ submission: $(STAMP)  ## run whatever is missing, write submission.csv and say w
 	@$(FNX) submission $(FLAGS)
 
 report: $(STAMP)  ## write report.html of a finished run
-	@$(FNX) report $(FLAGS)
+	@$(FNX) report $(OF_RUN)
+
+.PHONY: plan runs predict
+plan: $(STAMP)  ## print the steps of a run as a tree: done, stale and why, missing, seconds
+	@$(FNX) plan --run '$(or $(RUN),$(basename $(notdir $(RECIPE))))' $(ARGS)
+
+runs: $(STAMP)  ## list the runs with their scores
+	@$(FNX) runs
+
+predict: $(STAMP)  ## predict new patients: make predict RUN=demo TABLE=new.csv IMAGES=new-images OUT=predictions.csv
+	@$(FNX) predict --run '$(or $(RUN),$(basename $(notdir $(RECIPE))))' --metadata '$(TABLE)' $(if $(IMAGES),--images '$(IMAGES)') --out '$(or $(OUT),predictions.csv)' $(ARGS)
 
 .PHONY: ablation
 ablation: $(STAMP)  ## what each part brings: stage two again without it (minutes; image models stay)
-	@$(FNX) ablation $(FLAGS)
+	@$(FNX) ablation $(OF_RUN)
 
 .PHONY: explain
 explain: $(STAMP)  ## what a run's answer about lesions rests on: make explain RUN=demo LESION="id id"
-	@$(FNX) explain --run '$(or $(RUN),$(RECIPE))' $(foreach id,$(LESION),--lesion '$(id)') $(if $(DATA),--data '$(DATA)') $(ARGS)
+	@$(FNX) explain $(foreach id,$(LESION),--lesion '$(id)') $(OF_RUN)
 
 .PHONY: compare
 compare: $(STAMP)  ## finished runs side by side (RUNS="a b"), or published systems (RECIPE=ham10000 ARGS=--fast)
@@ -68,7 +82,7 @@ compare: $(STAMP)  ## finished runs side by side (RUNS="a b"), or published syst
 
 .PHONY: audit
 audit: $(STAMP)  ## look for leaks: exact checks, null test, planted leaks, copies, drift (about ten minutes)
-	@$(FNX) audit $(FLAGS)
+	@$(FNX) audit $(OF_RUN)
 
 .PHONY: faults
 faults: $(STAMP)  ## kill a small run at 30 moments, let it go on, compare every byte (15 to 35 minutes)
@@ -76,7 +90,7 @@ faults: $(STAMP)  ## kill a small run at 30 moments, let it go on, compare every
 
 .PHONY: verify
 verify: $(STAMP)  ## check every byte of a run: what is missing, damaged or stale, and what repairs it
-	@$(FNX) verify --run '$(or $(RUN),$(RECIPE))' $(if $(DATA),--data '$(DATA)') $(ARGS)
+	@$(FNX) verify $(OF_RUN)
 
 .PHONY: bad-input
 bad-input: $(STAMP)  ## try every bad input of the tables in tests/bad_input: tried, handled

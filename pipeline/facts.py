@@ -33,9 +33,15 @@ class InputFacts:
 
 
 def finished_fold_count(run: Run) -> int:
-    """How many folds the run has, or will have when none are made yet."""
+    """How many folds the run has, or will have when none are made yet.
+
+    A bundle of a run holds nothing of the folds themselves: there they are counted by their encoders.
+    """
     summary = (read_step_report(run.folder / "folds.json") or {}).get("folds")
-    return len(summary) if summary else run.recipe.folds.count or DEFAULT_COUNT
+    if isinstance(summary, list) and summary:
+        return len(summary)
+    encoders = len(list(run.folder.glob("features/fold_*/encoder.json")))
+    return encoders or run.recipe.folds.count or DEFAULT_COUNT
 
 
 def reports_of(folder: Path) -> dict[str, dict[str, Any]]:

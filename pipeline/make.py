@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeline.execute.running import boosters_at_once, run_all
+from pipeline.execute.running import run_all
 from pipeline.execute.steps import step_job
 from pipeline.inputs import Inputs
 from pipeline.plan import Plan, plan_of
@@ -37,7 +37,7 @@ def make_batch(name: str, steps: Sequence[Step], inputs: Inputs, runtime: Runtim
         of_kind = [step for step in jobs if step.kind == kind]
         of_kind[0].work.prepare(of_kind, inputs, runtime)
     counted = {step: f"[{number}/{len(jobs)}]" for number, step in enumerate(jobs, start=1)}
-    at_once = boosters_at_once(inputs.run.recipe, runtime) if name == "stage two: boosters" else 1
+    at_once = jobs[0].work.at_once(jobs, inputs, runtime)
     run_all(inputs, runtime, [step_job(step, counted[step], inputs, runtime) for step in jobs], name, at_once)
     if not any(step.kind == "fold model" for step in jobs):
         runtime.shared.forget("features", "fold")

@@ -6,10 +6,11 @@ networks and forgotten. With several GPUs the networks are spread over them.
 
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,17 +19,20 @@ import numpy.typing as npt
 import polars as pl
 
 from data.cohort import Cohort
-from data.errors import DataError
-from data.folds import examples
+from data.errors import DataError, examples
 from data.images.pack import ImagePack
 from data.images.pack_build import build_pack
 from data.images.sources import ImageSource
 from data.predictions import TEST_FOLD, Predictions, mean_of
 from data.progress import Progress
+from data.recipe import DataRecipe
 from image_models.recipe import ImageModelRecipe
-from pipeline.steps.fold_models import FoldModel, named_columns, sees_images, unlabelled_lesions
+from pipeline.columns import named
+from pipeline.runtime import Runtime
+from pipeline.step import Step
+from pipeline.steps.fold_model import WEIGHTS, fold_model_of
+from pipeline.steps.lesions import unlabelled_lesions
 from pipeline.steps.metadata import with_stored_metadata
-from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,53 +49,69 @@ BLOCK_BYTES = 4 * 2**30
 class FoldNetwork:
     """A trained network of one fold, and the device it works on."""
 
-    model: ImageModelRecipe
-    folder: Path
+    step: Step
     network: "nn.Module"
     device: str
-    found: list[Floats]
+    found: list[Floats] = field(default_factory=list)
     """Probabilities of the blocks so far."""
+
+    @property
+    def model(self) -> ImageModelRecipe:
+        """The image model it belongs to."""
+        return fold_model_of(self.step).model
 
     def see(self, table: pl.DataFrame, lesions: "Lesions") -> None:
         """Predict one block."""
         from image_models.predict import predict
 
-        told = with_stored_metadata(self.model, self.folder, table, lesions)
-        self.found.append(predict(self.network, self.model, told, np.arange(len(lesions)), device=self.device))
+        shown = with_stored_metadata(self.model, self.step.folder, table, lesions)
+        self.found.append(predict(self.network, self.model, shown, np.arange(len(lesions)), device=self.device))
 
 
-def image_columns(space: Workspace, cohort: Cohort, source: ImageSource | None, folds: int) -> pl.DataFrame:
-    """Mean over the fold models of every image model; null for a lesion without an image that the model needs."""
-    refuse_no_images(space, cohort, source)
+def image_columns(
+    fold_models: Sequence[Step], recipe: DataRecipe, runtime: Runtime, cohort: Cohort, source: ImageSource | None
+) -> pl.DataFrame:
+    """Mean over the fold models of every image model; null for a lesion without an image that the model needs.
+
+    Of the recipe of the data, the size of the images and the processes that decode them count.
+    """
+    seeing = [name for name, model in models_of(fold_models).items() if model.backbone != "none"]
+    refuse_no_images(seeing, cohort, source)
     devices = free_devices()
-    networks = fold_networks(space, folds, len(cohort.task.classes), devices)
+    networks = fold_networks(fold_models, len(cohort.task.classes), devices)
     present: list[npt.NDArray[np.bool_]] = []
     turns = {device: threading.Lock() for device in devices}
     views, seen = len(cohort.ids) * len(networks), 0
     label = f"stage one: {len(cohort.ids):,} lesions x {len(networks)} networks"
-    with space.display.task(label) as progress, ThreadPoolExecutor(len(devices)) as pool:
+    with runtime.display.task(label) as progress, ThreadPoolExecutor(len(devices)) as pool:
 
         def decoding(done: int, total: int, **figures: float) -> None:
             progress(seen, views, **figures)
 
-        for part, pack in blocks(space, cohort, source, decoding):
+        for part, pack in blocks(recipe, cohort, source if seeing else None, decoding):
             lesions = unlabelled_lesions(part, pack)
             present.append(lesions.present)
             for _ in pool.map(partial(show, table=part.table, lesions=lesions, turns=turns), networks):
                 seen += len(part.ids)
                 progress(seen, views)
-    say_what_is_missing(space, cohort, source, np.concatenate(present))
+    if missing := missing_images(cohort, source, np.concatenate(present)):
+        runtime.display.warn(missing)
     columns: dict[str, Floats] = {}
     everyone = np.full(len(cohort.ids), TEST_FOLD)
-    for model in space.recipe.image_models:
+    for name in models_of(fold_models):
         parts = [
             Predictions(cohort.ids, everyone, np.concatenate(network.found), cohort.task.probability_columns)
             for network in networks
-            if network.model.name == model.name
+            if network.model.name == name
         ]
-        columns |= named_columns(model.name, mean_of(parts))
+        columns |= named(name, mean_of(parts))
     frame = pl.DataFrame({"lesion_id": cohort.ids.tolist(), **columns})
     return frame.with_columns(pl.col(list(columns)).fill_nan(None))
+
+
+def models_of(fold_models: Sequence[Step]) -> dict[str, ImageModelRecipe]:
+    """The image models that some fold models belong to, by name."""
+    return {fold_model_of(step).model.name: fold_model_of(step).model for step in fold_models}
 
 
 def free_devices() -> list[str]:
@@ -101,16 +121,13 @@ def free_devices() -> list[str]:
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())] or ["auto"]
 
 
-def fold_networks(space: Workspace, folds: int, classes: int, devices: list[str]) -> list[FoldNetwork]:
-    """Load every network of the run; they go round the devices in turn."""
+def fold_networks(fold_models: Sequence[Step], classes: int, devices: Sequence[str]) -> list[FoldNetwork]:
+    """Load the networks; they go round the devices in turn."""
     from image_models.predict import load_model
 
-    jobs = [FoldModel(space, model, (fold,)) for model in space.recipe.image_models for fold in range(folds)]
     return [
-        FoldNetwork(
-            job.model, job.folder, load_model(job.weights_path, job.model, classes), devices[i % len(devices)], []
-        )
-        for i, job in enumerate(jobs)
+        FoldNetwork(step, load_model(step.folder / WEIGHTS, fold_model_of(step).model, classes), device)
+        for step, device in zip(fold_models, cycle(devices), strict=False)
     ]
 
 
@@ -121,50 +138,42 @@ def show(network: FoldNetwork, table: pl.DataFrame, lesions: "Lesions", turns: d
 
 
 def blocks(
-    space: Workspace, cohort: Cohort, source: ImageSource | None, progress: Progress
+    recipe: DataRecipe, cohort: Cohort, source: ImageSource | None, progress: Progress
 ) -> Iterator[tuple[Cohort, ImagePack | None]]:
     """The cohort in blocks with their decoded images; a block's images are gone when the next one is asked for."""
-    if source is None or not sees_images(space):
+    if source is None:
         yield cohort, None
         return
-    size, count = space.recipe.data.image_size, len(cohort.ids)
+    size, count = recipe.image_size, len(cohort.ids)
     width = max(1, BLOCK_BYTES // (size * size * 3))
     for first in range(0, count, width):
         part = replace(cohort, table=cohort.table[first : first + width])
         with tempfile.TemporaryDirectory(prefix="fusionnetx-") as scratch:
-            yield (
-                part,
-                build_pack(
-                    source,
-                    part.ids,
-                    Path(scratch) / "pack",
-                    size=size,
-                    max_missing_share=1.0,
-                    workers=space.recipe.data.workers,
-                    progress=progress,
-                ),
+            folder = Path(scratch) / "pack"
+            workers = recipe.workers
+            pack = build_pack(
+                source, part.ids, folder, size=size, max_missing_share=1.0, workers=workers, progress=progress
             )
+            yield part, pack
 
 
-def refuse_no_images(space: Workspace, cohort: Cohort, source: ImageSource | None) -> None:
+def refuse_no_images(seeing: Sequence[str], cohort: Cohort, source: ImageSource | None) -> None:
     """DataError when there are no images, or none of these lesions, and a network needs them."""
-    if not sees_images(space):
+    if not seeing:
         return
     if source is None:
-        models = [model.name for model in space.recipe.image_models if model.backbone != "none"]
         raise DataError(
-            f"no images were given, but {' and '.join(models)} of stage one see images: give them with --images"
+            f"no images were given, but {' and '.join(seeing)} of stage one see images: give them with --images"
         )
     if not np.isin(cohort.ids, source.ids).any():
         raise DataError(f"none of the {len(cohort.ids)} lesions has a usable image in {source!r}")
 
 
-def say_what_is_missing(
-    space: Workspace, cohort: Cohort, source: ImageSource | None, present: npt.NDArray[np.bool_]
-) -> None:
-    """Warn of lesions that are predicted from metadata alone; DataError when that is all of them."""
+def missing_images(cohort: Cohort, source: ImageSource | None, present: npt.NDArray[np.bool_]) -> str | None:
+    """Which lesions are predicted from metadata alone, in words; DataError when that is all of them."""
     if not present.any():
         raise DataError(f"none of the {len(cohort.ids)} lesions has a usable image in {source!r}")
-    if not present.all():
-        without = cohort.ids[~present]
-        space.display.warn(f"{len(without)} lesions have no usable image ({examples(without)}): metadata alone")
+    without = cohort.ids[~present]
+    if not len(without):
+        return None
+    return f"{len(without)} lesions have no usable image ({examples(without)}): metadata alone"

@@ -43,7 +43,8 @@ class Run:
         recipe = load_recipe(str(folder / RECIPE_FILE))
         facts = recorded(folder)
         data_dir = facts.get("data")
-        return Run(recipe, folder, None if data_dir is None else Path(data_dir), bool(facts["invented"]))
+        # Data that the folder itself keeps are found wherever it is moved.
+        return Run(recipe, folder, None if data_dir is None else folder / data_dir, bool(facts["invented"]))
 
     @property
     def name(self) -> str:
@@ -71,10 +72,15 @@ class Run:
             {
                 "format": FORMAT,
                 "reader": self.recipe.data.reader,
-                "data": None if self.data_dir is None else str(self.data_dir.resolve()),
+                "data": None if self.data_dir is None else spelled(self.data_dir.resolve(), self.folder.resolve()),
                 "invented": self.invented,
             },
         )
+
+
+def spelled(data_dir: Path, folder: Path) -> str:
+    """A folder of data as run.json names it: from the run folder if it lies there, else absolute."""
+    return str(data_dir.relative_to(folder) if data_dir.is_relative_to(folder) else data_dir)
 
 
 def recorded(folder: Path) -> dict[str, Any]:

@@ -68,6 +68,11 @@ class Work:
         """What it reads beside the data, the folds and what its step needs: `cache/...`, `weights/...`."""
         return ()
 
+    @classmethod
+    def at_once(cls, steps: "Sequence[Step]", inputs: "Inputs", runtime: "Runtime") -> int:
+        """How many such steps one machine does side by side."""
+        return 1
+
     def prepare(self, steps: "Sequence[Step]", inputs: "Inputs", runtime: "Runtime") -> None:
         """What the leading process does before a batch of such steps."""
 

@@ -208,13 +208,13 @@ def one_thread_and(cache: Path) -> Iterator[None]:
 
     Several test processes with as many threads each as there are cores would mostly wait for each other.
     """
-    from pipeline.workspace import Workspace
+    from pipeline.runtime import Runtime
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FUSIONNETX_CACHE", str(cache))
         patch.setenv("COLUMNS", "220")
         patch.delenv("FORCE_COLOR", raising=False)
-        patch.setattr(Workspace, "threads", 1)
+        patch.setattr(Runtime, "threads", 1)
         yield
 
 

@@ -137,7 +137,9 @@ def executor_named(name: str, store: str | None = None, devices: int = 1, *, tra
 
         return DevicesExecutor(devices)
     if name == "local":
-        return LocalExecutor()
+        from pipeline.execute.processes import ProcessesExecutor
+
+        return ProcessesExecutor()
     from pipeline.execute.ray_cluster import RayExecutor
 
     return RayExecutor(store)

@@ -7,9 +7,8 @@ import numpy.typing as npt
 import polars as pl
 
 from data.cohort import Cohort
-from data.errors import DataError
+from data.errors import DataError, examples
 from data.files import atomic
-from data.folds import examples
 from data.images.sources import ImageSource
 from data.recipe import read_test
 from data.synthetic.stand_in import is_invented
@@ -71,7 +70,9 @@ def finished_plan(run: Run) -> Plan:
 
     The data are not needed: that the models are of the recipe in the folder, and their bytes as recorded, is checked.
     """
-    found = plan(run, recorded_facts(run), fold_count(run))
+    if not any(run.folder.glob("features/fold_*/encoder.json")):
+        raise DataError(f"{run.folder} has no trained stage two; run `fusionnetx tabular --run {run.folder}` first")
+    found = plan(run, recorded_facts(run), finished_fold_count(run))
     unfinished, stale, damaged = [], [], []
     for step in found.for_prediction:
         name = str(step.folder.relative_to(run.folder))
@@ -90,11 +91,3 @@ def finished_plan(run: Run) -> Plan:
                 f"run `fusionnetx submission --run {run.folder}` first"
             )
     return found
-
-
-def fold_count(run: Run) -> int:
-    """How many folds a finished run has, counted by its encoders: a bundle holds nothing of the folds themselves."""
-    count = len(list(run.folder.glob("features/fold_*/encoder.json")))
-    if not count:
-        raise DataError(f"{run.folder} has no trained stage two; run `fusionnetx tabular --run {run.folder}` first")
-    return max(count, finished_fold_count(run) if (run.folder / "folds.json").is_file() else count)

@@ -9,10 +9,9 @@ from typing import Any
 from rich.tree import Tree
 
 from data.errors import DataError
-from pipeline.actions.predict import fold_count
 from pipeline.display import Display, printable
 from pipeline.facts import finished_fold_count, recorded_facts
-from pipeline.plan import Plan, plan
+from pipeline.plan import plan
 from pipeline.run import Run
 from pipeline.step import Step
 
@@ -34,18 +33,9 @@ class Look:
 
 def looks_of(run: Run) -> list[Look]:
     """Every step of a run, against what the run recorded of its data."""
-    found = recorded_plan(run)
+    found = plan(run, recorded_facts(run), finished_fold_count(run))
     taken = {step: float(report["seconds"]) for step in found if (report := step.report()) and "seconds" in report}
     return [look_at(step, taken) for step in found]
-
-
-def recorded_plan(run: Run) -> Plan:
-    """The plan of a run as its records tell of it."""
-    try:
-        folds = fold_count(run)
-    except DataError:
-        folds = finished_fold_count(run)
-    return plan(run, recorded_facts(run), folds)
 
 
 def look_at(step: Step, taken: dict[Step, float]) -> Look:

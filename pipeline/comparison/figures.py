@@ -9,16 +9,21 @@ from data.cohort import Cohort
 from data.progress import Progress, silent
 from pipeline.ablation.rows import Row, columns_of
 from pipeline.ablation.scores import Sample
+from pipeline.columns import stacked
 from pipeline.comparison.sides import Side
-from pipeline.run import changed_keys
-from pipeline.steps.fold_models import stacked
+from pipeline.inputs import Inputs
+from pipeline.recipe import Recipe
+from pipeline.report.words import UNKNOWN, words_of
+from pipeline.step import changed_keys
 from pipeline.steps.submission import answers_of
-from pipeline.workspace import Workspace
+
+PARTS = {"cross_validated": "oof.parquet", "hidden_test": "test.parquet"}
+"""Where the columns for each sample are."""
 
 
 def comparison_figures(sides: Sequence[Side], progress: Progress = silent) -> dict[str, Any]:
     """Everything that the table and the page show."""
-    first = sides[0]
+    first, recipes = sides[0], [by_name(side.run.recipe) for side in sides]
     differences, notes = [], []
     for place, side in enumerate(sides[1:], start=1):
         reason = why_unpaired(first, side)
@@ -30,25 +35,26 @@ def comparison_figures(sides: Sequence[Side], progress: Progress = silent) -> di
     return {
         "score": first.score,
         "first": first.label,
-        "synthetic": any(side.synthetic for side in sides),
+        "words": words_of(first.inputs.data.train.task) if first.inputs else UNKNOWN,
+        "synthetic": any(side.run.invented for side in sides),
         "runs": [run_figures(side) for side in sides],
         "differences": differences,
         "notes": notes,
         "recipes": [
-            {"run": side.label, "changes": list(changed_keys(by_name(first), by_name(side), ""))} for side in sides[1:]
+            {"run": side.label, "changes": list(changed_keys(recipes[0], recipe, ""))}
+            for side, recipe in zip(sides[1:], recipes[1:], strict=True)
         ],
     }
 
 
 def run_figures(side: Side) -> dict[str, Any]:
     """One run by itself, as its stages reported it."""
-    blend = side.scores["blend"]
     tests = side.submission.get("scores") or {}
     return {
         "run": side.label,
-        "description": side.space.recipe.description,
+        "description": side.run.recipe.description,
         "score": side.score,
-        "lesions": int(blend["lesions"]["estimate"]),
+        "lesions": int(side.scores["blend"]["lesions"]["estimate"]),
         "columns": [
             {"column": name, "scores": figures, "test": {part: of.get(name) for part, of in tests.items()}}
             for name, figures in side.scores.items()
@@ -64,11 +70,15 @@ def why_unpaired(a: Side, b: Side) -> str | None:
     if a.score != b.score:
         return f"their scores differ ({a.score} and {b.score})"
     for side in (a, b):
-        if side.data is None:
+        if side.inputs is None:
             return f"the lesions of {side.label} are not at hand; name their folder with --data"
-    assert a.data is not None
-    assert b.data is not None
-    return None if same_lesions(a.data.train, b.data.train) else "they are about other lesions"
+    return None if same_lesions(data_of(a).data.train, data_of(b).data.train) else "they are about other lesions"
+
+
+def data_of(side: Side) -> Inputs:
+    """The inputs of a run whose lesions are at hand."""
+    assert side.inputs is not None
+    return side.inputs
 
 
 def same_lesions(a: Cohort, b: Cohort) -> bool:
@@ -83,23 +93,21 @@ def same_lesions(a: Cohort, b: Cohort) -> bool:
 
 def paired(first: Side, side: Side) -> list[dict[str, Any]]:
     """For every column that both runs have: how far `side` is from the first run, on the same drawn patients."""
-    assert first.data is not None
-    train = first.data.train
-    seed = first.space.recipe.seed
-    samples = [Sample("cross_validated", train.target, train.groups, first.score, seed)]
+    data, seed = data_of(first).data, first.run.recipe.seed
+    samples = [Sample("cross_validated", data.train.target, data.train.groups, first.score, seed)]
+    ids = {"cross_validated": data.train.ids}
     hidden = hidden_sample(first, side, seed)
-    if hidden is not None:
+    if hidden is not None and data.test is not None:
         samples.append(hidden)
+        ids["hidden_test"] = data.test.ids
     names = [name for name in side.scores if name in first.scores]
-    here, there = rows_of(side, first, names, hidden is not None), rows_of(first, first, names, hidden is not None)
+    here, there = (rows_of(one, names, ids) for one in (side, first))
     return [
         {
             "run": side.label,
             "column": name,
-            **{
-                part: next((one.lead(here[name], there[name]) for one in samples if one.part == part), None)
-                for part in ("cross_validated", "hidden_test")
-            },
+            **dict.fromkeys(PARTS),
+            **{sample.part: sample.lead(here[name], there[name]) for sample in samples},
         }
         for name in names
     ]
@@ -107,46 +115,31 @@ def paired(first: Side, side: Side) -> list[dict[str, Any]]:
 
 def hidden_sample(first: Side, side: Side, seed: int) -> Sample | None:
     """The hidden test of a synthetic cohort, where both runs predicted it."""
-    if not (first.synthetic and side.synthetic and first.data and side.data and first.data.test and side.data.test):
+    tests = [data_of(one).data.test for one in (first, side)]
+    predicted = all((one.run.folder / "tabular" / PARTS["hidden_test"]).is_file() for one in (first, side))
+    answers = answers_of(data_of(first)) if predicted and side.run.invented else None
+    if answers is None or tests[0] is None or tests[1] is None or tests[0].fingerprint != tests[1].fingerprint:
         return None
-    both = all((one.folder / "tabular" / "test.parquet").is_file() for one in (first, side))
-    answers = answers_of(reading(first))
-    if not both or answers is None or first.data.test.fingerprint != side.data.test.fingerprint:
-        return None
-    return Sample("hidden_test", answers.target, first.data.test.groups, first.score, seed)
+    return Sample("hidden_test", answers.target, tests[0].groups, first.score, seed)
 
 
-def reading(side: Side) -> Workspace:
-    """The run's workspace with the lesions that were already read."""
-    assert side.data is not None
-    side.space.data = side.data
-    return side.space
-
-
-def rows_of(side: Side, first: Side, names: Sequence[str], with_test: bool) -> dict[str, Row]:
-    """Columns of a run in the order of the first run's tables."""
-    assert first.data is not None
-    ids = {"oof.parquet": first.data.train.ids}
-    if with_test and first.data.test is not None:
-        ids["test.parquet"] = first.data.test.ids
-    found: dict[str, dict[str, Any]] = {}
-    for file, wanted in ids.items():
-        found[file] = {
-            column: values
-            for stage in ("tabular", "oof")
-            if (side.folder / stage / file).is_file()
-            for column, values in columns_of(side.space, stage, file, wanted).items()
-        }
-    test = found.get("test.parquet")
+def rows_of(side: Side, names: Sequence[str], ids: dict[str, Any]) -> dict[str, Row]:
+    """Columns of a run in the order of the first run's tables, whose ids these are."""
+    found: dict[str, dict[str, Any]] = {part: {} for part in ids}
+    for part, wanted in ids.items():
+        for stage in ("tabular", "oof"):
+            path = side.run.folder / stage / PARTS[part]
+            found[part] |= columns_of(path, wanted) if path.is_file() else {}
+    test = found.get("hidden_test")
     return {
-        name: Row(name, name, stacked(found["oof.parquet"], name), stacked(test, name) if test else None)
+        name: Row(name, name, stacked(found["cross_validated"], name), stacked(test, name) if test else None)
         for name in names
     }
 
 
-def by_name(side: Side) -> dict[str, Any]:
+def by_name(recipe: Recipe) -> dict[str, Any]:
     """The recipe with models and members by name, so that a changed key is named and not a whole list."""
-    raw = side.space.recipe.model_dump(mode="json", exclude={"description"})
+    raw = recipe.model_dump(mode="json", exclude={"description"})
     raw["image_models"] = {one["name"]: one for one in raw["image_models"]}
     raw["tabular"]["members"] = {one["name"]: one for one in raw["tabular"]["members"]}
     return raw

@@ -32,8 +32,8 @@ def score_table(figures: dict[str, Any]) -> Table:
     """Every column of every run, and its difference from the same column of the first run."""
     score = figures["score"]
     table = Table(
-        title=f"{SCORES[score].title}, cross-validated, 95 % over patients; "
-        f"differences from {figures['first']} on the same drawn patients",
+        title=f"{SCORES[score].title}, cross-validated, 95 % over {figures['words']['groups']}; "
+        f"differences from {figures['first']} on the same drawn {figures['words']['groups']}",
         title_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),

@@ -12,10 +12,13 @@ class ResourcesRecipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    image_model_cpus: int = Field(default=0, ge=0)
-    """Threads of one image model and the cores kept for it; 0: as many as PyTorch takes where the run starts."""
-    image_model_gpus: float | None = Field(default=None, ge=0)
-    """GPUs that a cluster keeps for one image model, 0.5 for two on a GPU; left out: one where the cluster has any."""
+    image_model_cpus: int = Field(default=0, ge=0, le=1024)
+    """Threads of one image model; 0: one on a processor, where models run side by side, and three beside a GPU."""
+    image_model_gpus: float | None = Field(default=None, ge=0, le=1)
+    """Share of a GPU for one image model, 0.5 for two on a GPU at once; left out: a quarter where there is any."""
+    image_models_at_once: int = Field(default=0, ge=0, le=1024)
+    """Image models side by side on this machine, each in a process of its own; 0: as many as cores, GPUs and memory
+    allow."""
     booster_threads: int = Field(default=1, ge=1)
     """Threads of one booster. One thread each, side by side, waits less than all threads on one booster."""
     boosters_at_once: int = Field(default=0, ge=0)

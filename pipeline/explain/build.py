@@ -2,20 +2,23 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from data.errors import DataError
 from image_models.recipe import ImageModelRecipe
 from pipeline.explain.boosters import explain_boosters
-from pipeline.explain.networks import NetworkExplanation, Pixels, chosen_models, explain_networks, picture
-from pipeline.explain.population import Floats, Population, find, known_populations, new_population
+from pipeline.explain.networks import Pixels, chosen_models, explain_networks, picture
+from pipeline.explain.population import Population, find, known_populations, new_population
 from pipeline.explain.sheet import figures_of, write_sheet
-from pipeline.workspace import Workspace
+from pipeline.inputs import Inputs
+from pipeline.runtime import Runtime
 
 
 def run_explain(
-    space: Workspace,
+    inputs: Inputs,
+    runtime: Runtime,
     lesions: Sequence[str],
     *,
     models: Sequence[str] = (),
@@ -24,18 +27,22 @@ def run_explain(
     images_path: Path | None = None,
     out: Path | None = None,
 ) -> list[Path]:
-    """Write a sheet for every lesion; everything is checked for all of them before the first is explained."""
-    chosen = chosen_models(space, models)
+    """Write a sheet for every lesion; everything is checked for all of them before the first is explained.
+
+    Of lesions of another table, the run's own data are not read.
+    """
+    run = inputs.run
+    chosen = chosen_models(run.recipe.image_models, models)
     if metadata_path is None:
-        populations = known_populations(space)
+        populations = known_populations(inputs, runtime)
     else:
-        populations = [new_population(space, metadata_path, images_path)]
+        populations = [new_population(run, runtime, metadata_path, images_path)]
     places = [find(populations, lesion) for lesion in lesions]
     images = [image_for(population, row, chosen) for population, row in places]
     written = []
     for (population, row), image in zip(places, images, strict=True):
-        written.append(explain_lesion(population, row, image, chosen, class_name, out or space.run_dir / "explain"))
-        space.display.say(f"wrote {written[-1]}")
+        written.append(explain_lesion(population, row, image, chosen, class_name, out or run.folder / "explain"))
+        runtime.display.say(f"wrote {written[-1]}")
     return written
 
 
@@ -51,15 +58,14 @@ def explain_lesion(
     said = population.said(population.patient_rows(row))
     at = int(np.flatnonzero(population.patient_rows(row) == row)[0])
     towards = explained_class(population, said["blend"][at], class_name)
-    label = f"explaining {population.ids[row]}"
-    with population.space.display.task(label):
-        networks: list[NetworkExplanation] = explain_networks(population, row, models, towards, image)
+    with population.runtime.display.task(f"explaining {population.ids[row]}"):
+        networks = explain_networks(population, row, models, towards, image)
         boosters = explain_boosters(population, row, towards)
     figures = figures_of(population, row, towards, networks, boosters, said)
     return write_sheet(figures, population, image, networks, out)
 
 
-def explained_class(population: Population, blend: Floats, name: str | None) -> int:
+def explained_class(population: Population, blend: Any, name: str | None) -> int:
     """The class to explain: the one named, else the positive one of two, else the most probable."""
     classes = population.cohort.task.classes
     if name is None:
@@ -77,7 +83,7 @@ def image_for(population: Population, row: int, models: Sequence[ImageModelRecip
         seeing = [model.name for model in models if model.backbone != "none"]
         if not seeing:
             return None
-        blind = [model.name for model in population.space.recipe.image_models if model.backbone == "none"]
+        blind = [model.name for model in population.plan.run.recipe.image_models if model.backbone == "none"]
         remedy = f"explain {' or '.join(blind)} alone with --model" if blind else "choose a lesion with an image"
         raise DataError(
             f"lesion {population.ids[row]} has no image ({error}), which {' and '.join(seeing)} would be explained on; "

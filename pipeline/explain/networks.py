@@ -13,9 +13,8 @@ from image_models.lesions import UNKNOWN, Lesions
 from image_models.predict import load_model
 from image_models.recipe import ImageModelRecipe
 from pipeline.explain.population import Population
-from pipeline.steps.fold_models import FoldModel
+from pipeline.steps.fold_model import WEIGHTS
 from pipeline.steps.metadata import with_stored_metadata
-from pipeline.workspace import Workspace
 
 Floats = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8]
@@ -48,9 +47,8 @@ class NetworkExplanation:
         return abs(float(self.relevance.error[0])) > INEXACT * size
 
 
-def chosen_models(space: Workspace, names: Sequence[str]) -> list[ImageModelRecipe]:
+def chosen_models(models: Sequence[ImageModelRecipe], names: Sequence[str]) -> list[ImageModelRecipe]:
     """The image models to explain: all, or those named."""
-    models = list(space.recipe.image_models)
     unknown = sorted(set(names) - {model.name for model in models})
     if unknown:
         known = ", ".join(model.name for model in models) or "none"
@@ -62,7 +60,7 @@ def picture(population: Population, row: int) -> Pixels:
     """The lesion's image, decoded as the networks get it; DataError with the reason when there is none."""
     if population.images is None:
         raise DataError("the data hold no images")
-    return decode(population.images.read(str(population.ids[row])), population.space.recipe.data.image_size)
+    return decode(population.images.read(str(population.ids[row])), population.plan.run.recipe.data.image_size)
 
 
 def explain_networks(
@@ -82,16 +80,16 @@ def explain_network(
     found, maps, relevances = [], [], []
     places: tuple[tuple[int, int], ...] = ()
     for fold in folds:
-        job = FoldModel(population.space, model, (fold,))
-        network = load_model(job.weights_path, model, lesions.classes)
-        told = with_stored_metadata(model, job.folder, population.cohort.table[[row]], lesions)
-        found.append(scores(network, model, told, only, towards)[0])
+        folder = population.plan["fold model", model.name, fold].folder
+        network = load_model(folder / WEIGHTS, model, lesions.classes)
+        shown = with_stored_metadata(model, folder, population.cohort.table[[row]], lesions)
+        found.append(scores(network, model, shown, only, towards)[0])
         if model.backbone != "none":
-            heat = heat_maps(network, model, told, only, towards)
+            heat = heat_maps(network, model, shown, only, towards)
             maps.append(heat.maps[0])
             places = heat.places
         if network.metadata_shape is not None:
-            relevances.append(metadata_relevance(network, model, told, only, towards))
+            relevances.append(metadata_relevance(network, model, shown, only, towards))
     return NetworkExplanation(
         name=model.name,
         folds=folds,

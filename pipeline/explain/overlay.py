@@ -1,6 +1,5 @@
 """A heat map over a lesion's image, as PNG: viridis, even in lightness and safe for colour-blind readers, over grey."""
 
-import base64
 from typing import Any
 
 import cv2
@@ -45,8 +44,3 @@ def enlarged(image: Pixels) -> Pixels:
 def png(image: Pixels) -> bytes:
     """The image as PNG."""
     return bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1])
-
-
-def data_uri(encoded: bytes) -> str:
-    """PNG bytes as a page carries them in itself."""
-    return "data:image/png;base64," + base64.b64encode(encoded).decode("ascii")

@@ -20,30 +20,32 @@ from data.cohort import Cohort
 from data.errors import DataError
 from data.images.sources import ImageSource
 from data.recipe import read_test
+from data.synthetic.stand_in import is_invented
 from features.table import FeatureTable
+from pipeline.actions.predict import finished_plan, warn_of_invented
+from pipeline.columns import stacked
+from pipeline.inputs import Inputs
 from pipeline.new_images import image_columns
-from pipeline.predicting import fold_count, predict_members
-from pipeline.report.finished import FinishedRun, open_finished
-from pipeline.steps.features import features_of, training_features
-from pipeline.steps.fold_models import stacked
-from pipeline.steps.oof import image_scores
-from pipeline.steps.predict import refuse_unfinished
-from pipeline.workspace import Workspace
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from pipeline.plan import Plan
+from pipeline.report.finished import FinishedRun, Floats, Ints, open_finished
+from pipeline.run import Run
+from pipeline.runtime import Runtime
+from pipeline.stage_two import features_of, image_scores, training_features
 
 
 @dataclass(frozen=True)
 class Population:
-    """Lesions of one table."""
+    """Lesions of one table, and the finished run that is asked about them."""
 
-    space: Workspace
+    plan: Plan
+    runtime: Runtime
     kind: Literal["training", "test", "new"]
     cohort: Cohort
     images: ImageSource | None
     scores: pl.DataFrame | None
     """Stage one's columns of every lesion; None without image models."""
+    invented: bool
+    """Whether these lesions are; whether those that the models learned from are, the run says."""
     finished: FinishedRun | None = None
     """Of training lesions: the out-of-fold columns."""
 
@@ -56,17 +58,19 @@ class Population:
         """Folds whose models did not see the lesion."""
         if self.finished is not None:
             return (int(self.finished.fold[row]),)
-        return tuple(range(fold_count(self.space)))
+        return tuple(range(self.plan.stage_two.folds))
 
     def features(self, fold: int) -> FeatureTable:
         """The features that the boosters of a fold are shown."""
-        if self.kind == "training" and self.space.recipe.tabular.nested and self.scores is not None:
-            return training_features(self.space, fold)
+        images = self.plan.images
+        if self.finished is not None and images.pairs:
+            return training_features(self.finished.inputs, self.runtime, images, fold)
         return self._features
 
     @cached_property
     def _features(self) -> FeatureTable:
-        return features_of(self.space, self.cohort, self.scores, f"{len(self.ids):,} lesions")
+        recipe, label = self.plan.run.recipe.features, f"{len(self.ids):,} lesions"
+        return features_of(recipe, self.runtime.display, self.cohort, self.scores, label)
 
     def patient_rows(self, row: int) -> Ints:
         """The lesions of the same patient, this one included."""
@@ -75,45 +79,43 @@ class Population:
 
     def said(self, rows: Ints) -> dict[str, Floats]:
         """What image models, boosters and blend say of some lesions; one column each, or one per class."""
-        columns: dict[str, Floats] = {}
         if self.finished is not None:
-            run = self.finished
-            found = {**run.image_columns, **run.member_columns, "blend": run.blend}
-            return {name: column[rows] for name, column in found.items()}
+            return {name: column[rows] for name, column in self.finished.columns.items()}
+        columns: dict[str, Floats] = {}
         if self.scores is not None:
             part = {
                 name: self.scores[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()[rows]
                 for name in self.scores.columns
                 if name != "lesion_id"
             }
-            columns = {model.name: stacked(part, model.name) for model in self.space.recipe.image_models}
+            columns = {model.name: stacked(part, model.name) for model in self.plan.run.recipe.image_models}
         table = dataclasses.replace(self._features, frame=self._features.frame[rows])
-        with self.space.display.task("stage two") as progress:
-            return columns | predict_members(self.space, table, progress)
+        with self.runtime.display.task("stage two") as progress:
+            return columns | self.plan.stage_two.predict(table, self.runtime.threads, progress)
 
 
-def known_populations(space: Workspace) -> list[Population]:
+def known_populations(inputs: Inputs, runtime: Runtime) -> list[Population]:
     """The training and test lesions of a finished run."""
-    run = open_finished(space)
-    data = space.data
-    found = [Population(space, "training", data.train, data.train_images, image_scores(space, "oof.parquet"), run)]
-    if data.test is not None:
-        scored = (space.run_dir / "oof" / "test.parquet").is_file() or not space.recipe.image_models
-        if scored:
-            scores = image_scores(space, "test.parquet")
-            found.append(Population(space, "test", data.test, data.test_images, scores))
+    finished = open_finished(inputs, runtime)
+    plan, data, invented = finished.plan, inputs.data, inputs.run.invented
+    scores = image_scores(inputs, "oof.parquet")
+    found = [Population(plan, runtime, "training", data.train, data.train_images, scores, invented, finished)]
+    if data.test is not None and ((inputs.run.folder / "oof" / "test.parquet").is_file() or scores is None):
+        scores = image_scores(inputs, "test.parquet")
+        found.append(Population(plan, runtime, "test", data.test, data.test_images, scores, invented))
     return found
 
 
-def new_population(space: Workspace, metadata_path: Path, images_path: Path | None) -> Population:
+def new_population(run: Run, runtime: Runtime, metadata_path: Path, images_path: Path | None) -> Population:
     """Lesions of another table, as `fusionnetx predict` takes them; the run's data are not needed."""
-    cohort, source, notes = read_test(space.recipe.data, metadata_path, images_path)
+    recipe, finished = run.recipe, finished_plan(run)
+    cohort, source, notes = read_test(recipe.data, metadata_path, images_path)
     for note in notes:
-        space.display.warn(note)
-    folds = fold_count(space)
-    refuse_unfinished(space, folds)
-    scores = image_columns(space, cohort, source, folds) if space.recipe.image_models else None
-    return Population(space, "new", cohort, source, scores)
+        runtime.display.warn(note)
+    warn_of_invented(run, runtime, metadata_path)
+    asked = recipe.image_models
+    scores = image_columns(finished.fold_models, recipe.data, runtime, cohort, source) if asked else None
+    return Population(finished, runtime, "new", cohort, source, scores, is_invented(metadata_path.parent))
 
 
 def find(populations: Sequence[Population], lesion: str) -> tuple[Population, int]:

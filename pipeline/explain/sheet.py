@@ -9,9 +9,12 @@ from data.cohort import Task
 from data.errors import DataError
 from data.files import atomic, write_json, write_text
 from pipeline.explain.networks import NetworkExplanation, Pixels, picture
-from pipeline.explain.overlay import data_uri, enlarged, overlay, png, scale
-from pipeline.explain.population import Floats, Population
-from pipeline.report.page import render
+from pipeline.explain.overlay import enlarged, overlay, png, scale
+from pipeline.explain.population import Population
+from pipeline.report.finished import Floats
+from pipeline.report.leads import finite
+from pipeline.report.page import data_uri, render
+from pipeline.report.words import words_of
 
 OTHERS = 8
 """Other lesions of the patient on the sheet, the most suspicious first."""
@@ -31,8 +34,10 @@ def figures_of(
     of_class = {name: class_probability(column, towards) for name, column in said.items()}
     order = [i for i in np.argsort(-of_class["blend"], kind="stable") if i != at]
     return {
-        "run": population.space.run_dir.name,
-        "synthetic": population.space.synthetic,
+        "run": population.plan.run.name,
+        "models_invented": population.plan.run.invented,
+        "lesion_invented": population.invented,
+        "words": words_of(cohort.task),
         "lesion": str(population.ids[row]),
         "patient": str(cohort.groups[row]),
         "group_column": cohort.task.group,
@@ -94,11 +99,6 @@ def truth(population: Population, row: int) -> str | None:
     return task.classes[int(population.cohort.target[row])]
 
 
-def finite(value: Any) -> float | None:
-    """None for a missing probability."""
-    return float(value) if np.isfinite(value) else None
-
-
 def write_sheet(
     figures: dict[str, Any], population: Population, image: Pixels | None, networks: list[NetworkExplanation], out: Path
 ) -> Path:
@@ -110,12 +110,12 @@ def write_sheet(
             encoded = png(overlay(image, one.heat))
             with atomic(out / f"{name}_{one.name}.png") as temporary:
                 temporary.write_bytes(encoded)
-            maps[one.name] = data_uri(encoded)
-    pictures = {} if image is None else {figures["lesion"]: data_uri(png(enlarged(image)))}
-    rows = {str(population.ids[row]): row for row in population.patient_rows(row_of(population, figures["lesion"]))}
+            maps[one.name] = data_uri("png", encoded)
+    pictures = {} if image is None else {figures["lesion"]: data_uri("png", png(enlarged(image)))}
     for other in figures["others"]:
+        row = int(np.flatnonzero(population.ids == other["lesion"])[0])
         try:
-            pictures[other["lesion"]] = data_uri(png(picture(population, int(rows[other["lesion"]]))))
+            pictures[other["lesion"]] = data_uri("png", png(picture(population, row)))
         except DataError:
             continue  # the page says that there is none
     write_json(out / f"{name}.json", figures)
@@ -124,8 +124,3 @@ def write_sheet(
         path, render("explain.html", figures, maps=maps, pictures=pictures, gradient=scale(), json=f"{name}.json")
     )
     return path
-
-
-def row_of(population: Population, lesion: str) -> int:
-    """Row of a lesion of this table."""
-    return int(np.flatnonzero(population.ids == lesion)[0])

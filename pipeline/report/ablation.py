@@ -4,63 +4,52 @@ from typing import Any
 
 from data.files import read_json
 from data.scores.scores import SCORES
-from pipeline.report.finished import FinishedRun
-from pipeline.report.forest import Forest, Mark, axis_over
-from pipeline.run import Step
-from pipeline.workspace import Workspace
+from pipeline.report.forest import Mark, Marks, forest
+from pipeline.report.svg import Plot
+from pipeline.run import Run
+from pipeline.step import read_step_report
 
 FILE = "ablation.json"
 PARTS = {"cross_validated": "cross-validated", "hidden_test": "hidden demo test"}
 VERDICTS = {
-    "holds": "holds: both steps are above 0 over patients",
+    "holds": "holds: the intervals of both steps are above 0",
     "leaning": "shows in the estimates, but the interval of a step reaches 0: these lesions cannot settle it",
     "does not hold": "does not hold here",
 }
 """Whether the published order of full, metadata only and image only shows in these lesions."""
 
 
-def study_of(run: FinishedRun) -> dict[str, Any] | None:
+def study_of(run: Run) -> dict[str, Any] | None:
     """The figures of the study; None without one, or when the run has changed since."""
-    path = run.space.run_dir / FILE
     try:
-        figures = read_json(path)
+        figures = read_json(run.folder / FILE)
     except (OSError, ValueError):
         return None
-    return figures if isinstance(figures, dict) and figures.get("of") == state_of(run.space) else None
+    return figures if isinstance(figures, dict) and figures.get("of") == state_of(run) else None
 
 
-def state_of(space: Workspace) -> str:
-    """Checksum of the columns that a study is about."""
-    return Step("blend", space.run_dir / "tabular", {}).checksum("oof.parquet")
+def state_of(run: Run) -> str:
+    """Checksum of the columns that a study is about; empty before there are any."""
+    report = read_step_report(run.folder / "tabular" / "report.json") or {"artefacts": {}}
+    return str(report["artefacts"].get("oof.parquet", {}).get("sha256", ""))
 
 
-def study_plot(figures: dict[str, Any]) -> Forest:
+def study_plot(figures: dict[str, Any], words: dict[str, str]) -> Plot:
     """How far each row is from the full run."""
-    parts = [part for part in PARTS if part in figures["samples"]]
-    rows = []
-    for row in figures["rows"]:
-        marks = [
-            Mark(found["low"], found["estimate"], found["high"], PARTS[part], place + 1)
-            for place, part in enumerate(parts)
-            if (found := row[part]["difference"]) is not None
-        ]
-        if marks:
-            rows.append((row["title"], marks))
+    parts = {part: label for part, label in PARTS.items() if part in figures["samples"]}
+    rows = Marks([(row["title"], Mark.each(row, parts, "difference")) for row in figures["rows"]])
     counts = "; ".join(
-        f"{PARTS[part]}: n = {one['lesions']:,} lesions of {one['patients']:,} patients, {one['positives']:,} malignant"
-        for part in parts
-        for one in [figures["samples"][part]]
+        f"{label}: n = {sample['lesions']:,} {words['rows']} of {sample['patients']:,} {words['groups']}, "
+        f"{sample['positives']:,} malignant"
+        for part, label in parts.items()
+        for sample in [figures["samples"][part]]
     )
-    title = SCORES[figures["score"]].title
-    return Forest(
+    return forest(
         "Difference from the full run",
-        f"{counts}; bars: 95 % over patients, the same drawn patients for both",
-        "Left of the line a row scores less than the full run. "
-        + "; ".join(f"{name} {marks[-1].estimate:+.4f}" for name, marks in rows)
-        + ".",
-        axis_over(f"{title}: row less full", [mark for _, marks in rows for mark in marks], keep=0.0),
+        f"{counts}; bars: 95 % over {words['groups']}, the same drawn {words['groups']} for both",
+        "Left of the line a row scores less than the full run. " + rows.told("+.4f"),
+        f"{SCORES[figures['score']].title}: row less full",
         rows,
         "/report/ablation/rows",
         reference=0.0,
-        anchor="ablation",
     )

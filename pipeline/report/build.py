@@ -1,23 +1,23 @@
 """`fusionnetx report`: complete metrics.json and write report.html, one self-contained file."""
 
 from data.files import write_json, write_text
-from data.scores.scores import SCORES
+from pipeline.inputs import Inputs
 from pipeline.report.figures import report_figures
 from pipeline.report.finished import open_finished
 from pipeline.report.gallery import pictures
-from pipeline.report.metrics import stage_figures
+from pipeline.report.metrics import FILE, stage_figures
 from pipeline.report.page import page
-from pipeline.workspace import Workspace
+from pipeline.runtime import Runtime
+
+PAGE = "report.html"
 
 
-def run_report(space: Workspace) -> None:
+def run_report(inputs: Inputs, runtime: Runtime) -> None:
     """Compute the figures of a finished run, keep them in metrics.json and show them in report.html."""
-    run = open_finished(space)
-    metrics = {**stage_figures(space), "report": report_figures(run)}
-    shown = metrics["report"]["gallery"]
-    titles = {name: score.title for name, score in SCORES.items()}
-    text = page(metrics, pictures(run, shown) if shown else {}, titles)
-    write_json(space.run_dir / "metrics.json", metrics)
-    path = space.run_dir / "report.html"
+    finished = open_finished(inputs, runtime)
+    metrics = {**stage_figures(inputs), "report": report_figures(finished)}
+    text = page(metrics, pictures(inputs.data.train_images, metrics["report"]["gallery"]))
+    write_json(inputs.run.folder / FILE, metrics)
+    path = inputs.run.folder / PAGE
     write_text(path, text)
-    space.display.say(f"wrote {path} ({len(text.encode()) / 1e6:.1f} MB) and the same figures to metrics.json")
+    runtime.display.say(f"wrote {path} ({len(text.encode()) / 1e6:.1f} MB) and the same figures to {FILE}")

@@ -2,39 +2,32 @@
 
 from typing import Any
 
-from pipeline.report.plots import MANY_SERIES, SHARE
-from pipeline.report.svg import Axis, Line, Plot
+from pipeline.report.axis import share
+from pipeline.report.svg import SERIES, Line, Plot
 
 
-def class_plots(figures: dict[str, Any]) -> list[Plot]:
+def class_plots(figures: dict[str, Any], words: dict[str, str]) -> list[Plot]:
     """ROC curves of every class against the rest: whole, and their steep part."""
     drawn = [one for one in figures["classes"] if one["roc"]]
     if not drawn:
         return []
-    told = "; ".join(f"{one['name']} {one['auc']['estimate']:.3f}" for one in drawn if one["auc"])
+    areas = "; ".join(f"{one['name']} {one['auc']['estimate']:.3f}" for one in drawn if one["auc"])
+    counts = ", ".join(f"{one['name']} {one['lesions']:,}" for one in drawn)
     return [
-        roc_of_classes(figures, drawn, "ROC of each class against the rest", f"AUC: {told}.", 1.0),
-        roc_of_classes(figures, drawn, "The same, few others flagged", "Up to a tenth of the others.", 0.1),
+        Plot(
+            title,
+            f"n = {figures['lesions']:,} {words['rows']}; {counts}; blend, out of fold",
+            description,
+            share("share of the other classes flagged", right),
+            share("share of the class found"),
+            [Line([0, right], [0, right], "chance", 7, 2), *(clipped(one, i, right) for i, one in enumerate(drawn))],
+            "/report/classes/classes",
+        )
+        for title, description, right in (
+            ("ROC of each class against the rest", f"AUC: {areas}.", 1.0),
+            ("The same, few others flagged", "Up to a tenth of the others.", 0.1),
+        )
     ]
-
-
-def roc_of_classes(figures: dict[str, Any], drawn: list[Any], title: str, description: str, right: float) -> Plot:
-    """One line per class, up to a false positive rate."""
-    ticks = [(k * right / 5, f"{k * right / 5:g}") for k in range(6)]
-    return Plot(
-        title,
-        f"n = {figures['lesions']:,} lesions; "
-        + ", ".join(f"{one['name']} {one['lesions']:,}" for one in drawn)
-        + "; blend, out of fold",
-        description,
-        Axis("share of the other classes flagged", 0, right, ticks),
-        Axis("share of the class found", 0, 1, SHARE),
-        [
-            Line([0, right], [0, right], "chance", 7, 2),
-            *(clipped(one, i, right) for i, one in enumerate(drawn)),
-        ],
-        "/report/classes/classes",
-    )
 
 
 def clipped(one: dict[str, Any], place: int, right: float) -> Line:
@@ -43,5 +36,5 @@ def clipped(one: dict[str, Any], place: int, right: float) -> Line:
     inside = [(x, y) for x, y in points if x <= right]
     if len(inside) < len(points):
         inside.append((right, inside[-1][1]))
-    style = place % MANY_SERIES
+    style = place % SERIES
     return Line([x for x, _ in inside], [y for _, y in inside], one["name"], 1 + style, style)

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from data.scores.intervals import paired_bootstrap
 from data.scores.scores import SCORES
-from pipeline.report.finished import FinishedRun, Floats
+from pipeline.report.finished import FinishedRun
+from pipeline.report.leads import known_rows, lead
 from tabular.blend import blend
 
 REPLICATES = 1000
@@ -15,56 +15,48 @@ MANY_CLASS_REPLICATES = 200
 """A macro average has no fast form: each replicate ranks all lesions once per class."""
 
 
-def correlation(run: FinishedRun) -> dict[str, Any]:
+def correlation(finished: FinishedRun) -> dict[str, Any]:
     """Spearman's rank correlation of every pair of columns, on the lesions that all of them know."""
-    columns = {**run.image_columns, **run.member_columns, "blend": run.blend}
-    values = np.column_stack(list(columns.values()))
-    known = np.isfinite(values).all(axis=1)
-    ranks = np.column_stack([rankdata(column) for column in values[known].T])
+    columns = finished.columns
+    known = known_rows(*columns.values())
+    ranks = np.column_stack([rankdata(column[known]) for column in columns.values()])
     matrix = np.atleast_2d(np.corrcoef(ranks, rowvar=False))
     # A constant column has no ranks to compare: null, not a made-up 0.
     return {
-        "lesions": int(known.sum()),
+        "lesions": len(known),
         "columns": list(columns),
         "spearman": [[float(value) if np.isfinite(value) else None for value in row] for row in matrix],
     }
 
 
-def agreement(run: FinishedRun) -> dict[str, Any]:
+def agreement(finished: FinishedRun) -> dict[str, Any]:
     """How often every pair of columns calls a lesion the same class (several classes)."""
-    columns = {**run.image_columns, **run.member_columns, "blend": run.blend}
-    known = np.isfinite(np.concatenate(list(columns.values()), axis=1)).all(axis=1)
+    columns = finished.columns
+    known = known_rows(*columns.values())
     called = np.stack([column[known].argmax(axis=1) for column in columns.values()])
     return {
-        "lesions": int(known.sum()),
+        "lesions": len(known),
         "columns": list(columns),
         "same_call": [[float((a == b).mean()) for b in called] for a in called],
-        "right": [float((one == run.target[known]).mean()) for one in called],
+        "right": [float((one == finished.target[known]).mean()) for one in called],
     }
 
 
-def leave_one_out(run: FinishedRun) -> list[dict[str, Any]]:
+def leave_one_out(finished: FinishedRun) -> list[dict[str, Any]]:
     """Score of the blend without each member, and the blend's lead over it on the same drawn patients."""
-    if len(run.member_columns) < 2:
-        return []
-    recipe, score = run.space.recipe.tabular.blend, run.task.score
+    members, whole, score = finished.member_columns, finished.blend, finished.task.score
+    target, groups, recipe = finished.target, finished.groups, finished.recipe.tabular.blend
+    replicates = REPLICATES if finished.binary else MANY_CLASS_REPLICATES
     result = []
-    for name in run.member_columns:
-        others = {other: column for other, column in run.member_columns.items() if other != name}
-        without = blend(others, recipe, target=run.target, folds=run.fold, groups=run.groups).out_of_fold
-        result.append({"member": name, **lead(run, without, score)})
+    for name in members if len(members) > 1 else ():
+        others = {other: column for other, column in members.items() if other != name}
+        without = blend(others, recipe, target=target, folds=finished.fold, groups=groups).out_of_fold
+        known = known_rows(without, whole)
+        result.append(
+            {
+                "member": name,
+                "score_without": SCORES[score](target[known], without[known]),
+                "difference": lead(target, whole, without, groups, score, finished.seed, replicates),
+            }
+        )
     return result
-
-
-def lead(run: FinishedRun, without: Floats, score: str) -> dict[str, Any]:
-    """The score without a member and the difference it makes, with its interval."""
-    known = np.isfinite(without + run.blend).reshape(len(without), -1).all(axis=1)
-    target, groups = run.target[known], run.groups[known]
-    replicates = REPLICATES if run.binary else MANY_CLASS_REPLICATES
-    difference = paired_bootstrap(
-        target, run.blend[known], without[known], groups, score=score, replicates=replicates, seed=run.seed
-    )
-    return {
-        "score_without": SCORES[score](target, without[known]),
-        "difference": {"estimate": difference.estimate, "low": difference.low, "high": difference.high},
-    }

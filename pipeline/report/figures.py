@@ -24,71 +24,67 @@ from pipeline.report.importance import study_members
 from pipeline.report.networks import networks
 from pipeline.report.published import PUBLISHED, PUBLISHED_ON, SOURCE
 from pipeline.report.searches import searches
+from pipeline.report.words import words_of
 from pipeline.report.workload import flagged, sensitivity_at_specificities, workload_curve
-from pipeline.steps.features import training_features
+from pipeline.stage_two import training_features
 
 
-def report_figures(run: FinishedRun) -> dict[str, Any]:
+def report_figures(finished: FinishedRun) -> dict[str, Any]:
     """Everything that the report computes; a section that does not apply is null."""
-    display = run.space.display
+    published = finished.recipe.data.reader == PUBLISHED_ON
     figures: dict[str, Any] = {
-        "account": account(run),
-        "published": {"source": SOURCE, "rows": list(PUBLISHED)} if applies(run) else None,
-        "image_models": networks(run),
-        "tuning": searches(run),
-        "ablation": study_of(run),
-        "curves": None, "groups": None, "correlation": None, "leave_one_out": [], "boosters": None, "gallery": None,
-        "classes": None, "class_groups": None, "agreement": None,
-    }  # fmt: skip
-    if run.binary:
-        figures |= two_class_figures(run)
-    else:
-        figures |= many_class_figures(run)
-    chosen = hardest(run)
-    with display.task("report: what the boosters lean on") as progress:
-        table = training_features(run.space)
-        figures["boosters"], attribution = study_members(run, table, np.concatenate(list(chosen.values())), progress)
-    figures["gallery"] = gallery(run, chosen, attribution, table)
+        "words": words_of(finished.task),
+        "account": account(finished),
+        "published": {"source": SOURCE, "rows": list(PUBLISHED)} if published else None,
+        "image_models": networks(finished),
+        "tuning": searches(finished.plan),
+        "ablation": study_of(finished.inputs.run),
+        "resampled": finished.recipe.tabular.resample.method != "none",
+        **dict.fromkeys(("curves", "groups", "correlation", "classes", "class_groups", "agreement")),
+    }
+    of_task = two_class_figures if finished.binary else many_class_figures
+    with finished.display.task(f"report: {'curves' if finished.binary else 'classes'} and groups"):
+        figures |= of_task(finished) | {"leave_one_out": leave_one_out(finished)}
+    chosen = hardest(finished)
+    with finished.display.task("report: what the boosters lean on") as progress:
+        table = training_features(finished.inputs, finished.runtime, finished.plan.images)
+        every = np.concatenate(list(chosen.values()))
+        figures["boosters"], attribution = study_members(finished, table, every, progress)
+    figures["gallery"] = gallery(finished, chosen, attribution, table)
     return figures
 
 
-def two_class_figures(run: FinishedRun) -> dict[str, Any]:
+def two_class_figures(finished: FinishedRun) -> dict[str, Any]:
     """Curves, groups and likeness of the columns, about the probability of the positive class."""
-    with run.space.display.task("report: curves and groups"):
-        return {
-            "curves": curve_figures(run),
-            "groups": {
-                "min_positives": MIN_POSITIVES, "min_patients": MIN_PATIENTS,
-                "threshold_sensitivity": THRESHOLD_SENSITIVITY, "divisions": by_group(run),
-            },
-            "correlation": correlation(run),
-            "leave_one_out": leave_one_out(run),
-        }  # fmt: skip
+    return {
+        "curves": curve_figures(finished),
+        "groups": {
+            "min_positives": MIN_POSITIVES,
+            "min_patients": MIN_PATIENTS,
+            "threshold_sensitivity": THRESHOLD_SENSITIVITY,
+            "divisions": by_group(finished),
+        },
+        "correlation": correlation(finished),
+    }
 
 
-def many_class_figures(run: FinishedRun) -> dict[str, Any]:
+def many_class_figures(finished: FinishedRun) -> dict[str, Any]:
     """The same questions where the call is one of several classes."""
-    with run.space.display.task("report: classes and groups"):
-        return {
-            "classes": class_figures(run),
-            "class_groups": {
-                "min_lesions": MIN_LESIONS, "min_patients": MIN_PATIENTS, "divisions": by_group_of_classes(run),
-            },
-            "agreement": agreement(run),
-            "leave_one_out": leave_one_out(run),
-        }  # fmt: skip
+    return {
+        "classes": class_figures(finished),
+        "class_groups": {
+            "min_lesions": MIN_LESIONS,
+            "min_patients": MIN_PATIENTS,
+            "divisions": by_group_of_classes(finished),
+        },
+        "agreement": agreement(finished),
+    }
 
 
-def applies(run: FinishedRun) -> bool:
-    """The published figures are about one data set."""
-    return run.space.recipe.data.reader == PUBLISHED_ON
-
-
-def curve_figures(run: FinishedRun) -> dict[str, Any]:
+def curve_figures(finished: FinishedRun) -> dict[str, Any]:
     """Curves of the blend, on the lesions that have a prediction."""
-    known = np.isfinite(run.blend)
-    target, probability, groups = run.target[known], run.blend[known], run.groups[known]
-    again = recalibrated(target, probability, run.fold[known])
+    target, probability, groups = finished.scored()
+    again = recalibrated(target, probability, finished.fold[finished.known_rows])
     return {
         "lesions": len(target),
         "patients": len(np.unique(groups)),
@@ -99,6 +95,6 @@ def curve_figures(run: FinishedRun) -> dict[str, Any]:
         "calibration": calibration(target, probability, again),
         "decision": decision_curve(target, probability, again),
         "specificities": sensitivity_at_specificities(target, probability),
-        "flagged": flagged(target, probability, groups, run.seed),
+        "flagged": flagged(target, probability, groups, finished.seed),
         "workload": workload_curve(target, probability, groups),
     }

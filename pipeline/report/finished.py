@@ -18,6 +18,7 @@ from pipeline.display import Display
 from pipeline.inputs import Inputs
 from pipeline.plan import Plan, not_done, plan_of
 from pipeline.recipe import Recipe
+from pipeline.report.leads import known_rows
 from pipeline.runtime import Runtime
 
 Floats = npt.NDArray[np.float64]
@@ -84,11 +85,20 @@ class FinishedRun:
         """Fold that held out each lesion."""
         return self.inputs.folds.fold.astype(np.int64)
 
+    @property
+    def columns(self) -> dict[str, Floats]:
+        """Every column: image models, members, the blend."""
+        return {**self.image_columns, **self.member_columns, SUBJECT: self.blend}
+
     @cached_property
     def known_rows(self) -> Ints:
         """Lesions that the blend has a probability for."""
-        by_class = np.isfinite(self.blend).reshape(len(self.blend), -1)
-        return np.flatnonzero(by_class.all(axis=1)).astype(np.int64)
+        return known_rows(self.blend)
+
+    def scored(self) -> tuple[Ints, Floats, npt.NDArray[np.str_]]:
+        """Class, probability by the blend and patient of the lesions that have one."""
+        rows = self.known_rows
+        return self.target[rows], self.blend[rows], self.groups[rows]
 
     def called(self, rows: Ints) -> Ints | None:
         """The most probable class of some lesions; None with two classes, where everything is about one of them."""

@@ -1,19 +1,13 @@
-"""A forest plot: one line per row, a dot and its interval on a shared axis, with a reference line.
+"""A forest plot: one line per row, a dot and its interval on a shared axis, with a reference line."""
 
-For differences and scores of named rows; curves and clouds are `svg.py`.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from typing import Any
 
-from markupsafe import escape
+from pipeline.report.axis import Axis, around
+from pipeline.report.svg import Dots, Frame, Plot
 
-from pipeline.report.svg import Axis
-
-WIDTH = 900
-LEFT, RIGHT, TOP, ROW, BOTTOM = 300, 16, 8, 26, 44
-_ids = count(1)
+ROW = 26
 
 
 @dataclass(frozen=True)
@@ -26,88 +20,55 @@ class Mark:
     label: str = ""
     colour: int = 1
 
+    @staticmethod
+    def each(row: Mapping[str, Any], parts: Mapping[str, str], figure: str = "") -> "list[Mark]":
+        """The parts of a row that have an interval (or whose figure of that name is one), each a series."""
+        found = [(row[part][figure] if figure else row[part], label) for part, label in parts.items()]
+        return [
+            Mark(one["low"], one["estimate"], one["high"], label, place)
+            for place, (one, label) in enumerate(found, start=1)
+            if one is not None
+        ]
+
 
 @dataclass(frozen=True)
-class Forest:
-    """One figure of the page."""
+class Marks:
+    """Named rows of dots, drawn one under the other; a row without any is left out."""
 
-    title: str
-    about: str
-    """n and units, in words."""
-    description: str
-    """What is seen, for those who do not see it."""
-    axis: Axis
-    rows: Sequence[tuple[str, Sequence[Mark]]]
-    """Name of each row and its dots, drawn one under the other."""
-    source: str
-    """JSON pointer to the figures drawn."""
-    reference: float | None = None
-    anchor: str = "f"
-    """Begins the ids of this figure's title and description, which must be unique in a page."""
+    given: Sequence[tuple[str, Sequence[Mark]]]
 
-    def __html__(self) -> str:
-        """The figure with caption, drawing and legend."""
-        number = f"{self.anchor}{next(_ids)}"
-        height = TOP + ROW * len(self.rows) + BOTTOM
-        body = "".join(self._row(place, name, marks) for place, (name, marks) in enumerate(self.rows))
+    @property
+    def rows(self) -> list[tuple[str, Sequence[Mark]]]:
+        """Those that have something to show."""
+        return [(name, marks) for name, marks in self.given if marks]
+
+    def told(self, spec: str) -> str:
+        """The figures of every row, in words."""
         return (
-            f'<figure class="plot wide" data-source="{escape(self.source)}">'
-            f"<figcaption><strong>{escape(self.title)}</strong> <span>{escape(self.about)}</span></figcaption>"
-            f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(self.title)}">'
-            f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="t{number} d{number}">'
-            f'<title id="t{number}">{escape(self.title)}</title><desc id="d{number}">{escape(self.description)}</desc>'
-            f"{self._frame(height)}{body}</svg></div>{self._legend()}</figure>"
-        )
-
-    def _across(self, value: float) -> float:
-        return LEFT + min(max(self.axis.place(value), 0.0), 1.0) * (WIDTH - LEFT - RIGHT)
-
-    def _frame(self, height: int) -> str:
-        bottom = height - BOTTOM
-        parts = []
-        for value, text in self.axis.marks():
-            at = self._across(value)
-            parts.append(f'<path class="grid" d="M{at:.1f} {TOP}V{bottom}"/>')
-            parts.append(
-                f'<text class="tick" x="{at:.1f}" y="{bottom + 15}" text-anchor="middle">{escape(text)}</text>'
+            "; ".join(
+                f"{name} {' and '.join(format(mark.estimate, spec) for mark in marks)}" for name, marks in self.rows
             )
-        if self.reference is not None:
-            parts.append(f'<path class="reference" d="M{self._across(self.reference):.1f} {TOP}V{bottom}"/>')
-        parts.append(f'<path class="axis" d="M{LEFT} {bottom}H{WIDTH - RIGHT}"/>')
-        middle = (LEFT + WIDTH - RIGHT) / 2
-        parts.append(f'<text x="{middle}" y="{height - 8}" text-anchor="middle">{escape(self.axis.label)}</text>')
-        return "".join(parts)
-
-    def _row(self, place: int, name: str, marks: Sequence[Mark]) -> str:
-        centre = TOP + ROW * (place + 0.5)
-        parts = [f'<text x="{LEFT - 10}" y="{centre + 4:.1f}" text-anchor="end">{escape(name)}</text>']
-        for i, mark in enumerate(marks):
-            y = centre + (i - (len(marks) - 1) / 2) * ROW / (len(marks) + 1)
-            low, at, high = (self._across(value) for value in (mark.low, mark.estimate, mark.high))
-            parts.append(f'<path class="line c{mark.colour}" d="M{low:.1f} {y:.1f}H{high:.1f}"/>')
-            parts.append(shape(at, y, mark.colour))
-        return "".join(parts)
-
-    def _legend(self) -> str:
-        labels = {mark.label: mark.colour for _, marks in self.rows for mark in marks if mark.label}
-        entries = "".join(
-            f'<li><svg viewBox="0 0 24 12" aria-hidden="true"><path class="line c{colour}" d="M0 6H24"/>'
-            f"{shape(12, 6, colour)}</svg>{escape(label)}</li>"
-            for label, colour in labels.items()
+            + "."
         )
-        return f"<ul class=legend>{entries}</ul>" if entries else ""
 
 
-def shape(x: float, y: float, colour: int) -> str:
-    """A dot, or a square for every second colour, so that series differ in print too."""
-    if colour % 2:
-        return f'<circle class="dot c{colour}" cx="{x:.1f}" cy="{y:.1f}" r="4"/>'
-    return f'<rect class="dot c{colour}" x="{x - 3.5:.1f}" y="{y - 3.5:.1f}" width="7" height="7"/>'
-
-
-def axis_over(label: str, marks: Sequence[Mark], *, keep: float | None = None) -> Axis:
-    """An axis that holds every interval (and `keep`), with a little room."""
-    ends = [value for mark in marks for value in (mark.low, mark.high)] + ([] if keep is None else [keep])
-    low, high = min(ends), max(ends)
-    room = 0.05 * (high - low) or 0.01
-    return Axis(label, low - room, high + room)
+def forest(
+    title: str, about: str, description: str, label: str, marks: Marks, source: str, reference: float | None = None
+) -> Plot:
+    """The plot, as wide as a page; its axis holds every interval and the reference."""
+    rows = marks.rows
+    ends = [end for _, of_row in rows for mark in of_row for end in (mark.low, mark.high)]
+    x = around(label, ends + ([] if reference is None else [reference]), 0.05)
+    y = Axis("", len(rows), 0, [(place + 0.5, name) for place, (name, _) in enumerate(rows)], rows=True)
+    series: dict[tuple[str, int], list[tuple[Mark, float]]] = {}
+    for place, (_, of_row) in enumerate(rows):
+        for i, mark in enumerate(of_row):
+            level = place + 0.5 + (i - (len(of_row) - 1) / 2) / (len(of_row) + 1)
+            series.setdefault((mark.label, mark.colour), []).append((mark, level))
+    layers = [
+        Dots([mark.estimate for mark, _ in found], [level for _, level in found], name, colour,
+             [mark.low for mark, _ in found], [mark.high for mark, _ in found], flat=True)
+        for (name, colour), found in series.items()
+    ]  # fmt: skip
+    frame = Frame(width=900, height=8 + ROW * len(rows) + 44, left=300, right=16, top=8, bottom=44)
+    return Plot(title, about, description, x, y, layers, source, frame, reference)

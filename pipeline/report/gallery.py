@@ -1,6 +1,5 @@
 """The lesions that the run gets most wrong, each beside the patient's other lesions and with what pushed its score."""
 
-import base64
 from typing import Any
 
 import numpy as np
@@ -8,10 +7,14 @@ import simplejpeg
 
 from data.errors import DataError
 from data.images.decode import decode
+from data.images.sources import ImageSource
 from features.table import FeatureTable
+from pipeline.report.attribution import Attribution
 from pipeline.report.classes import confidently_wrong
-from pipeline.report.finished import FinishedRun, Floats, Ints
-from pipeline.report.importance import Attribution
+from pipeline.report.finished import SUBJECT, FinishedRun, Floats, Ints
+from pipeline.report.leads import finite
+from pipeline.report.loaded import push
+from pipeline.report.page import data_uri
 
 SHOWN = 6
 """Lesions of each kind."""
@@ -22,57 +25,60 @@ SIDE_PX = 96
 QUALITY = 80
 
 
-def hardest(run: FinishedRun) -> dict[str, Ints]:
+def hardest(finished: FinishedRun) -> dict[str, Ints]:
     """Rows of the malignant lesions ranked lowest and the benign ones ranked highest; of several classes, one kind."""
-    if not run.binary:
-        return {"confidently_wrong": confidently_wrong(run, 2 * SHOWN)}
+    if not finished.binary:
+        return {"confidently_wrong": confidently_wrong(finished, 2 * SHOWN)}
     found = {}
     for kind, value, sign in (("malignant_ranked_lowest", 1, 1.0), ("benign_ranked_highest", 0, -1.0)):
-        rows = np.flatnonzero((run.target == value) & np.isfinite(run.blend))
-        found[kind] = rows[np.argsort(sign * run.blend[rows], kind="stable")][:SHOWN].astype(np.int64)
+        rows = finished.known_rows[finished.target[finished.known_rows] == value]
+        found[kind] = rows[np.argsort(sign * finished.blend[rows], kind="stable")][:SHOWN]
     return found
 
 
 def gallery(
-    run: FinishedRun, chosen: dict[str, Ints], attribution: Attribution | None, table: FeatureTable | None
+    finished: FinishedRun, chosen: dict[str, Ints], attribution: Attribution | None, table: FeatureTable | None
 ) -> dict[str, Any]:
     """The figures beside each picture."""
-    suspicion = run.blend if run.binary else run.blend.max(axis=1)
+    suspicion = finished.blend if finished.binary else finished.blend.max(axis=1)
     rank = np.argsort(np.argsort(-np.where(np.isfinite(suspicion), suspicion, -1.0), kind="stable")) + 1
     return {
-        kind: [lesion_figures(run, int(row), int(rank[row]), attribution, table) for row in rows]
+        kind: [
+            {
+                **lesion_figures(finished, int(row), int(rank[row])),
+                "pushes": [] if attribution is None else pushes(attribution, int(row), table),
+            }
+            for row in rows
+        ]
         for kind, rows in chosen.items()
     }
 
 
-def lesion_figures(
-    run: FinishedRun, row: int, rank: int, attribution: Attribution | None, table: FeatureTable | None
-) -> dict[str, Any]:
-    """One lesion: who it is, what every column said, what pushed it, and the patient's other lesions."""
-    others = run.known_rows[run.groups[run.known_rows] == run.groups[row]]
-    others = others[others != row]
-    code = None if run.binary else int(run.blend[row].argmax())
-    said = {name: of_class(column, code) for name, column in {**run.image_columns, **run.member_columns}.items()}
-    blend = of_class(run.blend, code)
+def lesion_figures(finished: FinishedRun, row: int, rank: int) -> dict[str, Any]:
+    """One lesion: who it is, what every column said, and the patient's other lesions."""
+    task, target, known = finished.task, finished.target, finished.known_rows
+    others = known[(finished.groups[known] == finished.groups[row]) & (known != row)]
+    code = None if finished.binary else int(finished.blend[row].argmax())
+    said = {name: of_class(column, code) for name, column in finished.columns.items()}
+    blend = said.pop(SUBJECT)
     shown = others[np.argsort(-blend[others], kind="stable")][:NEIGHBOURS]
     return {
-        "lesion": str(run.ids[row]),
-        "patient": str(run.groups[row]),
-        "fold": int(run.fold[row]),
+        "lesion": str(finished.ids[row]),
+        "patient": str(finished.groups[row]),
+        "fold": int(finished.fold[row]),
         "rank": rank,
-        "called": None if code is None else run.task.classes[code],
-        "truth": run.task.classes[run.target[row]],
+        "called": None if code is None else task.classes[code],
+        "truth": task.classes[target[row]],
         "probability": float(blend[row]),
         "said": {name: finite(column[row]) for name, column in said.items()},
         "patient_lesions": len(others) + 1,
-        "patient_malignant": int((run.target[np.append(others, row)] > 0).sum()),
-        "pushes": [] if attribution is None else pushes(attribution, row, table),
+        "patient_malignant": int((target[np.append(others, row)] > 0).sum()),
         "others": [
             {
-                "lesion": str(run.ids[i]),
+                "lesion": str(finished.ids[i]),
                 "probability": float(blend[i]),
-                "malignant": bool(run.target[i]) if run.binary else False,
-                "truth": run.task.classes[run.target[i]],
+                "malignant": bool(target[i]) if finished.binary else False,
+                "truth": task.classes[target[i]],
             }
             for i in shown
         ],
@@ -84,35 +90,22 @@ def of_class(column: Floats, code: int | None) -> Floats:
     return column if code is None else column[:, code]
 
 
-def finite(value: Any) -> float | None:
-    """None for a missing probability."""
-    return float(value) if np.isfinite(value) else None
-
-
 def pushes(attribution: Attribution, row: int, table: FeatureTable | None) -> list[dict[str, Any]]:
     """The features with the largest contributions to one lesion's log-odds, and their values."""
     contributions = attribution.of(row)
     result = []
     for i in np.argsort(-np.abs(contributions), kind="stable")[:PUSHES]:
-        feature = attribution.features[attribution.names[i]]
+        name = attribution.names[i]
+        feature = attribution.features[name]
         value = None if table is None else table.frame[feature.name][row]
-        result.append(
-            {
-                "feature": attribution.names[i],
-                "meaning": feature.formula,
-                "unit": "" if feature.unit[:1].isdigit() else feature.unit,  # "1" and "0 to 10" are no units
-                "value": value if value is None or isinstance(value, str) else float(f"{value:.4g}"),
-                "contribution": float(contributions[i]),
-            }
-        )
+        result.append(push(name, feature, value, float(contributions[i])))
     return result
 
 
-def pictures(run: FinishedRun, figures: dict[str, Any]) -> dict[str, str]:
+def pictures(images: ImageSource | None, figures: dict[str, Any]) -> dict[str, str]:
     """A small JPEG data URI of every lesion in the gallery that has a readable image."""
-    wanted = {entry["lesion"] for entries in figures.values() for entry in entries}
-    wanted |= {other["lesion"] for entries in figures.values() for entry in entries for other in entry["others"]}
-    images = run.space.data.train_images
+    entries = [entry for of_kind in figures.values() for entry in of_kind]
+    wanted = {one["lesion"] for entry in entries for one in (entry, *entry["others"])}
     found: dict[str, str] = {}
     if images is None:
         return found
@@ -121,6 +114,5 @@ def pictures(run: FinishedRun, figures: dict[str, Any]) -> dict[str, str]:
             pixels = decode(images.read(lesion), SIDE_PX)
         except DataError:
             continue
-        encoded = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=QUALITY)
-        found[lesion] = "data:image/jpeg;base64," + base64.b64encode(encoded).decode("ascii")
+        found[lesion] = data_uri("jpeg", simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=QUALITY))
     return found

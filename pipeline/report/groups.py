@@ -3,7 +3,7 @@
 A figure of a handful of malignant lesions misleads; below MIN_POSITIVES a group is listed with its counts alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -11,14 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from data.scores.intervals import bootstrap
-from data.scores.ranking import UndefinedScoreError
 from data.scores.scores import threshold_at_sensitivity
 from features import columns as known
 from pipeline.report.finished import FinishedRun, Floats, Ints
+from pipeline.report.leads import score_figures
 
 MIN_POSITIVES = 10
-"""Above 80 % sensitivity, ten positives leave two that decide the score; fewer leave one or none."""
+"""Above 80 % sensitivity, where pAUC looks, ten positives leave two that decide the score; fewer, one or none."""
 MIN_PATIENTS = 5
 """Patients with a malignant lesion, without which an interval over patients has nothing to draw from."""
 MIN_LESIONS = 30
@@ -31,44 +30,33 @@ SIZE_BANDS_MM = (3.0, 4.0, 6.0)
 NOT_GIVEN = "not given"
 
 
-def by_group(run: FinishedRun) -> list[dict[str, Any]]:
-    """Every way of dividing the cohort that its columns allow."""
-    present = np.isfinite(run.blend)
-    threshold = threshold_at_sensitivity(run.target[present], run.blend[present], THRESHOLD_SENSITIVITY)
-    return [
-        {
-            "name": name,
-            "title": title,
-            "groups": [
-                group_figures(run, str(label), np.flatnonzero((values == label) & present), threshold)
-                for label in labels
-            ],
-        }
-        for name, title, labels, values in divisions(run)
-    ]
+def by_group(finished: FinishedRun) -> list[dict[str, Any]]:
+    """Scores in every way of dividing the cohort that its columns allow."""
+    target, probability, _ = finished.scored()
+    threshold = threshold_at_sensitivity(target, probability, THRESHOLD_SENSITIVITY)
+    return divided(finished, lambda label, rows: group_figures(finished, label, rows, threshold))
 
 
-def by_group_of_classes(run: FinishedRun) -> list[dict[str, Any]]:
+def by_group_of_classes(finished: FinishedRun) -> list[dict[str, Any]]:
     """The same for several classes: how often the most probable class is the true one."""
-    present = np.isin(np.arange(len(run.target)), run.known_rows)
+    return divided(finished, lambda label, rows: right_calls(finished, label, rows))
+
+
+def divided(finished: FinishedRun, figures: Callable[[str, Ints], dict[str, Any]]) -> list[dict[str, Any]]:
+    """The figures of every group of every division, from its label and its lesions with a probability."""
+    rows = finished.known_rows
     return [
-        {
-            "name": name,
-            "title": title,
-            "groups": [
-                right_calls(run, str(label), np.flatnonzero((values == label) & present).astype(np.int64))
-                for label in labels
-            ],
-        }
-        for name, title, labels, values in divisions(run)
+        {"name": name, "title": title, "groups": [figures(str(one), rows[values[rows] == one]) for one in labels]}
+        for name, title, labels, values in divisions(finished)
     ]
 
 
-def right_calls(run: FinishedRun, label: str, rows: Ints) -> dict[str, Any]:
+def right_calls(finished: FinishedRun, label: str, rows: Ints) -> dict[str, Any]:
     """Counts, accuracy with its interval, and the share of the most frequent class, which calling it always reaches."""
-    target, groups = run.target[rows], run.groups[rows]
+    target, groups = finished.target[rows], finished.groups[rows]
     patients = len(np.unique(groups))
     enough = len(rows) >= MIN_LESIONS and patients >= MIN_PATIENTS
+    scored = (target, finished.blend[rows], groups, "accuracy", finished.seed, REPLICATES)
     return {
         "label": label,
         "lesions": len(rows),
@@ -76,15 +64,15 @@ def right_calls(run: FinishedRun, label: str, rows: Ints) -> dict[str, Any]:
         "classes": len(np.unique(target)),
         "largest_class_share": float(np.bincount(target).max() / len(rows)) if len(rows) else None,
         "too_few": not enough,
-        "accuracy": interval_figures(target, run.blend[rows], groups, "accuracy", run.seed) if enough else None,
+        "accuracy": score_figures(*scored) if enough else None,
     }
 
 
-def divisions(run: FinishedRun) -> Iterator[tuple[str, str, list[str], npt.NDArray[Any]]]:
+def divisions(finished: FinishedRun) -> Iterator[tuple[str, str, list[str], npt.NDArray[Any]]]:
     """Name, title, labels in order, and the label of every lesion."""
-    folds = [f"fold {k}" for k in range(run.space.folds.count)]
-    yield "fold", "Fold", folds, np.array(folds)[run.fold]
-    frame = run.table
+    folds = [f"fold {k}" for k in range(finished.inputs.folds.count)]
+    yield "fold", "Fold", folds, np.array(folds)[finished.fold]
+    frame = finished.table
     age = next((column for column in (known.AGE, "age") if column in frame.columns), None)
     site = next((column for column in (known.SITE, "localization") if column in frame.columns), None)
     if site is not None:
@@ -94,11 +82,7 @@ def divisions(run: FinishedRun) -> Iterator[tuple[str, str, list[str], npt.NDArr
     if known.SEX in frame.columns:
         yield "sex", "Sex", *categories(frame[known.SEX])
     if known.L_SKIN in frame.columns:
-        yield (
-            "skin_tone",
-            "Skin tone (lightness L of the skin around)",
-            *quarters(frame[known.L_SKIN]),
-        )
+        yield "skin_tone", "Skin tone (lightness L of the skin around)", *quarters(frame[known.L_SKIN])
     if "attribution" in frame.columns:
         yield "attribution", "Institution", *categories(frame["attribution"])
     if known.DIAMETER in frame.columns:
@@ -141,14 +125,14 @@ def placed(column: pl.Series, edges: Floats, labels: list[str]) -> tuple[list[st
     return [*labels, *([NOT_GIVEN] if missing.any() else [])], names
 
 
-def group_figures(run: FinishedRun, label: str, rows: Ints, threshold: float) -> dict[str, Any]:
+def group_figures(finished: FinishedRun, label: str, rows: Ints, threshold: float) -> dict[str, Any]:
     """Counts, score and AUC with intervals, and what one threshold for everyone does in this group."""
-    target, probability, groups = run.target[rows], run.blend[rows], run.groups[rows]
+    target, probability, groups = finished.target[rows], finished.blend[rows], finished.groups[rows]
     positives = int(target.sum())
     with_positive = len(np.unique(groups[target == 1]))
     called = probability >= threshold
     enough = positives >= MIN_POSITIVES and with_positive >= MIN_PATIENTS and positives < len(rows)
-    figures: dict[str, Any] = {
+    return {
         "label": label,
         "lesions": len(rows),
         "patients": len(np.unique(groups)),
@@ -158,18 +142,8 @@ def group_figures(run: FinishedRun, label: str, rows: Ints, threshold: float) ->
         "sensitivity": float(called[target == 1].mean()) if positives else None,
         "flagged_share": float(called.mean()) if len(rows) else None,
         "too_few": not enough,
+        **{
+            score: score_figures(target, probability, groups, score, finished.seed, REPLICATES) if enough else None
+            for score in dict.fromkeys((finished.task.score, "auc"))
+        },
     }
-    for score in dict.fromkeys((run.task.score, "auc")):
-        figures[score] = interval_figures(target, probability, groups, score, run.seed) if enough else None
-    return figures
-
-
-def interval_figures(
-    target: Ints, probability: Floats, groups: npt.NDArray[Any], score: str, seed: int
-) -> dict[str, float] | None:
-    """Estimate, low and high; None where no draw of patients defines the score."""
-    try:
-        interval = bootstrap(target, probability, groups, score=score, replicates=REPLICATES, seed=seed)
-    except UndefinedScoreError:
-        return None
-    return {"estimate": interval.estimate, "low": interval.low, "high": interval.high}

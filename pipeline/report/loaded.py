@@ -4,17 +4,33 @@ Attributions are the boosters' own (tree SHAP, in log-odds): they add up to the 
 check. Loading once matters because permutation asks the same models hundreds of times.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 
 from data.matrix import Matrix
-from pipeline.report.finished import FinishedRun, Floats, Ints
+from features.source import Feature
+from pipeline.report.finished import Floats, Ints
+from pipeline.step import Step
+from pipeline.steps.booster import booster_of
 from tabular.crossfit import load_models
 from tabular.learners.learner import Booster, Values
-from tabular.recipe import MemberRecipe
 from tabular.training_data import take
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A model that says what each feature adds to its answer; not every learner can."""
+
+    def contributions(self, values: Values, threads: int = 1) -> Floats:
+        """What each column adds to the margin of each row, and last what the model says of every row."""
+
+
+def explain(models: tuple[Any, ...]) -> TypeGuard[tuple[Explains, ...]]:
+    """Whether all of some models do."""
+    return all(isinstance(model, Explains) for model in models)
 
 
 @dataclass(frozen=True)
@@ -26,6 +42,11 @@ class LoadedMember:
     models: tuple[Booster, ...]
     weights: tuple[float, ...]
     """Each seed counts the same, however many bags it has."""
+
+    @property
+    def explains(self) -> bool:
+        """Whether it can say what pushed it."""
+        return explain(self.models)
 
     def values(self, matrix: Matrix, rows: Ints) -> Values:
         """The member's columns of some rows."""
@@ -43,30 +64,33 @@ class LoadedMember:
         With several classes: to the logit of the class `towards` of each row, less the mean logit of all classes,
         because logits mean something only beside each other.
         """
+        models: tuple[Any, ...] = self.models
+        assert explain(models)
         values = self.values(matrix, rows)
-        return self._mean([for_class(model.contributions(values, threads), towards) for model in self.models])
+        return self._mean([for_class(model.contributions(values, threads), towards) for model in models])
 
     def _mean(self, parts: list[Floats]) -> Floats:
         return np.asarray(np.average(np.stack(parts), axis=0, weights=self.weights), dtype=np.float64)
 
 
-def load_members(run: FinishedRun, fold: int) -> list[LoadedMember]:
-    """Every member of the recipe, fitted without `fold`."""
-    jobs = [job for job in run.member_jobs if job.fold == fold]
-    names = list(dict.fromkeys(job.member.name for job in jobs))
-    return [load_member([(job.member, job.folder) for job in jobs if job.member.name == name]) for name in names]
+def load_members(steps: Iterable[Step]) -> list[LoadedMember]:
+    """The members that some boosters of one fold belong to."""
+    of_member: dict[str, list[Step]] = {}
+    for step in steps:
+        of_member.setdefault(booster_of(step).member.name, []).append(step)
+    return [load_member(name, seeds) for name, seeds in of_member.items()]
 
 
-def load_member(seeds: list[tuple[MemberRecipe, Path]]) -> LoadedMember:
-    """One member from the folders of its seeds."""
+def load_member(name: str, seeds: Iterable[Step]) -> LoadedMember:
+    """One member from the boosters of its seeds."""
     features: tuple[str, ...] = ()
     models: list[Booster] = []
     weights: list[float] = []
-    for member, folder in seeds:
-        features, bags = load_models(member, folder)
+    for step in seeds:
+        features, bags = load_models(booster_of(step).member, step.folder)
         models += bags
         weights += [1.0 / len(bags)] * len(bags)
-    return LoadedMember(seeds[0][0].name, features, tuple(models), tuple(weights))
+    return LoadedMember(name, features, tuple(models), tuple(weights))
 
 
 def for_class(found: Floats, towards: Ints | None) -> Floats:
@@ -76,3 +100,14 @@ def for_class(found: Floats, towards: Ints | None) -> Floats:
     if towards is None:
         raise ValueError("several classes: say towards which one of each row")
     return np.asarray((found - found.mean(axis=1, keepdims=True))[np.arange(len(found)), towards], dtype=np.float64)
+
+
+def push(name: str, feature: Feature, value: Any, contribution: float) -> dict[str, Any]:
+    """One feature of one lesion: what it is, its value with unit, and how far it pushed."""
+    return {
+        "feature": name,
+        "meaning": feature.formula,
+        "unit": "" if feature.unit[:1].isdigit() else feature.unit,  # "1" and "0 to 10" are no units
+        "value": value if value is None or isinstance(value, str) else float(f"{value:.4g}"),
+        "contribution": contribution,
+    }

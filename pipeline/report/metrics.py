@@ -11,6 +11,7 @@ import numpy as np
 from data.files import read_json, write_json
 from pipeline.inputs import Inputs
 
+FILE = "metrics.json"
 CHANCE = {"pauc": 0.02, "auc": 0.5}
 """What a random ranking scores, where that does not depend on the data."""
 BEST = {"pauc": 0.2}
@@ -20,10 +21,9 @@ BEST = {"pauc": 0.2}
 def stage_figures(inputs: Inputs) -> dict[str, Any]:
     """The scores that the stages reported, with what they are about."""
     train, test, run = inputs.data.train, inputs.data.test, inputs.run
-    run_dir = run.folder
-    stage_one = read_json(run_dir / "oof" / "report.json") if run.recipe.image_models else {"scores": {}}
-    stage_two = read_json(run_dir / "tabular" / "report.json")
-    submission = read_json(run_dir / "submission.json") if (run_dir / "submission.json").is_file() else {}
+    stage_one = read_json(run.folder / "oof" / "report.json") if run.recipe.image_models else {"scores": {}}
+    stage_two = read_json(run.folder / "tabular" / "report.json")
+    submission = read_json(run.folder / "submission.json") if (run.folder / "submission.json").is_file() else {}
     return {
         "score": train.task.score,
         "chance": CHANCE.get(train.task.score),
@@ -44,7 +44,7 @@ def stage_figures(inputs: Inputs) -> dict[str, Any]:
 
 def refresh_metrics(inputs: Inputs) -> dict[str, Any]:
     """Bring metrics.json up to date with the stages; what a report added stays while its submission does."""
-    path = inputs.run.folder / "metrics.json"
+    path = inputs.run.folder / FILE
     figures = stage_figures(inputs)
     before = earlier(path)
     if "report" in before and {**before, "report": None} == {**figures, "report": None}:

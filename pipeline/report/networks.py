@@ -7,59 +7,57 @@ from typing import Any
 from image_models.networks.metadata_shape import MetadataShape
 from image_models.recipe import ImageModelRecipe
 from pipeline.report.finished import FinishedRun
+from pipeline.step import Step
+from pipeline.steps.fold_model import WEIGHTS, fold_model_of
 
 TIMED_SECONDS = 2.0
 """At most this long is one model timed; a mean over seconds is steadier than a fixed count of images."""
 TIMED_IMAGES = 30
 
 
-def networks(run: FinishedRun) -> list[dict[str, Any]]:
+def networks(finished: FinishedRun) -> list[dict[str, Any]]:
     """One entry per image model of the recipe."""
-    return [
-        {
-            "name": model.name,
-            "backbone": model.backbone,
-            "image_size_px": model.image_size,
-            **cost(model, len(run.task.classes), metadata_of(run, model)),
-            "seconds": sum(fold["seconds"] for fold in folds),
-            "images_per_second": statistics.fmean(fold["images_per_second"] for fold in folds),
-            "folds": folds,
-        }
-        for model in run.space.recipe.image_models
-        if (folds := folds_of(run, model.name))
-    ]
-
-
-def folds_of(run: FinishedRun, name: str) -> list[dict[str, Any]]:
-    """Score, time and curve of every fold model."""
-    entries = []
-    for job in (job for job in run.image_jobs if job.model.name == name):
-        report = job.step.report() or {}
-        training, scores = report["training"], report["scores"]
+    entries, score = [], finished.task.score
+    for model in finished.recipe.image_models:
+        steps = [step for step in finished.plan.fold_models if step.key[0] == model.name]
+        folds = [fold_figures(step, score) for step in steps]
         entries.append(
             {
-                "fold": job.left_out[0],
-                "score": scores.get(run.task.score, {}).get("estimate"),
-                "seconds": training["seconds"],
-                "images_per_second": training["images_per_second"],
-                "peak_memory_mb": training["peak_memory_bytes"] / 2**20,
-                "device": training["device"],
-                "precision": training["precision"],
-                "selected_epoch": training["selected_epoch"],
-                "loss": [epoch["loss"] for epoch in training["epochs"]],
-                "inner_score": [epoch["inner_score"] for epoch in training["epochs"]],
+                "name": model.name,
+                "backbone": model.backbone,
+                "image_size_px": model.image_size,
+                **cost(model, len(finished.task.classes), metadata_of(model, steps[0])),
+                "seconds": sum(fold["seconds"] for fold in folds),
+                "images_per_second": statistics.fmean(fold["images_per_second"] for fold in folds),
+                "folds": folds,
             }
         )
     return entries
 
 
-def metadata_of(run: FinishedRun, model: ImageModelRecipe) -> MetadataShape | None:
-    """What a model is told beside images, by the first of its files; None for images alone."""
+def fold_figures(step: Step, score: str) -> dict[str, Any]:
+    """Score, time and curve of one fold model."""
+    report = step.report() or {}
+    training = report["training"]
+    return {
+        "fold": fold_model_of(step).left_out[0],
+        "score": report["scores"].get(score, {}).get("estimate"),
+        "seconds": training["seconds"],
+        "images_per_second": training["images_per_second"],
+        "peak_memory_mb": training["peak_memory_bytes"] / 2**20,
+        "device": training["device"],
+        "precision": training["precision"],
+        "selected_epoch": training["selected_epoch"],
+        "loss": [epoch["loss"] for epoch in training["epochs"]],
+        "inner_score": [epoch["inner_score"] for epoch in training["epochs"]],
+    }
+
+
+def metadata_of(model: ImageModelRecipe, step: Step) -> MetadataShape | None:
+    """What a model is told beside images, by the file of one of its folds; None for images alone."""
     from image_models.networks.model_file import read_metadata_shape
 
-    if not model.metadata.columns:
-        return None
-    return read_metadata_shape(next(job.weights_path for job in run.image_jobs if job.model.name == model.name))
+    return read_metadata_shape(step.folder / WEIGHTS) if model.metadata.columns else None
 
 
 def cost(model: ImageModelRecipe, classes: int, metadata: MetadataShape | None = None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ A number in the page is `{{ m.some.path | figure(".4f") }}`: the text is made fr
 the JSON pointer, so any reader (and a test) can check one against the other.
 """
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from data.scores.scores import SCORES
 from pipeline.report.ablation import VERDICTS, study_plot
+from pipeline.report.axis import Axis
 from pipeline.report.class_plots import class_plots
-from pipeline.report.plots import (
-    cost_plot,
-    decision_plot,
-    distribution_plot,
-    precision_recall_plot,
-    reliability_plot,
-    roc_plot,
-    training_plots,
-    workload_plot,
-)
-from pipeline.report.search_plots import history_plot, parallel_plot
-from pipeline.report.svg import Axis, dot_strip, interval_strip
+from pipeline.report.plots import cost_plot, curve_plots, training_plots
+from pipeline.report.search_plots import search_plots
+from pipeline.report.svg import dot_strip, interval_strip
 
 TEMPLATES = Path(__file__).parent
 NOTHING = "–"
@@ -84,18 +78,12 @@ def score_strip(value: Value | None, metrics: dict[str, Any], colour: int = 1) -
     """The interval of a score on a strip from 0 to its best value, with chance marked."""
     if value is None or not value.value:
         return Markup()
-    one = value.value
-    axis = Axis("", 0.0, metrics["best"])
-    return interval_strip(
-        one.get("low", one["estimate"]), one["estimate"], one.get("high", one["estimate"]), axis, metrics["chance"],
-        colour,
-    )  # fmt: skip
+    return interval_strip(value.value, Axis("", 0.0, metrics["best"]), metrics["chance"], colour)
 
 
 def share_strip(value: Value, reference: Value) -> Markup:
     """The interval of a share on a strip from 0 to 1, with another share marked."""
-    one = value.value
-    return interval_strip(one["low"], one["estimate"], one["high"], Axis("", 0.0, 1.0), reference.value, 1)
+    return interval_strip(value.value, Axis("", 0.0, 1.0), reference.value)
 
 
 def difference_strip(value: Value, rows: Value) -> Markup:
@@ -103,9 +91,7 @@ def difference_strip(value: Value, rows: Value) -> Markup:
     ends = [end for row in rows.value for end in row.values() if isinstance(end, dict) and "low" in end]
     low = min(0.0, *(one["low"] for one in ends)) if ends else -1.0
     high = max(0.0, *(one["high"] for one in ends)) if ends else 1.0
-    axis = Axis("", low, high if high > low else low + 1.0)
-    one = value.value
-    return interval_strip(one["low"], one["estimate"], one["high"], axis, 0.0, 1)
+    return interval_strip(value.value, Axis("", low, high if high > low else low + 1.0), 0.0)
 
 
 def bar(value: Value, most: float) -> Markup:
@@ -125,32 +111,32 @@ def swarm(feature: Value, scale: Value) -> Markup:
 def plots_of(metrics: dict[str, Any]) -> dict[str, Any]:
     """Every plot that these figures allow."""
     report = metrics["report"]
-    curves = report["curves"]
-    makers = (roc_plot, precision_recall_plot, reliability_plot, distribution_plot, decision_plot, workload_plot)
-    cost = cost_plot(metrics)
-    tuning = [(history_plot(one, i), parallel_plot(one, i)) for i, one in enumerate(report["tuning"])]
+    cost, words = cost_plot(metrics), report["words"]
     return {
-        "curves": [make(curves) for make in makers] if curves else [],
-        "classes": class_plots(report["classes"]) if report["classes"] else [],
+        "curves": curve_plots(metrics) if report["curves"] else [],
+        "classes": class_plots(report["classes"], words) if report["classes"] else [],
         "models": [*([cost] if cost else []), *training_plots(metrics)],
-        "tuning": [[plot for plot in pair if plot] for pair in tuning],
-        "ablation": study_plot(report["ablation"]) if report["ablation"] else None,
+        "tuning": [search_plots(one, i) for i, one in enumerate(report["tuning"])],
+        "ablation": study_plot(report["ablation"], words) if report["ablation"] else None,
     }
 
 
-def page(metrics: dict[str, Any], pictures: dict[str, str], titles: dict[str, str]) -> str:
-    """The report as one HTML text. `titles` are the scores' names, `pictures` data URIs by lesion."""
+def page(metrics: dict[str, Any], pictures: dict[str, str]) -> str:
+    """The report as one HTML text. `pictures` are data URIs by lesion."""
     return render(
         "report.html",
         metrics,
         score_strip=lambda value, colour=1: score_strip(value, metrics, colour),
-        share_strip=share_strip,
         many=bool(metrics["report"]["classes"]),
         plots=plots_of(metrics),
         pictures=pictures,
-        titles=titles,
         verdicts=VERDICTS,
     )
+
+
+def data_uri(kind: str, encoded: bytes) -> str:
+    """An image (`png`, `jpeg`) as a page carries it in itself."""
+    return f"data:image/{kind};base64," + base64.b64encode(encoded).decode("ascii")
 
 
 def render(template: str, figures: dict[str, Any], **values: Any) -> str:
@@ -165,10 +151,12 @@ def render(template: str, figures: dict[str, Any], **values: Any) -> str:
     environment.filters |= {"figure": figure, "interval": interval}
     environment.globals |= {
         "difference_strip": difference_strip,
+        "share_strip": share_strip,
         "bar": bar,
         "swarm": swarm,
         "largest": lambda rows, *path: max((abs(_reach(row, path)) for row in rows.value), default=0.0),
         "shade": shade,
+        "titles": {name: score.title for name, score in SCORES.items()},
         **values,
     }
     style = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))

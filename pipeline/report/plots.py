@@ -1,49 +1,49 @@
-"""Which plots the report has, each drawn from the figures in metrics.json and nothing else."""
+"""The plots of two classes and of image models, each drawn from the figures in metrics.json and nothing else."""
 
-from math import log
+from functools import partial
 from typing import Any
 
-from pipeline.report.svg import Area, Axis, Dots, Line, Plot, whole_ticks
+from pipeline.report.axis import Axis, around, probability_ticks, share, whole_numbers
+from pipeline.report.svg import SERIES, Area, Dots, Layer, Line, Plot
+from pipeline.report.words import short_title
 
 SCORED_ABOVE = 0.80
-"""ISIC 2024 scores the ROC curve above this sensitivity."""
-SHARE = [(k / 5, f"{k / 5:g}") for k in range(6)]
-MANY_SERIES = 7
-LABELS = {"pauc": "pAUC", "auc": "AUC"}
-PROBABILITIES = (0.5, 0.1, 0.9, 0.01, 0.99, 0.001, 0.999, 0.2, 0.8, 0.05, 0.95, 0.3, 0.7, 0.02, 0.98)
-"""Ticks of a log-odds axis, the most wanted first."""
+"""pAUC scores the ROC curve above this sensitivity."""
 
 Figures = dict[str, Any]
 
 
-def counted(curves: Figures) -> str:
-    """n of every curve."""
-    return (
-        f"n = {curves['lesions']:,} lesions of {curves['patients']:,} patients, "
+def curve_plots(metrics: Figures) -> list[Plot]:
+    """The six plots of the blend's probability."""
+    curves, words, score = metrics["report"]["curves"], metrics["report"]["words"], metrics["score"]
+    counted = (
+        f"n = {curves['lesions']:,} {words['rows']} of {curves['patients']:,} {words['groups']}, "
         f"{curves['positives']:,} malignant; blend, out of fold"
     )
+    return [
+        roc_plot(curves["roc"], counted, words, scored=score == "pauc"),
+        precision_recall_plot(curves["precision_recall"], counted),
+        reliability_plot(curves["calibration"], counted, words),
+        distribution_plot(curves["distributions"], counted, words),
+        decision_plot(curves["decision"], counted, words),
+        workload_plot(curves, counted, words),
+    ]
 
 
-def roc_plot(curves: Figures) -> Plot:
-    """ROC with the scored region shaded."""
-    fpr, sensitivity = curves["roc"]["false_positive_rate"], curves["roc"]["sensitivity"]
-    inside = [(x, y) for x, y in zip(fpr, sensitivity, strict=True) if y >= SCORED_ABOVE]
+def roc_plot(figures: Figures, about: str, words: Figures, *, scored: bool) -> Plot:
+    """ROC, with the region shaded that the task's score looks at, where it is not the whole."""
+    fpr, sensitivity = figures["false_positive_rate"], figures["sensitivity"]
     enter = crossing(fpr, sensitivity, SCORED_ABOVE)
-    return Plot(
-        "ROC curve",
-        counted(curves),
-        f"The curve reaches 80 % sensitivity at a false positive rate of {enter:.3f}; the area above is scored.",
-        Axis("false positive rate (share of benign lesions flagged)", 0, 1, SHARE),
-        Axis("sensitivity", 0, 1, SHARE),
-        [
-            Area([enter, *(x for x, _ in inside), 1.0], [SCORED_ABOVE, *(y for _, y in inside), SCORED_ABOVE],
-                 "scored: above 80 % sensitivity", 2),
-            Line([0, 1], [0, 1], "chance", 7, 2),
-            Line([0, 1], [SCORED_ABOVE, SCORED_ABOVE], "", 2, 1),
-            Line(fpr, sensitivity, "blend", 1),
-        ],
-        "/report/curves/roc",
-    )  # fmt: skip
+    layers: list[Layer] = [Line([0, 1], [0, 1], "chance", 7, 2), Line(fpr, sensitivity, "blend", 1)]
+    description = f"The curve reaches 80 % sensitivity at a false positive rate of {enter:.3f}"
+    if scored:
+        inside = [(x, y) for x, y in zip(fpr, sensitivity, strict=True) if y >= SCORED_ABOVE]
+        x, y = [enter, *(x for x, _ in inside), 1.0], [SCORED_ABOVE, *(y for _, y in inside), SCORED_ABOVE]
+        layers.insert(0, Area(x, y, "scored: above 80 % sensitivity", 2))
+        layers.insert(2, Line([0, 1], [SCORED_ABOVE, SCORED_ABOVE], "", 2, 1))
+        description += "; the area above is scored"
+    x_axis = share(f"false positive rate (share of benign {words['rows']} flagged)")
+    return Plot("ROC curve", about, f"{description}.", x_axis, share("sensitivity"), layers, "/report/curves/roc")
 
 
 def crossing(x: list[float], y: list[float], level: float) -> float:
@@ -55,15 +55,14 @@ def crossing(x: list[float], y: list[float], level: float) -> float:
     return x[-1]
 
 
-def precision_recall_plot(curves: Figures) -> Plot:
+def precision_recall_plot(figures: Figures, about: str) -> Plot:
     """Precision at every recall, with the prevalence as the floor."""
-    figures = curves["precision_recall"]
     return Plot(
         "Precision and recall",
-        counted(curves),
+        about,
         f"Precision falls from {figures['precision'][0]:.2f} to the prevalence of {figures['prevalence']:.4f}.",
-        Axis("recall (sensitivity)", 0, 1, SHARE),
-        Axis("precision", 0, 1, SHARE),
+        share("recall (sensitivity)"),
+        share("precision"),
         [
             Line([0, 1], [figures["prevalence"]] * 2, "prevalence", 7, 2),
             Line(figures["recall"], figures["precision"], "blend", 1),
@@ -72,166 +71,136 @@ def precision_recall_plot(curves: Figures) -> Plot:
     )
 
 
-def distribution_plot(curves: Figures) -> Plot:
+def distribution_plot(figures: Figures, about: str, words: Figures) -> Plot:
     """Where each class lies."""
-    figures = curves["distributions"]
-    edges = figures["edges_log_odds"]
-    top = max([*figures["benign"], *figures["malignant"]]) * 1.05
+    edges, classes = figures["edges_log_odds"], ("benign", "malignant")
+    low, high = edges[0], edges[-1]
     return Plot(
         "Scores of each class",
-        counted(curves),
-        "Share of benign and of malignant lesions in bins of the probability, on a scale of log-odds.",
-        Axis("probability (log-odds scale)", edges[0], edges[-1], probability_ticks(edges[0], edges[-1])),
-        Axis("share of the class in a bin", 0, top),
-        [
-            Line(edges, [*figures["benign"], figures["benign"][-1]], "benign", 1, 0, step=True),
-            Line(edges, [*figures["malignant"], figures["malignant"][-1]], "malignant", 2, 1, step=True),
-        ],
+        about,
+        f"Share of benign and of malignant {words['rows']} in bins of the probability, on a scale of log-odds.",
+        Axis("probability (log-odds scale)", low, high, probability_ticks(low, high)),
+        Axis("share of the class in a bin", 0, 1.05 * max(max(figures[name]) for name in classes)),
+        [Line(edges, [*figures[name], figures[name][-1]], name, 1 + i, i, step=True) for i, name in enumerate(classes)],
         "/report/curves/distributions",
     )
 
 
-def probability_ticks(low: float, high: float) -> list[tuple[float, str]]:
-    """Probabilities at their log-odds, as many as there is room for."""
-    chosen: list[tuple[float, str]] = []
-    for probability in PROBABILITIES:
-        place = log(probability / (1.0 - probability))
-        if low <= place <= high and all(abs(place - other) >= (high - low) / 9 for other, _ in chosen):
-            chosen.append((place, f"{probability:g}"))
-    return sorted(chosen)
-
-
-def reliability_plot(curves: Figures) -> Plot:
+def reliability_plot(figures: Figures, about: str, words: Figures) -> Plot:
     """Stated probability against observed share, as given and recalibrated."""
-    layers: list[Any] = [Line([0, 1], [0, 1], "perfect", 7, 2)]
+    layers: list[Layer] = [Line([0, 1], [0, 1], "perfect", 7, 2)]
     for name, label, colour, dash in (
         ("as_given", "as the models give it", 2, 1),
         ("recalibrated", "recalibrated on the other folds", 1, 0),
     ):
-        found = curves["calibration"][name]
-        if found is None:
+        if figures[name] is None:
             continue
-        x = [one["mean_probability"] for one in found["bins"]]
-        y = [one["observed_share"] for one in found["bins"]]
-        layers.append(Line(x, y, "", colour, dash))
-        layers.append(
-            Dots(x, y, label, colour, [one["low"] for one in found["bins"]], [one["high"] for one in found["bins"]])
-        )
+        keys = ("mean_probability", "observed_share", "low", "high")
+        x, y, low, high = ([one[key] for one in figures[name]["bins"]] for key in keys)
+        layers += [Line(x, y, "", colour, dash), Dots(x, y, label, colour, low, high)]
     return Plot(
         "Calibration",
-        counted(curves) + "; bars: 95 % (Wilson); each bin holds half of the lesions above the last",
-        "Observed share of malignant lesions against the mean probability in bins.",
-        Axis("mean probability in the bin", 0, 1, SHARE),
-        Axis("share that is malignant", 0, 1, SHARE),
+        f"{about}; bars: 95 % (Wilson); each bin holds half of the {words['rows']} above the last",
+        f"Observed share of malignant {words['rows']} against the mean probability in bins.",
+        share("mean probability in the bin"),
+        share("share that is malignant"),
         layers,
         "/report/curves/calibration",
     )
 
 
-def decision_plot(curves: Figures) -> Plot:
+def decision_plot(figures: Figures, about: str, words: Figures) -> Plot:
     """Net benefit over thresholds."""
-    figures = curves["decision"]
-    x = figures["threshold"]
-    best = max([*figures["as_given"], *(figures["recalibrated"] or [0.0])])
-    axis = Axis("net benefit per 1,000 lesions", -0.25 * best, 1.1 * best)
-    everyone = [value if value >= axis.low else None for value in figures["flag_everyone"]]
+    x, again = figures["threshold"], figures["recalibrated"]
+    best = max([*figures["as_given"], *(again or [0.0])])
+    y = Axis(f"net benefit per 1,000 {words['rows']}", -0.25 * best, 1.1 * best)
+    every, given = (
+        [value if value >= y.low else None for value in figures[name]] for name in ("flag_everyone", "as_given")
+    )
     layers = [
-        Line([x[0], x[-1]], [0, 0], "flag no lesion", 7, 2),
-        Line(x, everyone, "flag every lesion", 3, 3),
-        Line(x, [value if value >= axis.low else None for value in figures["as_given"]], "blend as given", 2, 1),
+        Line([x[0], x[-1]], [0, 0], f"flag no {words['row']}", 7, 2),
+        Line(x, every, f"flag every {words['row']}", 3, 3),
+        Line(x, given, "blend as given", 2, 1),
+        *([Line(x, again, "blend recalibrated", 1)] if again else []),
     ]
-    if figures["recalibrated"]:
-        layers.append(Line(x, figures["recalibrated"], "blend recalibrated", 1))
     return Plot(
         "Decision curve",
-        counted(curves),
-        "Net benefit of flagging by the blend, by flagging every lesion and by flagging none, over thresholds.",
+        about,
+        f"Net benefit of flagging by the blend, of flagging every {words['row']} and of flagging none, by threshold.",
         Axis("probability at which one would act (log scale)", x[0], x[-1], log=True),
-        axis,
+        y,
         layers,
         "/report/curves/decision",
     )
 
 
-def workload_plot(curves: Figures) -> Plot:
-    """Lesions to look at per patient."""
-    figures = curves["workload"]
-    y = figures["flagged_per_patient"]
-    everything = curves["lesions"] / curves["patients"]
-    marked = curves["flagged"]
-    means = [one["per_patient_mean"] for one in marked]
+def workload_plot(curves: Figures, about: str, words: Figures) -> Plot:
+    """How many to look at per patient, or per whatever is held out together."""
+    figures, marked = curves["workload"], curves["flagged"]
+    y, everything = figures["flagged_per_patient"], curves["lesions"] / curves["patients"]
+    estimate, low, high = ([one["per_patient_mean"][key] for one in marked] for key in ("estimate", "low", "high"))
+    label = "80, 90 and 95 % sensitivity, with 95 % interval"
     return Plot(
-        "Lesions to look at",
-        counted(curves),
-        f"At 90 % sensitivity {marked[1]['per_patient_mean']['estimate']:.2f} lesions per patient are flagged, "
+        f"{words['rows'].capitalize()} to look at",
+        about,
+        f"At 90 % sensitivity {estimate[1]:.2f} {words['rows']} per {words['group']} are flagged, "
         f"of {everything:.0f} photographed.",
         Axis("sensitivity", 0.5, 1.0),
-        Axis("flagged per patient (log scale)", min(y) * 0.8, max(everything, *y) * 1.1, log=True),
+        Axis(f"flagged per {words['group']} (log scale)", min(y) * 0.8, max(everything, *y) * 1.1, log=True),
         [
-            Line([0.5, 1.0], [everything] * 2, "every lesion of a patient", 7, 2),
+            Line([0.5, 1.0], [everything] * 2, f"every {words['row']} of a {words['group']}", 7, 2),
             Line(figures["sensitivity"], y, "blend", 1, step=True),
-            Dots([one["sensitivity"] for one in marked], [mean["estimate"] for mean in means],
-                 "80, 90 and 95 % sensitivity, with 95 % interval", 2,
-                 [mean["low"] for mean in means], [mean["high"] for mean in means]),
+            Dots([one["sensitivity"] for one in marked], estimate, label, 2, low, high),
         ],
         "/report/curves/workload",
-    )  # fmt: skip
+    )
 
 
 def cost_plot(metrics: Figures) -> Plot | None:
     """Score of each image model against the operations it takes."""
-    models, score = metrics["report"]["image_models"], metrics["score"]
-    scores = metrics["cross_validated"]["image_models"]
-    drawn = [model for model in models if "low" in scores.get(model["name"], {}).get(score, {})]
-    if not drawn:
-        return None
-    figures = [scores[model["name"]][score] for model in drawn]
-    gflops = [model["gflops"] for model in drawn]
-    left, right = min(gflops) / 2, max(gflops) * 2
-    chance = [Line([left, right], [metrics["chance"]] * 2, "chance", 7, 2)] if metrics["chance"] else []
-    told = [
-        f"{one['name']} {at['estimate']:.4f} at {one['gflops']:.2f}" for one, at in zip(drawn, figures, strict=True)
+    scored = metrics["cross_validated"]["image_models"]
+    found = [
+        (model["name"], model["gflops"], figures)
+        for model in metrics["report"]["image_models"]
+        if "low" in (figures := scored.get(model["name"], {}).get(metrics["score"], {}))
     ]
+    if not found:
+        return None
+    names, gflops = [name for name, _, _ in found], [at for _, at, _ in found]
+    estimate, low, high = ([figures[key] for _, _, figures in found] for key in ("estimate", "low", "high"))
+    left, right, words = min(gflops) / 2, max(gflops) * 2, metrics["report"]["words"]
+    chance = [Line([left, right], [metrics["chance"]] * 2, "chance", 7, 2)] if metrics["chance"] else []
+    each = "; ".join(f"{name} {figures['estimate']:.4f} at {at:.2f}" for name, at, figures in found)
     return Plot(
         "Quality and cost of the image models",
-        f"n = {metrics['cohort']['lesions']:,} lesions, out of fold; bars: 95 % over patients",
-        "Score and GFLOPs: " + "; ".join(told) + ".",
+        f"n = {metrics['cohort']['lesions']:,} {words['rows']}, out of fold; bars: 95 % over {words['groups']}",
+        f"Score and GFLOPs: {each}.",
         Axis("GFLOPs per image (log scale)", left, right, log=True),
-        Axis(f"{LABELS.get(score, score)} out of fold", 0, max(one["high"] for one in figures) * 1.15),
-        [
-            *chance,
-            Dots(gflops, [one["estimate"] for one in figures], "image model", 1,
-                 [one["low"] for one in figures], [one["high"] for one in figures], [model["name"] for model in drawn]),
-        ],
+        Axis(f"{short_title(metrics['score'])} out of fold", 0, max(high) * 1.15),
+        [*chance, Dots(gflops, estimate, "image model", 1, low, high, names)],
         "/report/image_models",
-    )  # fmt: skip
+    )
 
 
 def training_plots(metrics: Figures) -> list[Plot]:
-    """Loss by epoch of each image model, one line per fold."""
+    """Loss by epoch of each image model, one line per fold; a single epoch is a dot."""
     plots = []
     for i, model in enumerate(metrics["report"]["image_models"]):
-        longest = max(len(fold["loss"]) for fold in model["folds"])
-        losses = [loss for fold in model["folds"] for loss in fold["loss"]]
-        spread = (max(losses) - min(losses)) or 0.1
+        losses = [fold["loss"] for fold in model["folds"]]
+        layers: list[Layer] = []
+        for place, fold in enumerate(model["folds"]):
+            style, epochs = place % SERIES, [float(epoch) for epoch in range(1, len(fold["loss"]) + 1)]
+            draw = Dots if len(epochs) == 1 else partial(Line, dash=style)
+            layers.append(draw(epochs, fold["loss"], f"fold {fold['fold']}", 1 + style))
         plots.append(
             Plot(
                 f"Training of {model['name']}",
-                f"n = {len(model['folds'])} folds, mean training loss of each epoch",
-                f"The loss of the first fold goes from {losses[0]:.3f} to {model['folds'][0]['loss'][-1]:.3f}.",
-                Axis("epoch", 0.5, longest + 0.5, whole_ticks(longest)),
-                Axis("training loss", min(losses) - 0.1 * spread, max(losses) + 0.1 * spread),
-                [loss_curve(fold, k) for k, fold in enumerate(model["folds"])],
+                f"n = {len(losses)} folds, mean training loss of each epoch",
+                f"The loss of the first fold goes from {losses[0][0]:.3f} to {losses[0][-1]:.3f}.",
+                whole_numbers("epoch", max(map(len, losses))),
+                around("training loss", [loss for of_fold in losses for loss in of_fold], 0.1),
+                layers,
                 f"/report/image_models/{i}/folds",
             )
         )
     return plots
-
-
-def loss_curve(fold: Figures, place: int) -> Line | Dots:
-    """The loss of one fold's model; a single epoch is a dot."""
-    epochs = [float(epoch) for epoch in range(1, len(fold["loss"]) + 1)]
-    label, style = f"fold {fold['fold']}", place % MANY_SERIES
-    if len(epochs) == 1:
-        return Dots(epochs, fold["loss"], label, 1 + style)
-    return Line(epochs, fold["loss"], label, 1 + style, style)

@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from pipeline.report.svg import Axis, Dots, Line, Plot, whole_ticks
+from pipeline.report.axis import Axis, around, whole_numbers
+from pipeline.report.svg import Dots, Line, Plot
+
+
+def search_plots(search: dict[str, Any], place: int) -> list[Plot]:
+    """Both of one member."""
+    parallel = parallel_plot(search, place)
+    return [history_plot(search, place), *([parallel] if parallel else [])]
 
 
 def history_plot(search: dict[str, Any], place: int) -> Plot:
@@ -10,14 +17,13 @@ def history_plot(search: dict[str, Any], place: int) -> Plot:
     done = [trial for trial in search["trials"] if trial["score"] is not None]
     x, y = [trial["trial"] + 1 for trial in done], [trial["score"] for trial in done]
     best = [max(y[: i + 1]) for i in range(len(y))]
-    spread = (max(y) - min(y)) or 0.01
-    pruned = len(search["trials"]) - len(done)
+    others = f"{len(search['trials']) - len(done)} stopped early or failed"
     return Plot(
         f"Search of {search['member']}",
-        f"n = {len(done)} finished trials, {pruned} stopped early or failed; mean pAUC over the folds searched on",
+        f"n = {len(done)} finished trials, {others}; mean {search['metric']} over the folds searched on",
         f"The best trial scores {max(y):.4f}, the first one {y[0]:.4f}.",
-        Axis("trial", 0.5, max(x) + 0.5, whole_ticks(max(x))),
-        Axis("pAUC", min(y) - 0.08 * spread, max(y) + 0.08 * spread),
+        whole_numbers("trial", max(x)),
+        around(search["metric"], y, 0.08),
         [Dots(x, y, "trial", 1), Line(x, best, "best so far", 2, step=True)],
         f"/report/tuning/{place}/trials",
     )
@@ -25,30 +31,27 @@ def history_plot(search: dict[str, Any], place: int) -> Plot:
 
 def parallel_plot(search: dict[str, Any], place: int) -> Plot | None:
     """Every finished trial as a line through its parameters; the best fifth stands out."""
-    done = [trial for trial in search["trials"] if trial["score"] is not None]
+    done = sorted((one for one in search["trials"] if one["score"] is not None), key=lambda trial: trial["score"])
     names = list(search["best_parameters"])
     if len(done) < 2 or len(names) < 2:
         return None
-    heights = {name: heights_of([trial["parameters"][name] for trial in done]) for name in names}
-    threshold = sorted((trial["score"] for trial in done), reverse=True)[max(0, len(done) // 5 - 1)]
-    lines = sorted(range(len(done)), key=lambda i: done[i]["score"])
-    labelled: set[bool] = set()
-    layers = []
-    for i in lines:
-        good = done[i]["score"] >= threshold
-        text = "" if good in labelled else "best fifth of the trials" if good else "other trials"
-        labelled.add(good)
-        layers.append(
-            Line(list(range(len(names))), [heights[name][i] for name in names], text, 2 if good else 1, faint=not good)
-        )
-    ticks = [(float(i), str(i + 1)) for i in range(len(names))]
+    heights = [heights_of([trial["parameters"][name] for trial in done]) for name in names]
+    threshold = done[-max(1, len(done) // 5)]["score"]
+    good = [trial["score"] >= threshold for trial in done]
+    labels = {good.index(True): "best fifth of the trials"}
+    if not all(good):
+        labels[0] = "other trials"
+    places = [float(i) for i in range(len(names))]
     return Plot(
         f"Parameters of {search['member']}",
         f"n = {len(done)} trials; " + ", ".join(f"{i + 1} {name}" for i, name in enumerate(names)),
         "Each line is one trial; its height at a parameter is the rank of its value among the trials.",
-        Axis("parameter", -0.1, len(names) - 0.9, ticks),
+        Axis("parameter", -0.1, len(names) - 0.9, [(at, f"{at + 1:.0f}") for at in places]),
         Axis("rank of the value", 0, 1),
-        layers,
+        [
+            Line(places, [of_name[i] for of_name in heights], labels.get(i, ""), 1 + good[i], faint=not good[i])
+            for i in range(len(done))
+        ],
         f"/report/tuning/{place}/trials",
     )
 

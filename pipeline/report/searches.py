@@ -7,24 +7,27 @@ import polars as pl
 
 from data.files import read_json
 from data.tables.parquet import read_parquet
-from pipeline.report.finished import FinishedRun
-from pipeline.steps.tuning import tuning_step, wanted_members
+from pipeline.plan import Plan
+from pipeline.report.words import short_title
+from pipeline.step import Step
+
+METRIC = "pauc"
+"""The score that trials are judged by, whatever the task's is; also the name of its column."""
 
 
-def searches(run: FinishedRun) -> list[dict[str, Any]]:
+def searches(plan: Plan) -> list[dict[str, Any]]:
     """One entry per member that was tuned; empty when the recipe asks for no tuning."""
-    return [search_of(run, member.name) for member in wanted_members(run.space)]
+    return [search_of(step) for step in plan.of("tuning")]
 
 
-def search_of(run: FinishedRun, name: str) -> dict[str, Any]:
+def search_of(step: Step) -> dict[str, Any]:
     """Trials, winner, importances and the re-estimate of one member."""
-    member = next(member for member in run.space.recipe.tabular.members if member.name == name)
-    folder = tuning_step(run.space, member).folder
-    facts = read_json(folder / "tuning.json")
-    trials, _ = read_parquet(folder / "trials.parquet", "Run `fusionnetx tabular` again.")
+    facts = read_json(step.folder / "tuning.json")
+    trials, _ = read_parquet(step.folder / "trials.parquet", "Run `fusionnetx tabular` again.")
     again = facts["reestimate"]
     return {
-        "member": name,
+        "member": str(step.key[0]),
+        "metric": short_title(METRIC),
         "best": facts["best_value"],
         "as_in_recipe": facts["first_value"],
         "best_parameters": facts["best_parameters"],
@@ -44,13 +47,13 @@ def search_of(run: FinishedRun, name: str) -> dict[str, Any]:
 
 def trials_of(trials: pl.DataFrame, parameters: list[str]) -> list[dict[str, Any]]:
     """Every trial: number, state, score, parameters."""
-    columns = ["trial", "state", "pauc", *[name for name in parameters if name in trials.columns]]
+    searched = [name for name in parameters if name in trials.columns]
     return [
         {
             "trial": row["trial"],
             "state": row["state"],
-            "score": row["pauc"],
-            "parameters": {name: row[name] for name in columns[3:]},
+            "score": row[METRIC],
+            "parameters": {name: row[name] for name in searched},
         }
-        for row in trials.select(columns).iter_rows(named=True)
+        for row in trials.iter_rows(named=True)
     ]

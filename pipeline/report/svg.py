@@ -1,45 +1,77 @@
 """Plots as inline SVG: axes, lines, areas and dots. Text stays text, and colours are the page's own CSS variables.
 
 Series differ by dash and marker as well as by colour, so that print and colour-blind readers lose nothing. What is
-plotted, and from which figures, is `plots.py`.
+plotted, and from which figures, is `plots.py`; rows of intervals are `forest.py`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
-from math import floor, isfinite, log10
+from math import isfinite
 
 from markupsafe import Markup, escape
 
-WIDTH, HEIGHT = 440, 300
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 10, 46
+from pipeline.report.axis import Axis
+
 DASHES = ("", "7 4", "2 3", "9 3 2 3", "1 2", "12 4", "4 2 1 2")
-COLOURS = 7
-"""Colours c1 to c7 of the style sheet (Okabe and Ito's palette)."""
+SERIES = 7
+"""Colours c1 to c7 of the style sheet (Okabe and Ito's palette), and as many dashes."""
 
 _ids = count(1)
 
 
 @dataclass(frozen=True)
-class Axis:
-    """One axis: what it shows with its unit, and from where to where."""
+class Frame:
+    """Where a drawing's axes lie, in its own units."""
 
-    label: str
-    low: float
-    high: float
-    ticks: Sequence[tuple[float, str]] = ()
-    """Value and text; chosen when left empty."""
-    log: bool = False
+    width: float = 440
+    height: float = 300
+    left: float = 58
+    right: float = 14
+    top: float = 10
+    bottom: float = 46
 
-    def place(self, value: float) -> float:
-        """Position between 0 and 1."""
-        if self.log:
-            return (log10(value) - log10(self.low)) / (log10(self.high) - log10(self.low))
-        return (value - self.low) / (self.high - self.low)
+    def across(self, axis: Axis, value: float) -> float:
+        """Horizontal position, kept inside the frame."""
+        return self.left + axis.inside(value) * (self.width - self.left - self.right)
 
-    def marks(self) -> Sequence[tuple[float, str]]:
-        """The ticks to draw."""
-        return self.ticks or (log_ticks(self.low, self.high) if self.log else even_ticks(self.low, self.high))
+    def down(self, axis: Axis, value: float) -> float:
+        """Vertical position, kept inside the frame."""
+        return self.height - self.bottom - axis.inside(value) * (self.height - self.top - self.bottom)
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """A frame with its axes: from values to places."""
+
+    frame: Frame
+    x: Axis
+    y: Axis
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """The place of a point."""
+        return self.frame.across(self.x, x), self.frame.down(self.y, y)
+
+    def axes(self, reference: float | None) -> str:
+        """Grid, ticks, axis labels, and a line across the whole height."""
+        frame = self.frame
+        bottom, right = frame.height - frame.bottom, frame.width - frame.right
+        parts = []
+        for value, label in self.x.marks():
+            place = frame.across(self.x, value)
+            parts.append(path("grid", f"M{place:.1f} {frame.top}V{bottom}"))
+            parts.append(text(place, bottom + 15, label, "middle", "tick"))
+        for value, label in self.y.marks():
+            place = frame.down(self.y, value)
+            parts.append("" if self.y.rows else path("grid", f"M{frame.left} {place:.1f}H{right}"))
+            parts.append(text(frame.left - 6, place + 4, label, "end", "" if self.y.rows else "tick"))
+        if reference is not None:
+            parts.append(path("reference", f"M{frame.across(self.x, reference):.1f} {frame.top}V{bottom}"))
+        parts.append(path("axis", f"M{frame.left} {bottom if self.y.rows else frame.top}V{bottom}H{right}"))
+        middle = (frame.top + bottom) / 2
+        parts.append(text((frame.left + right) / 2, frame.height - 8, self.x.label, "middle"))
+        turned = f' transform="rotate(-90 13 {middle})"'
+        return "".join(parts) + ("" if self.y.rows else text(13, middle, self.y.label, "middle", more=turned))
 
 
 @dataclass(frozen=True)
@@ -55,6 +87,27 @@ class Line:
     step: bool = False
     """Hold each y until the next x, as a histogram does."""
 
+    def drawn(self, on: Canvas) -> str:
+        """The line, begun anew after a gap."""
+        parts, pen = [], "M"
+        for x, y in zip(self.x, self.y, strict=True):
+            if y is None or not isfinite(y):
+                pen = "M"
+                continue
+            across, down = on.at(x, y)
+            held = self.step and pen == "L"
+            parts.append(f"H{across:.1f}V{down:.1f}" if held else f"{pen}{across:.1f} {down:.1f}")
+            pen = "L"
+        return self._path("".join(parts))
+
+    def key(self) -> str:
+        """What the legend shows."""
+        return self._path("M0 6H24")
+
+    def _path(self, points: str) -> str:
+        dash = f' stroke-dasharray="{DASHES[self.dash]}"' if self.dash else ""
+        return path(f"line c{self.colour}{' faint' if self.faint else ''}", points, dash)
+
 
 @dataclass(frozen=True)
 class Area:
@@ -65,10 +118,20 @@ class Area:
     label: str = ""
     colour: int = 1
 
+    def drawn(self, on: Canvas) -> str:
+        """The shape."""
+        places = (on.at(x, y) for x, y in zip(self.x, self.y, strict=True))
+        points = " ".join(f"{across:.1f},{down:.1f}" for across, down in places)
+        return f'<polygon class="area c{self.colour}" points="{points}"/>'
+
+    def key(self) -> str:
+        """What the legend shows."""
+        return f'<rect class="area c{self.colour}" x="0" y="1" width="24" height="10"/>'
+
 
 @dataclass(frozen=True)
 class Dots:
-    """Markers, with vertical error bars where `low` and `high` are given and names where `names` are."""
+    """Markers, with error bars where `low` and `high` are given and names where `names` are."""
 
     x: Sequence[float]
     y: Sequence[float]
@@ -77,6 +140,37 @@ class Dots:
     low: Sequence[float] = ()
     high: Sequence[float] = ()
     names: Sequence[str] = ()
+    flat: bool = False
+    """Whether the bars are intervals of x, not of y."""
+
+    def drawn(self, on: Canvas) -> str:
+        """Each marker with its bar and name."""
+        places = [on.at(x, y) for x, y in zip(self.x, self.y, strict=True)]
+        names = self._names(places, on.frame) if self.names else [""] * len(places)
+        return "".join(
+            self._bar(i, place, on) + shape(*place, self.colour) + names[i] for i, place in enumerate(places)
+        )
+
+    def key(self) -> str:
+        """What the legend shows."""
+        return (path(f"line c{self.colour}", "M0 6H24") if self.flat else "") + shape(12, 6, self.colour)
+
+    def _bar(self, i: int, place: tuple[float, float], on: Canvas) -> str:
+        if not self.low:
+            return ""
+        across, down = place
+        if self.flat:
+            ends = (on.frame.across(on.x, end) for end in (self.low[i], self.high[i]))
+            return path(f"line c{self.colour}", "M{:.1f} {down:.1f}H{:.1f}".format(*ends, down=down))
+        ends = (on.frame.down(on.y, end) for end in (self.low[i], self.high[i]))
+        return path(f"line c{self.colour}", "M{across:.1f} {:.1f}V{:.1f}".format(*ends, across=across))
+
+    def _names(self, places: Sequence[tuple[float, float]], frame: Frame) -> list[str]:
+        parts = []
+        for (across, down), lift, name in zip(places, name_lifts(places), self.names, strict=True):
+            late = across > (frame.left + frame.width) / 2
+            parts.append(text(across + (-8 if late else 8), down - lift, name, "end" if late else "start", "name"))
+        return parts
 
 
 Layer = Line | Area | Dots
@@ -96,87 +190,58 @@ class Plot:
     layers: Sequence[Layer]
     source: str
     """JSON pointer into metrics.json: where its points come from."""
-    wide: bool = field(default=False)
+    frame: Frame = Frame()
+    reference: float | None = None
+    """A value of x that a line marks."""
 
     def __html__(self) -> str:
-        """The figure with caption, drawing and legend."""
-        number = next(_ids)
-        body = "".join(draw(layer, self.x, self.y) for layer in self.layers)
-        legend = "".join(legend_entry(layer) for layer in self.layers if layer.label)
-        return (
-            f'<figure class="plot{" wide" if self.wide else ""}" data-source="{escape(self.source)}">'
-            f"<figcaption><strong>{escape(self.title)}</strong> <span>{escape(self.about)}</span></figcaption>"
-            f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="t{number} d{number}">'
+        """The figure with caption, drawing and legend; one of rows takes the page's width, or is scrolled."""
+        number, canvas, wide = next(_ids), Canvas(self.frame, self.x, self.y), self.y.rows
+        legend = "".join(
+            f'<li><svg viewBox="0 0 24 12" aria-hidden="true">{layer.key()}</svg>{escape(layer.label)}</li>'
+            for layer in self.layers
+            if layer.label
+        )
+        drawing = (
+            f'<svg viewBox="0 0 {self.frame.width} {self.frame.height}" role="img"'
+            f' aria-labelledby="t{number} d{number}">'
             f'<title id="t{number}">{escape(self.title)}</title><desc id="d{number}">{escape(self.description)}</desc>'
-            f"{frame(self.x, self.y)}{body}</svg>"
-            f"{f'<ul class=legend>{legend}</ul>' if legend else ''}</figure>"
+            f"{canvas.axes(self.reference)}{''.join(layer.drawn(canvas) for layer in self.layers)}</svg>"
+        )
+        if wide:
+            region = f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(self.title)}">'
+            drawing = f"{region}{drawing}</div>"
+        return (
+            f'<figure class="plot{" wide" if wide else ""}" data-source="{escape(self.source)}">'
+            f"<figcaption><strong>{escape(self.title)}</strong> <span>{escape(self.about)}</span></figcaption>"
+            f"{drawing}{f'<ul class=legend>{legend}</ul>' if legend else ''}</figure>"
         )
 
 
-def across(axis: Axis, value: float) -> float:
-    """Horizontal position, kept inside the frame."""
-    return LEFT + min(max(axis.place(value), 0.0), 1.0) * (WIDTH - LEFT - RIGHT)
+def path(kind: str, points: str, more: str = "") -> str:
+    """A stroke."""
+    return f'<path class="{kind}"{more} d="{points}"/>'
 
 
-def down(axis: Axis, value: float) -> float:
-    """Vertical position, kept inside the frame."""
-    return HEIGHT - BOTTOM - min(max(axis.place(value), 0.0), 1.0) * (HEIGHT - TOP - BOTTOM)
+def text(x: float, y: float, words: str, anchor: str, kind: str = "", more: str = "") -> str:
+    """A word at a place."""
+    named = f' class="{kind}"' if kind else ""
+    return f'<text{named} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{more}>{escape(words)}</text>'
 
 
-def frame(x: Axis, y: Axis) -> str:
-    """Grid, ticks and axis labels."""
-    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
-    parts = []
-    for value, text in x.marks():
-        place = across(x, value)
-        parts.append(f'<path class="grid" d="M{place:.1f} {TOP}V{bottom}"/>')
-        parts.append(f'<text class="tick" x="{place:.1f}" y="{bottom + 15}" text-anchor="middle">{escape(text)}</text>')
-    for value, text in y.marks():
-        place = down(y, value)
-        parts.append(f'<path class="grid" d="M{LEFT} {place:.1f}H{right}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 6}" y="{place + 4:.1f}" text-anchor="end">{escape(text)}</text>')
-    middle = (TOP + bottom) / 2
-    parts.append(f'<path class="axis" d="M{LEFT} {TOP}V{bottom}H{right}"/>')
-    parts.append(f'<text x="{(LEFT + right) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x.label)}</text>')
-    parts.append(
-        f'<text x="13" y="{middle}" text-anchor="middle" transform="rotate(-90 13 {middle})">{escape(y.label)}</text>'
-    )
-    return "".join(parts)
+def shape(x: float, y: float, colour: int) -> str:
+    """A dot, or a square for every second colour, so that series differ in print too."""
+    if colour % 2:
+        return f'<circle class="dot c{colour}" cx="{x:.1f}" cy="{y:.1f}" r="4"/>'
+    return f'<rect class="dot c{colour}" x="{x - 3.5:.1f}" y="{y - 3.5:.1f}" width="7" height="7"/>'
 
 
-def draw(layer: Layer, x: Axis, y: Axis) -> str:
-    """One layer."""
-    if isinstance(layer, Area):
-        points = " ".join(f"{across(x, a):.1f},{down(y, b):.1f}" for a, b in zip(layer.x, layer.y, strict=True))
-        return f'<polygon class="area c{layer.colour}" points="{points}"/>'
-    if isinstance(layer, Line):
-        dash = f' stroke-dasharray="{DASHES[layer.dash]}"' if layer.dash else ""
-        return f'<path class="line c{layer.colour}{" faint" if layer.faint else ""}"{dash} d="{path(layer, x, y)}"/>'
-    lifts = name_lifts(layer, x, y)
-    return "".join(dot(layer, i, x, y, lifts[i]) for i in range(len(layer.x)))
-
-
-def path(line: Line, x: Axis, y: Axis) -> str:
-    """The path of a line, begun anew after a gap."""
-    parts, pen = [], "M"
-    for a, b in zip(line.x, line.y, strict=True):
-        if b is None or not isfinite(b):
-            pen = "M"
-            continue
-        if line.step and pen == "L":
-            parts.append(f"H{across(x, a):.1f}V{down(y, b):.1f}")
-        else:
-            parts.append(f"{pen}{across(x, a):.1f} {down(y, b):.1f}")
-        pen = "L"
-    return "".join(parts)
-
-
-def name_lifts(dots: Dots, x: Axis, y: Axis) -> list[float]:
+def name_lifts(places: Sequence[tuple[float, float]]) -> list[float]:
     """How far above its marker each name stands, so that names of near neighbours do not lie on each other."""
     taken: list[tuple[float, float]] = []
     lifts = []
-    for a, b in zip(dots.x, dots.y, strict=True):
-        at, level, lift = across(x, a), down(y, b), 6.0
+    for at, level in places:
+        lift = 6.0
         while any(abs(at - other) < 110 and abs(level - lift - height) < 13 for other, height in taken):
             lift += 7.0
         taken.append((at, level - lift))
@@ -184,70 +249,17 @@ def name_lifts(dots: Dots, x: Axis, y: Axis) -> list[float]:
     return lifts
 
 
-def dot(dots: Dots, i: int, x: Axis, y: Axis, lift: float) -> str:
-    """One marker with its error bar and name."""
-    a, b = across(x, dots.x[i]), down(y, dots.y[i])
-    bar = ""
-    if dots.low:
-        bar = f'<path class="line c{dots.colour}" d="M{a:.1f} {down(y, dots.low[i]):.1f}V{down(y, dots.high[i]):.1f}"/>'
-    name = ""
-    if dots.names:
-        late = a > (LEFT + WIDTH) / 2
-        name = (
-            f'<text class="name" x="{a + (-8 if late else 8):.1f}" y="{b - lift:.1f}" '
-            f'text-anchor="{"end" if late else "start"}">{escape(dots.names[i])}</text>'
-        )
-    return f'{bar}<circle class="dot c{dots.colour}" cx="{a:.1f}" cy="{b:.1f}" r="4"/>{name}'
-
-
-def legend_entry(layer: Layer) -> str:
-    """What a line, area or marker means."""
-    if isinstance(layer, Area):
-        mark = f'<rect class="area c{layer.colour}" x="0" y="1" width="24" height="10"/>'
-    elif isinstance(layer, Line):
-        dash = f' stroke-dasharray="{DASHES[layer.dash]}"' if layer.dash else ""
-        mark = f'<path class="line c{layer.colour}"{dash} d="M0 6H24"/>'
-    else:
-        mark = f'<circle class="dot c{layer.colour}" cx="12" cy="6" r="4"/>'
-    return f'<li><svg viewBox="0 0 24 12" aria-hidden="true">{mark}</svg>{escape(layer.label)}</li>'
-
-
-def even_ticks(low: float, high: float, most: int = 6) -> list[tuple[float, str]]:
-    """Round numbers in even steps."""
-    raw = (high - low) / most
-    power = 10.0 ** floor(log10(raw))
-    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw * 0.999)
-    first = -floor(-low / step + 1e-9)
-    values = [step * k for k in range(first, first + most + 2) if step * k <= high + 1e-9 * step]
-    return [(value, f"{value:.10g}") for value in values]
-
-
-def whole_ticks(last: int, most: int = 8) -> list[tuple[float, str]]:
-    """1, 2, 3 to `last`, or fewer of them."""
-    step = max(1, -(-last // most))
-    return [(float(value), str(value)) for value in range(1, last + 1, step)]
-
-
-def log_ticks(low: float, high: float) -> list[tuple[float, str]]:
-    """1, 2, 5 in every decade, or the decades alone when there are many."""
-    decades = range(floor(log10(low)), floor(log10(high)) + 1)
-    factors = (1, 2, 5) if log10(high / low) < 3 else (1,)
-    values = [factor * 10.0**decade for decade in decades for factor in factors]
-    return [(value, f"{value:g}") for value in values if low * 0.999 <= value <= high * 1.001]
-
-
-def interval_strip(
-    low: float, estimate: float, high: float, axis: Axis, reference: float | None, colour: int
-) -> Markup:
+def interval_strip(found: dict[str, float], axis: Axis, reference: float | None, colour: int = 1) -> Markup:
     """A dot and its interval on a strip for a table cell; the numbers stand beside it, so it is hidden from readers."""
-    at = [min(max(axis.place(value), 0.0), 1.0) * 156 + 2 for value in (low, estimate, high)]
-    line = ""
-    if reference is not None:
-        line = f'<path class="reference" d="M{axis.place(reference) * 156 + 2:.1f} 0V16"/>'
+    estimate = found["estimate"]
+    low, at, high = (
+        axis.inside(value) * 156 + 2 for value in (found.get("low", estimate), estimate, found.get("high", estimate))
+    )
+    line = "" if reference is None else path("reference", f"M{axis.place(reference) * 156 + 2:.1f} 0V16")
     return Markup(
-        f'<svg class="strip" viewBox="0 0 160 16" aria-hidden="true"><path class="grid" d="M2 8H158"/>{line}'
-        f'<path class="line c{colour}" d="M{at[0]:.1f} 8H{at[2]:.1f}"/>'
-        f'<circle class="dot c{colour}" cx="{at[1]:.1f}" cy="8" r="4"/></svg>'
+        f'<svg class="strip" viewBox="0 0 160 16" aria-hidden="true">{path("grid", "M2 8H158")}{line}'
+        f"{path(f'line c{colour}', f'M{low:.1f} 8H{high:.1f}')}"
+        f'<circle class="dot c{colour}" cx="{at:.1f}" cy="8" r="4"/></svg>'
     )
 
 
@@ -261,7 +273,5 @@ def dot_strip(places: Sequence[float], shades: Sequence[float], zero: float) -> 
         lift = (level // 2) * 3.2 * (1 if level % 2 else -1)
         at = f'cx="{place * 292 + 4:.1f}" cy="{17 + max(-14.0, min(14.0, lift)):.1f}"'
         dots.append(f'<circle class="s{min(int(shade * 5), 4)}" {at} r="2.2"/>')
-    return Markup(
-        f'<svg class="swarm" viewBox="0 0 300 34" aria-hidden="true">'
-        f'<path class="reference" d="M{zero * 292 + 4:.1f} 0V34"/>{"".join(dots)}</svg>'
-    )
+    line = path("reference", f"M{zero * 292 + 4:.1f} 0V34")
+    return Markup(f'<svg class="swarm" viewBox="0 0 300 34" aria-hidden="true">{line}{"".join(dots)}</svg>')

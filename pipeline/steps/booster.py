@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from data.errors import DataError
 from data.predictions import Predictions
+from pipeline.execute.running import boosters_at_once
 from pipeline.facts import InputFacts
 from pipeline.inputs import Inputs
 from pipeline.run import Run
@@ -51,6 +52,11 @@ class FitBooster(Work):
         wants_gpu = self.member.booster != "lightgbm" and self.member.device != "cpu"
         gpus = 1.0 if wants_gpu and runtime.executor.gpus(runtime) else 0.0
         return Resources(inputs.run.recipe.resources.booster_threads, gpus)
+
+    @classmethod
+    def at_once(cls, steps: Sequence[Step], inputs: Inputs, runtime: Runtime) -> int:
+        """Boosters side by side, in threads of this process."""
+        return boosters_at_once(inputs.run.recipe, runtime)
 
     def do(self, step: Step, inputs: Inputs, runtime: Runtime) -> None:
         """Fit on the fold's training part, predict its held-out lesions, report."""

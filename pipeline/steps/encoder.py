@@ -1,10 +1,12 @@
 """The encoder of a fold: what turns features into numbers, fitted on the training part and kept for new patients."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from data.files import write_json
+from pipeline.execute.running import boosters_at_once
 from pipeline.facts import InputFacts
 from pipeline.inputs import Inputs
 from pipeline.run import Run
@@ -34,6 +36,11 @@ class FitEncoder(Work):
     def resources(self, inputs: Inputs, runtime: Runtime) -> Resources:
         """As a booster."""
         return Resources(inputs.run.recipe.resources.booster_threads)
+
+    @classmethod
+    def at_once(cls, steps: Sequence[Step], inputs: Inputs, runtime: Runtime) -> int:
+        """As boosters, which are done beside them."""
+        return boosters_at_once(inputs.run.recipe, runtime)
 
     def do(self, step: Step, inputs: Inputs, runtime: Runtime) -> None:
         """Keep what was fitted on a fold's training part."""

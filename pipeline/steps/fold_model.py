@@ -6,6 +6,7 @@ so that another test table never trains anything again.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,6 +18,7 @@ from data.errors import TrainingError
 from data.folds import Folds
 from data.predictions import TEST_FOLD, Predictions
 from image_models.recipe import ImageModelRecipe
+from pipeline.execute.side_by_side import image_model_resources, image_models_at_once
 from pipeline.facts import InputFacts
 from pipeline.inputs import Inputs
 from pipeline.run import Run
@@ -83,13 +85,18 @@ class FoldModel(Work):
 
     def resources(self, inputs: Inputs, runtime: Runtime) -> Resources:
         """Threads and GPUs of one image model."""
-        return image_model_resources(inputs.run, runtime)
+        return image_model_resources(inputs.run.recipe, runtime)
 
     def reads(self, inputs: Inputs) -> tuple[str, ...]:
         """Packed images and the pretrained weights that it may start from."""
         return (*packs(inputs), *weight_files(self.model))
 
-    def prepare(self, steps: Any, inputs: Inputs, runtime: Runtime) -> None:
+    @classmethod
+    def at_once(cls, steps: Sequence[Step], inputs: Inputs, runtime: Runtime) -> int:
+        """Networks in training side by side."""
+        return networks_at_once([fold_model_of(step).model for step in steps], inputs, runtime, training=True)
+
+    def prepare(self, steps: Sequence[Step], inputs: Inputs, runtime: Runtime) -> None:
         """Pack the images before the first job asks for them."""
         shared_training_lesions(inputs, runtime)
 
@@ -177,13 +184,19 @@ class OnTestLesions(Work):
 
     def resources(self, inputs: Inputs, runtime: Runtime) -> Resources:
         """As for training."""
-        return image_model_resources(inputs.run, runtime)
+        return image_model_resources(inputs.run.recipe, runtime)
 
     def reads(self, inputs: Inputs) -> tuple[str, ...]:
         """Packed images."""
         return packs(inputs)
 
-    def prepare(self, steps: Any, inputs: Inputs, runtime: Runtime) -> None:
+    @classmethod
+    def at_once(cls, steps: Sequence[Step], inputs: Inputs, runtime: Runtime) -> int:
+        """Networks at work side by side."""
+        models = [fold_model_of(step.work.trained).model for step in steps if isinstance(step.work, OnTestLesions)]
+        return networks_at_once(models, inputs, runtime, training=False)
+
+    def prepare(self, steps: Sequence[Step], inputs: Inputs, runtime: Runtime) -> None:
         """Pack the images before the first job asks for them."""
         shared_test_lesions(inputs, runtime)
 
@@ -274,16 +287,11 @@ def use_threads(runtime: Runtime) -> None:
     torch.set_num_threads(max(1, runtime.job_cpus // runtime.sharers))
 
 
-def image_model_resources(run: Run, runtime: Runtime) -> Resources:
-    """Threads of one image model, and the GPUs kept for it."""
-    import torch
-
-    granted = run.recipe.resources
-    gpus = granted.image_model_gpus
-    return Resources(
-        granted.image_model_cpus or torch.get_num_threads(),
-        min(1.0, runtime.executor.gpus(runtime)) if gpus is None else gpus,
-    )
+def networks_at_once(models: Sequence[ImageModelRecipe], inputs: Inputs, runtime: Runtime, *, training: bool) -> int:
+    """How many image models this machine can have at work side by side."""
+    different = list({model.name: model for model in models}.values())
+    classes = len(inputs.data.train.task.classes)
+    return image_models_at_once(different, inputs.run.recipe, runtime, classes, training=training)
 
 
 def packs(inputs: Inputs) -> tuple[str, ...]:

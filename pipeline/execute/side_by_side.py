@@ -1,0 +1,68 @@
+"""How many image models are trained or asked at once on this machine, and with how many threads each."""
+
+from typing import TYPE_CHECKING
+
+import psutil
+
+from pipeline.recipe import Recipe
+from pipeline.runtime import Runtime
+from pipeline.step import Resources
+
+if TYPE_CHECKING:
+    from image_models.recipe import ImageModelRecipe
+
+GPU_SHARE = 0.25
+"""Of a GPU that an image model is given unless the recipe says otherwise: four at once."""
+GPU_THREADS = 3
+"""Beside a GPU: one gathers images, one launches kernels, one talks."""
+PROCESS_BYTES = 700 * 2**20
+"""What a process takes before it has a network: libraries and tables."""
+FREE_SHARE = 0.8
+"""Of the memory that is free now, what the models may take together."""
+
+
+def image_model_resources(recipe: Recipe, runtime: Runtime) -> Resources:
+    """Threads and the share of a GPU of one image model.
+
+    They depend on the machine and the recipe, never on how many models run at once, because sums in another number of
+    threads round otherwise.
+    """
+    granted, gpus = recipe.resources, runtime.executor.gpus(runtime)
+    share = (min(GPU_SHARE, gpus) if granted.image_model_gpus is None else granted.image_model_gpus) if gpus else 0.0
+    threads = granted.image_model_cpus or (min(GPU_THREADS, runtime.threads) if gpus else 1)
+    return Resources(threads, share)
+
+
+def image_models_at_once(
+    models: "list[ImageModelRecipe]", recipe: Recipe, runtime: Runtime, classes: int, *, training: bool
+) -> int:
+    """As many as cores, the GPUs and memory allow; said before the work starts where memory is what bounds them."""
+    wanted = recipe.resources.image_models_at_once
+    took = image_model_resources(recipe, runtime)
+    most = int(runtime.executor.gpus(runtime) / took.gpus) if took.gpus else runtime.threads // took.cpus
+    most = max(1, wanted or most)
+    if most == 1:
+        return 1
+    need = max(PROCESS_BYTES + memory_of(model, classes, training=training) for model in models)
+    free = int(FREE_SHARE * (free_gpu_bytes() if took.gpus else psutil.virtual_memory().available))
+    fits = max(1, free // need)
+    if fits < most:
+        runtime.display.say(
+            f"memory: an image model takes about {need / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free, so "
+            f"{fits} instead of {most} are done at once"
+        )
+    return min(most, fits)
+
+
+def memory_of(model: "ImageModelRecipe", classes: int, *, training: bool) -> int:
+    """Bytes that a network takes at work, by estimate."""
+    from image_models.networks.memory import working_bytes
+
+    return working_bytes(model, classes, training=training)
+
+
+def free_gpu_bytes() -> int:
+    """Free memory of all GPUs together."""
+    import torch
+
+    return sum(torch.cuda.mem_get_info(number)[0] for number in range(torch.cuda.device_count()))

@@ -1,0 +1,45 @@
+"""Scores and differences of two scores with their intervals, as figures; drawn over whole patients."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data.scores.intervals import Interval, bootstrap, paired_bootstrap
+from data.scores.ranking import UndefinedScoreError
+
+Figures = dict[str, float]
+Floats = npt.NDArray[np.float64]
+
+
+def figures_of(interval: Interval) -> Figures:
+    """An interval as JSON holds it."""
+    return {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
+
+
+def finite(value: Any) -> float | None:
+    """None for a missing probability."""
+    return float(value) if np.isfinite(value) else None
+
+
+def known_rows(*columns: Floats) -> npt.NDArray[np.int64]:
+    """Lesions that every column has a probability for."""
+    finite = [np.isfinite(column).reshape(len(column), -1).all(axis=1) for column in columns]
+    return np.flatnonzero(np.all(finite, axis=0)).astype(np.int64)
+
+
+def score_figures(target: Any, probability: Any, groups: Any, score: str, seed: int, replicates: int) -> Figures | None:
+    """A score; None where no draw of patients defines it."""
+    try:
+        return figures_of(bootstrap(target, probability, groups, score=score, replicates=replicates, seed=seed))
+    except UndefinedScoreError:
+        return None
+
+
+def lead(target: Any, a: Floats, b: Floats, groups: Any, score: str, seed: int, replicates: int) -> Figures:
+    """Score of `a` less score of `b` on the lesions that both know, the same drawn patients for both."""
+    known = known_rows(a, b)
+    interval = paired_bootstrap(
+        target[known], a[known], b[known], groups[known], score=score, replicates=replicates, seed=seed
+    )
+    return figures_of(interval)
