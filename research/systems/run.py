@@ -7,10 +7,11 @@ from data.files import write_json, write_text
 from data.readers import READERS
 from pipeline.execute.job import Job
 from pipeline.execute.running import run_all
+from pipeline.execute.side_by_side import image_model_resources
 from pipeline.inputs import Inputs
 from pipeline.recipe import Recipe
 from pipeline.runtime import Runtime
-from pipeline.steps.fold_model import image_model_resources, use_threads
+from pipeline.steps.fold_model import use_threads
 from research.systems.comparison import Comparison, divided
 from research.systems.network import NetworkRun
 from research.systems.protocols import ProtocolName
@@ -51,7 +52,8 @@ def run_systems(
 
 def system_jobs(inputs: Inputs, runtime: Runtime, comparison: Comparison) -> list[Job]:
     """One job per system that can be run, both protocols in turn: frozen networks share their vectors."""
-    reasons = [(system, why_not(system, inputs.run.recipe)) for system in comparison.systems]
+    recipe = inputs.run.recipe
+    reasons = [(system, why_not(system, recipe)) for system in comparison.systems]
     for system, reason in reasons:
         if reason is not None:
             runtime.display.say(f"{system.name}: left out, because {reason}")
@@ -61,16 +63,16 @@ def system_jobs(inputs: Inputs, runtime: Runtime, comparison: Comparison) -> lis
     spreads = runtime.executor.spreads
     if spreads:
         prepare(inputs, runtime, comparison, able)
-    granted = image_model_resources(inputs.run, runtime)
+    granted = image_model_resources(recipe, runtime)
     # Without a GPU, networks with a core each, side by side, get more done than one after the other on all cores.
-    alone = spreads and not granted.gpus and not inputs.run.recipe.resources.image_model_cpus
+    shared = spreads or granted.gpus or recipe.resources.image_model_cpus
     return [
         Job(
             function="research.systems.run:run_system",
             arguments=(system.name, int(comparison.fast), comparison.largest, *comparison.protocols),
             title=system.name,
             position=f"[{number}/{len(able)}]",
-            cpus=1 if alone else granted.cpus,
+            cpus=granted.cpus if shared else runtime.threads,
             gpus=granted.gpus,
         )
         for number, system in enumerate(able, start=1)

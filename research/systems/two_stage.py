@@ -67,8 +67,11 @@ def own_inputs(view: Inputs, system: System, protocol: ProtocolName, *, fast: bo
     # Class weights are for more than two classes, other methods for two.
     method = "class_weights" if len(task.classes) > 2 else "none"
     resample = own.tabular.resample.model_copy(update={"method": method})
+    # Networks one after the other: their data are in memory, which other processes do not see.
+    one_by_one = {"image_model_cpus": view.runtime.job_cpus, "image_models_at_once": 1}
     recipe = own.model_copy(
         update={
+            "resources": own.resources.model_copy(update=one_by_one),
             "seed": outer.seed,
             "data": outer.data,
             "folds": outer.folds,
