@@ -87,7 +87,7 @@ def test_new_patients_get_the_same_probabilities_and_only_what_changed_is_traine
 
     before = reports(run)
     change = 'image_models[alone].metadata.columns=["age_approx"]'
-    assert cli("oof", "--recipe", recipe, "--run", run, "--set", change).code == 0
+    assert cli("oof", "--recipe", recipe, "--run", run, "--set", change, "--replace").code == 0
     changed = {name.split("/")[1] for name, time in reports(run).items() if time != before[name]}
     assert changed == {"alone"}
     (run / "oof" / "frozen" / "fold_1" / "metadata.json").write_text("{}")
