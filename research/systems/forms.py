@@ -3,14 +3,13 @@
 import dataclasses
 from pathlib import Path
 
-from data.readers.reading import ToldColumns
 from image_models.recipe import ImageModelRecipe
 from research.systems.protocols import ProtocolName
 from research.systems.registry import System
 
 
-def full_form(system: System, told: ToldColumns, columns: tuple[str, ...], protocol: ProtocolName) -> ImageModelRecipe:
-    """The network of the system's recipe, told what this data set and protocol allow."""
+def full_form(system: System, site: str, columns: tuple[str, ...], protocol: ProtocolName) -> ImageModelRecipe:
+    """The network of the system's recipe, with the columns that this data set and protocol allow."""
     model = dataclasses.replace(system.network, name=system.name)
     if system.balance:  # the protocol has balanced the rows already
         model = dataclasses.replace(model, sampling="all")
@@ -21,7 +20,7 @@ def full_form(system: System, told: ToldColumns, columns: tuple[str, ...], proto
     return dataclasses.replace(
         model,
         metadata=dataclasses.replace(model.metadata, columns=columns),
-        site_column=told.site if model.site_column else "",
+        site_column=site if model.site_column else "",
     )
 
 
@@ -70,5 +69,5 @@ def fast_form(model: ImageModelRecipe, system: System, weights_dir: Path) -> Ima
 
 def seeing_alone(model: ImageModelRecipe) -> ImageModelRecipe:
     """The network as stage one knows it: what looks at images, without the columns that a protocol may tell it."""
-    untold = dataclasses.replace(model.metadata, columns=())
-    return dataclasses.replace(model, metadata=untold, site_column="", fusion="concatenation")
+    without = dataclasses.replace(model.metadata, columns=())
+    return dataclasses.replace(model, metadata=without, site_column="", fusion="concatenation")

@@ -10,6 +10,8 @@ import numpy as np
 import polars as pl
 
 from data.files import atomic
+from data.readers import READERS
+from data.readers.reading import ToldColumns
 from image_models.recipe import ImageModelRecipe
 from pipeline.inputs import Inputs
 from pipeline.runtime import Runtime
@@ -24,7 +26,6 @@ from research.systems.forms import at_most, fast_form, full_form
 from research.systems.protocols import Division, Ints, Part, ProtocolName, divide
 from research.systems.registry import System
 from research.systems.scored import Scored
-from research.systems.told import told_columns
 
 if TYPE_CHECKING:
     from image_models.lesions import Lesions
@@ -41,7 +42,7 @@ class TrainPart(Work):
     model: ImageModelRecipe
     part: Part
     seed: int
-    also_told: tuple[str, ...]
+    late_columns: tuple[str, ...]
     """Columns that are refused elsewhere, because only a diagnosis gives them."""
     lesions: "Lesions"
     label: str
@@ -54,8 +55,8 @@ class TrainPart(Work):
 
         model, part, train = self.model, self.part, inputs.data.train
         attempt = step.begin()
-        told = dataclasses.replace(train, forbidden=train.forbidden - set(self.also_told))
-        lesions = fit_metadata(model, told, np.unique(part.train), step.folder, self.lesions)
+        open_train = dataclasses.replace(train, forbidden=train.forbidden - set(self.late_columns))
+        lesions = fit_metadata(model, open_train, np.unique(part.train), step.folder, self.lesions)
         with runtime.display.task(self.label) as progress:
             training = train_fold(
                 model,
@@ -97,6 +98,11 @@ class NetworkRun:
     protocol: ProtocolName
     comparison: Comparison
 
+    @property
+    def columns(self) -> ToldColumns:
+        """What the data set knows beside the images."""
+        return READERS[self.view.run.recipe.data.reader].told_columns
+
     @cached_property
     def division(self) -> Division:
         """The protocol's parts; the same for all systems that are divided alike."""
@@ -105,7 +111,7 @@ class NetworkRun:
             self.protocol,
             self.view.data.train,
             self.view.folds,
-            told_columns(self.view.run.recipe.data.reader),
+            self.columns,
             seed=self.view.run.recipe.seed,
             fast=self.comparison.fast,
         )
@@ -113,8 +119,7 @@ class NetworkRun:
     @cached_property
     def model(self) -> ImageModelRecipe:
         """The network as it is trained here."""
-        told = told_columns(self.view.run.recipe.data.reader)
-        full = full_form(self.system, told, self.division.columns, self.protocol)
+        full = full_form(self.system, self.columns.site, self.division.columns, self.protocol)
         if self.comparison.fast:
             return fast_form(full, self.system, self.view.runtime.weights_dir)
         return at_most(full, self.comparison.largest)
@@ -130,7 +135,6 @@ class NetworkRun:
     def steps(self, lesions: "Lesions", label: str) -> list[Step]:
         """The training of every part and everything its result depends on."""
         run, facts, parts = self.view.run, self.view.facts, self.division.parts
-        told = told_columns(run.recipe.data.reader)
         settings = {k: v for k, v in dataclasses.asdict(self.model).items() if k not in NOT_IN_FINGERPRINT}
         known = {"run_seed": run.recipe.seed, "protocol": self.protocol, "fast": self.comparison.fast}
         images = () if self.model.backbone == "none" else (Need("train images", facts.train_images or ""),)
@@ -145,7 +149,7 @@ class NetworkRun:
                     part,
                     # One for both protocols: they start from the same weights, and frozen networks share their vectors.
                     derive(run.recipe.seed, self.system.name),
-                    told.after_diagnosis if self.protocol == "published" else (),
+                    self.columns.after_diagnosis if self.protocol == "published" else (),
                     lesions,
                     f"{label}: part {number + 1} of {len(parts)}",
                 ),

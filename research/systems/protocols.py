@@ -137,14 +137,14 @@ PUBLISHED: Mapping[str, Callable[[Cohort, int, np.random.Generator], Part]] = {
 
 
 def divide(
-    system: System, protocol: ProtocolName, cohort: Cohort, folds: Folds, told: ToldColumns, *, seed: int, fast: bool
+    system: System, protocol: ProtocolName, cohort: Cohort, folds: Folds, known: ToldColumns, *, seed: int, fast: bool
 ) -> Division:
     """The parts of a network's protocol; `fast` replicates a twelfth and scores one fold of the sound protocol."""
     rng = np.random.default_rng([seed, PROTOCOLS.index(protocol)])
     per_class = images_per_class(system, len(cohort.ids), fast)
     if protocol == "published":
         parts = [PUBLISHED[system.source](cohort, per_class, rng)]
-        late = told.after_diagnosis if system.source == "S5" else ()
+        late = known.after_diagnosis if system.source == "S5" else ()
     else:
         parts = []
         for fold in range(1 if fast else folds.count):
@@ -155,7 +155,7 @@ def divide(
         late = ()
     if fast:
         parts = [replace(p, train=subset(p.train, cohort.target, system.fast.rows, rng)) for p in parts]
-    present = [name for name in (*told.columns, *late) if name in cohort.table.columns]
+    present = [name for name in (*known.columns, *late) if name in cohort.table.columns]
     return Division(tuple(parts), tuple(present))
 
 

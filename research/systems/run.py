@@ -5,6 +5,8 @@ from typing import Any
 from data.errors import RecipeError
 from data.files import write_json, write_text
 from data.readers import READERS
+from data.readers.reading import ToldColumns
+from image_models.recipe import ImageModelRecipe
 from pipeline.execute.job import Job
 from pipeline.execute.running import run_all
 from pipeline.execute.side_by_side import image_model_resources
@@ -17,7 +19,6 @@ from research.systems.network import NetworkRun
 from research.systems.protocols import ProtocolName
 from research.systems.registry import DATA_SETS, SOURCES, System, chosen_systems
 from research.systems.table import html_page, markdown, print_table
-from research.systems.told import told_columns, unable
 from research.systems.two_stage import run_two_stages
 
 FAST_REPLICATES, REPLICATES = 200, 1_000
@@ -123,10 +124,19 @@ def result_of(
 
 def why_not(system: System, recipe: Recipe) -> str | None:
     """Why a system cannot be run on this data set, or None."""
-    sees = system.two_stages or system.network.backbone != "none"
-    if sees and not READERS[recipe.data.reader].has_images:
+    reader = READERS[recipe.data.reader]
+    if not reader.has_images and (system.two_stages or system.network.backbone != "none"):
         return "the data set has no images"
-    return None if system.two_stages else unable(system.network, told_columns(recipe.data.reader))
+    return None if system.two_stages else unable(system.network, reader.told_columns)
+
+
+def unable(model: ImageModelRecipe, known: ToldColumns) -> str | None:
+    """Why a network cannot learn what it needs beside the image from this data set, or None."""
+    if model.metadata.columns and not known.columns:
+        return "the data set has no metadata that a network is told"
+    if model.site_column and not known.site:
+        return "the data set does not say where on the body a lesion is"
+    return None
 
 
 def about(system: System, reader: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from data.cohort import DataFolder
 from data.files import fingerprint
+from data.readers import READERS
 from image_models.recipe import ImageModelRecipe
 from pipeline.columns import read_columns, stacked
 from pipeline.inputs import Inputs
@@ -24,7 +25,6 @@ from research.systems.forms import fast_form
 from research.systems.protocols import ProtocolName
 from research.systems.registry import SYSTEMS, Fast, System
 from research.systems.scored import Scored
-from research.systems.told import told_columns
 
 FAST_NETWORKS = (
     ("own_mobilenetv2", Fast(64, 3, 0, 5e-4)),
@@ -63,9 +63,12 @@ def own_inputs(view: Inputs, system: System, protocol: ProtocolName, *, fast: bo
     if fast:
         by_name = {system.name: system for system in SYSTEMS}
         models = tuple(_fast(by_name[name], form, weights_dir) for name, form in FAST_NETWORKS)
-    told = told_columns(outer.data.reader).columns
     # Class weights are for more than two classes, other methods for two.
-    method = "class_weights" if len(task.classes) > 2 else "none"
+    columns, method = (
+        READERS[outer.data.reader].told_columns.columns,
+        "class_weights" if len(task.classes) > 2 else "none",
+    )
+    columns = READERS[outer.data.reader].told_columns.columns
     resample = own.tabular.resample.model_copy(update={"method": method})
     # Networks one after the other: their data are in memory, which other processes do not see.
     one_by_one = {"image_model_cpus": view.runtime.job_cpus, "image_models_at_once": 1}
@@ -76,7 +79,9 @@ def own_inputs(view: Inputs, system: System, protocol: ProtocolName, *, fast: bo
             "data": outer.data,
             "folds": outer.folds,
             "image_models": models,
-            "features": own.features.model_copy(update={"extra_columns": told}),
+            "features": own.features.model_copy(
+                update={"extra_columns": READERS[outer.data.reader].told_columns.columns}
+            ),
             "tabular": own.tabular.model_copy(update={"resample": resample}),
         }
     )

@@ -1,4 +1,4 @@
-"""Published systems: every one trains on its twin, protocols divide as they say, scores are those of scikit-learn."""
+"""Published systems: every one trains on its twin, a comparison is kept, the null test finds the copies."""
 
 import dataclasses
 import json
@@ -10,84 +10,23 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-import torch
-from rich.console import Console
-from sklearn.metrics import (
-    accuracy_score,
-    average_precision_score,
-    balanced_accuracy_score,
-    f1_score,
-    precision_score,
-    recall_score,
-    roc_auc_score,
-)
 
-from data.cohort import Cohort
-from data.errors import RecipeError
-from data.folds import make_folds
-from data.readers.reading import ToldColumns
-from image_models.networks.metadata_shape import MetadataShape
-from image_models.networks.zoo import build
-from pipeline.display import Display
-from pipeline.execute.local import LocalExecutor
-from pipeline.inputs import Inputs
-from pipeline.recipe import load_recipe
-from pipeline.run import Run
 from pipeline.runtime import Runtime
 from research.systems import two_stage
-from research.systems.comparison import Comparison, paired
-from research.systems.null import look_up, paired_again
-from research.systems.protocols import (
-    by_row,
-    divide,
-    protocols_named,
-    replicated,
-    s3_published,
-    s4_published,
-    s5_published,
-    subset,
-)
-from research.systems.registry import SOURCES, SYSTEMS, Fast, System, chosen_systems
-from research.systems.run import about, result_of, why_not
-from research.systems.scored import Scored
+from research.systems.comparison import Comparison
+from research.systems.null import look_up
+from research.systems.registry import SYSTEMS, Fast, System, chosen_systems
+from research.systems.run import result_of
 from research.systems.table import markdown, summary_cells
-from research.systems.told import told_columns, unable
 from research.systems.two_stage import run_two_stages
+from tests.research.conftest import SMALL, Place
 
-SMALL = ("data.twin.lesions=60", "data.twin.image_side=33", "folds.count=3")
 TINY = Fast(image_size=32, epochs=1, rows=40)
 LIGHTER = dict.fromkeys(("efficientnet_b4", "efficientnet_b0", "mobilenetv2_100", "dermi_resnet"), "lesion_net") | {
     "resnet18": "custom_cnn"
 }
 """Backbones of the quick form; `FUSIONNETX_ALL_SYSTEMS=1` trains the published ones, in minutes."""
 EVERYTHING = bool(os.environ.get("FUSIONNETX_ALL_SYSTEMS"))
-
-HAM10000_INPUTS = MetadataShape(
-    columns=("age", "age missing", "sex = female", "sex = male", *(f"localization = {i}" for i in range(14))),
-    sites=tuple(range(4, 18)),
-    groups=((0, 1), (2, 3), tuple(range(4, 18))),
-)
-"""What age, sex and site of HAM10000 become; the 14 sites it names."""
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for the twins of this module."""
-    return tmp_path_factory.mktemp("systems-cache")
-
-
-Place = Callable[..., Inputs]
-
-
-@pytest.fixture(scope="module")
-def place(cache: Path) -> Place:
-    """The inputs of a run on a recipe's smallest twin."""
-
-    def make(recipe: str, run: Path, *changes: str) -> Inputs:
-        runtime = Runtime(Display(Console(quiet=True)), LocalExecutor(), cache, cache / "weights")
-        return Inputs(Run.of(load_recipe(recipe, [*SMALL, *changes]), run), runtime)
-
-    return make
 
 
 def tiny(system: System) -> System:
@@ -121,163 +60,6 @@ def test_every_network_trains_on_its_twin(
     assert result["shared_rows"] == result["shared_lesions"] == 0
     assert result["cost"]["parameters"] > 1000
     assert min(result["cost"][name] for name in ("megabytes", "ms_per_image", "seconds_per_epoch")) > 0
-
-
-@pytest.mark.parametrize("system", SYSTEMS, ids=lambda s: s.name)
-def test_every_system_is_built_at_full_size_and_counted(system: System) -> None:
-    """DenseNet121's features have 6,953,856 parameters; none is empty."""
-    known = {"s3_densenet121": 6_953_856 + 1_024 * 128 + 128 + 128 * 7 + 7}
-    assert system.parameters == known.get(system.name, system.parameters)
-    assert system.parameters > 10_000
-    counted = 0
-    for model in load_recipe(system.recipe).image_models if system.two_stages else (system.network,):
-        # Shapes alone: on the meta device nothing is computed, and B4 at 1,024 px costs no more than a small network.
-        with torch.device("meta"):
-            shape = HAM10000_INPUTS if model.metadata.columns else None
-            network = build(dataclasses.replace(model, pretrained="none"), 7, metadata=shape)
-        counted += sum(parameter.numel() for parameter in network.parameters())
-    assert counted == system.parameters
-
-
-def test_published_figures_and_recipes_are_those_of_the_sources() -> None:
-    by_name = {system.name: system for system in SYSTEMS}
-    assert len(by_name) == len(SYSTEMS)
-    assert {system.source for system in SYSTEMS} == set(SOURCES)
-    assert by_name["s5_cross_attention"].published == {"HAM10000, 7 classes": {"accuracy": 0.9886}}
-    assert by_name["s3_frozen_b0"].published == {"HAM10000, 7 classes": {"accuracy": 0.7239}}
-    assert by_name["s4_site_branches"].published["about 3,300 images, melanoma or not"]["auc"] == 0.945
-    fusions = [system.network.fusion for system in SYSTEMS if system.source == "S5"][2:]
-    assert [f"s5_{fusion}" for fusion in fusions] == [s.name for s in SYSTEMS if s.source == "S5"][2:]
-    for system in SYSTEMS:
-        if not system.two_stages:
-            assert system.network.name == system.model
-
-
-def test_a_figure_stands_beside_ours_of_the_same_data_only() -> None:
-    both_stages, site = chosen_systems("s1_fusionnetx,s4_site_branches")
-    assert about(both_stages, "ham10000")["published"] == {"accuracy": 0.952, "auc": 0.995, "average_precision": 0.885}
-    assert about(both_stages, "ph2")["published"] == {"accuracy": 0.95, "auc": 0.9844, "average_precision": 0.9663}
-    assert about(both_stages, "ph2_binary")["published"] == about(both_stages, "ph2")["published"]
-    scores = {name: {"estimate": 0.5} for name in ("accuracy", "auc")}
-    cost = dict.fromkeys(("parameters", "megabytes", "ms_per_image", "seconds_per_epoch"), 1.0)
-
-    def published(system: System, reader: str, data_set: str) -> str:
-        result = {**about(system, reader), "protocol": "sound", "scores": scores, "cost": cost}
-        return summary_cells({"data_set": data_set, "results": [result]})[1][0][2]
-
-    assert published(both_stages, "ham10000", "HAM10000, 7 classes") == "0.952"
-    assert published(both_stages, "ph2_binary", "PH2") == "0.950"
-    assert published(both_stages, "isic2024", "isic2024") == "0.952 on HAM10000, 7 classes"
-    assert published(site, "ham10000", "HAM10000, 7 classes") == "0.945 on about 3,300 images, melanoma or not"
-
-
-def test_names_and_sources_choose_systems() -> None:
-    assert [system.name for system in chosen_systems("s3_custom_cnn,s2")][:2] == ["s3_custom_cnn", "s2_hybrid"]
-    assert all(system.roster for system in chosen_systems(None))
-    with pytest.raises(RecipeError, match="did you mean s5_gated"):
-        chosen_systems("s5_gate")
-    assert protocols_named("sound,published") == ("published", "sound")
-    with pytest.raises(RecipeError, match="published or sound"):
-        protocols_named("loud")
-
-
-def test_replication_is_exact() -> None:
-    rng = np.random.default_rng(0)
-    target = np.repeat([0, 1, 2], [50, 7, 1])
-    rows = replicated(np.arange(58), target, 20, rng)
-    assert np.bincount(target[rows]).tolist() == [20, 20, 20]
-    times = np.bincount(rows, minlength=58)
-    assert times[:50].max() == 1
-    assert set(times[50:57]) == {2, 3}
-    assert times[57] == 20
-
-
-def test_division_by_row_keeps_every_row_and_every_share() -> None:
-    target = np.repeat([0, 1], [60, 40])
-    parts = by_row(np.arange(100), target, (0.7, 0.15, 0.15), np.random.default_rng(1))
-    assert sorted(np.concatenate(parts)) == list(range(100))
-    assert [np.bincount(target[part]).tolist() for part in parts] == [[42, 28], [9, 6], [9, 6]]
-    kept = subset(np.arange(100), target, 50, np.random.default_rng(2))
-    assert np.bincount(target[kept]).tolist() == [30, 20]
-
-
-def test_published_protocols_leak_as_they_say_and_the_sound_one_does_not(place: Place, tmp_path: Path) -> None:
-    inputs = place("ham10000", tmp_path)
-    cohort, rng = inputs.data.train, np.random.default_rng(3)
-    folds = make_folds(cohort, inputs.run.recipe.folds)
-    s5 = s5_published(cohort, 60, rng)
-    every = np.concatenate([s5.train, s5.validation, s5.test])
-    assert np.bincount(cohort.target[every]).tolist() == [60] * 7
-    assert s5.shared_rows > 0.5
-    s3 = s3_published(cohort, 0, rng)
-    assert s3.shared_rows == 0
-    assert s3.validation is s3.test
-    expected = np.mean([group in set(cohort.groups[s3.train]) for group in cohort.groups[s3.test]])
-    assert s3.shared_lesions(cohort.groups) == pytest.approx(expected)
-    assert expected > 0
-    s4 = s4_published(cohort, 0, rng)
-    sides = [set(cohort.groups[rows]) for rows in (s4.train, s4.validation, s4.test)]
-    assert not (sides[0] & sides[1] | sides[0] & sides[2] | sides[1] & sides[2])
-    sizes = np.array([len(rows) for rows in (s4.train, s4.validation, s4.test)])
-    assert sizes / sizes.sum() == pytest.approx(np.array([2636, 659, 330]) / 3625, abs=0.05)
-    for system in (s for s in SYSTEMS if not s.two_stages):
-        sound = divide(system, "sound", cohort, folds, told_columns("ham10000"), seed=1, fast=False)
-        assert "dx_type" not in sound.columns
-        for part in sound.parts:
-            assert not set(cohort.groups[part.train]) & set(cohort.groups[part.test])
-            counts = np.bincount(cohort.target[part.train])
-            assert not system.balance or len(set(counts.tolist())) == 1
-        assert sorted(np.concatenate([part.test for part in sound.parts])) == list(range(len(cohort.ids)))
-    leaky = divide(
-        chosen_systems("s5_gated")[0], "published", cohort, folds, told_columns("ham10000"), seed=1, fast=False
-    )
-    assert "dx_type" in leaky.columns
-
-
-def test_figures_are_those_of_scikit_learn(place: Place, tmp_path: Path) -> None:
-    cohort = place("ham10000", tmp_path).data.train
-    rng = np.random.default_rng(4)
-    rows = np.concatenate([np.arange(len(cohort.ids)), rng.integers(len(cohort.ids), size=30)])
-    probability = rng.dirichlet(np.ones(7), size=len(rows)) + 0.3 * np.eye(7)[cohort.target[rows]]
-    probability /= probability.sum(axis=1, keepdims=True)
-    target, called = cohort.target[rows], probability.argmax(axis=1)
-    expected = {
-        "accuracy": accuracy_score(target, called),
-        "balanced_accuracy": balanced_accuracy_score(target, called),
-        "auc": roc_auc_score(target, probability, multi_class="ovr", average="macro"),
-        "average_precision": average_precision_score(np.eye(7)[target], probability, average="macro"),
-        "precision": precision_score(target, called, average="macro", zero_division=0),
-        "recall": recall_score(target, called, average="macro"),
-        "f1": f1_score(target, called, average="macro"),
-    }
-    check_figures(cohort, rows, probability, expected)
-
-
-def test_figures_of_two_classes_are_those_of_the_positive_one(place: Place, tmp_path: Path) -> None:
-    cohort = place("ham10000_binary", tmp_path).data.train
-    rng, rows = np.random.default_rng(4), np.arange(len(cohort.ids))
-    target = cohort.target
-    probability = np.clip(rng.random(len(rows)) + 0.3 * (target - 0.5), 0, 1)
-    called = probability >= 0.5
-    expected = {
-        "accuracy": accuracy_score(target, called),
-        "balanced_accuracy": balanced_accuracy_score(target, called),
-        "auc": roc_auc_score(target, probability),
-        "average_precision": average_precision_score(target, probability),
-        "precision": precision_score(target, called),
-        "recall": recall_score(target, called),
-        "f1": f1_score(target, called),
-    }
-    check_figures(cohort, rows, probability[:, None], expected)
-    nothing = Scored(rows, np.zeros((len(rows), 1)), 0.0, 0.0, {}, "").figures(cohort, replicates=5, seed=5)["scores"]
-    assert nothing["precision"] == nothing["recall"] == {"estimate": 0.0}
-
-
-def check_figures(cohort: Cohort, rows: np.ndarray, probability: np.ndarray, expected: dict[str, float]) -> None:
-    found = Scored(rows, probability, 0.0, 0.0, {}, "").figures(cohort, replicates=60, seed=5)
-    assert {name: one["estimate"] for name, one in found["scores"].items()} == pytest.approx(expected)
-    for name in ("accuracy", "balanced_accuracy", "auc"):
-        assert found["scores"][name]["low"] < expected[name] < found["scores"][name]["high"]
 
 
 def test_a_comparison_is_kept_and_printed(
@@ -325,28 +107,6 @@ def test_the_look_up_knows_what_it_has_seen() -> None:
     target = np.array([0, 1, 1, 2])
     said = look_up(target, np.array([0, 1, 1]), np.array([1, 3]), 3)
     assert said == pytest.approx(np.array([[0, 1, 0], [1 / 3, 2 / 3, 0]]))
-
-
-def test_pairing_follows_the_protocol_and_the_dealt_label(place: Place, tmp_path: Path) -> None:
-    inputs = place("s2_hybrid", tmp_path, "data.pairing.method=by_label")
-    pairing, data = inputs.run.recipe.data.pairing, inputs.data
-    assert pairing is not None
-    assert paired(pairing, "published").method == "by_label"
-    assert paired(pairing, "sound").method == "at_random"
-    assert paired(pairing.model_copy(update={"method": "table"}), "sound").method == "table"
-    giver = np.random.default_rng(6).permutation(len(data.train.ids))
-    again = paired_again(data, data, giver).train.table
-    assert again["tcga_AGE"].to_list() == data.train.table["tcga_AGE"].gather(giver).to_list()
-    assert again["age"].equals(data.train.table["age"])
-
-
-def test_a_system_that_cannot_be_told_is_left_out() -> None:
-    sites, clinical = chosen_systems("s4_site_branches,s5_clinical")
-    assert unable(sites.network, ToldColumns(("age",))) == "the data set does not say where on the body a lesion is"
-    assert unable(clinical.network, ToldColumns()) is not None
-    assert why_not(sites, load_recipe("ph2")) is not None
-    assert why_not(clinical, load_recipe("ham10000")) is None
-    assert why_not(sites, load_recipe("tcga_skcm")) == "the data set has no images"
 
 
 def test_both_stages_run_on_folds_by_image_and_by_lesion(
