@@ -1,4 +1,4 @@
-"""What a fold model says of the test lesions: a step of its own, so that another test table never trains anything again."""
+"""What a fold model says of the test lesions: a step of its own, so that another test table trains nothing again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
