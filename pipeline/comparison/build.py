@@ -56,7 +56,7 @@ def score_plot(figures: dict[str, Any]) -> Plot | None:
     marks = Marks([(name, Mark.each({"": found}, {"": ""})) for name, found in own if "low" in found])
     if not marks.rows:
         return None
-    words = figures["words"]
+    words, counts = figures["words"], ", ".join(f"{run['lesions']:,}" for run in figures["runs"])
     return forest(
         "The blend of every run, cross-validated",
         "n = "
