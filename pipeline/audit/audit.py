@@ -7,26 +7,31 @@ and judge, such as a column that differs between the tables).
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
-from data.cohort import DataFolder
+from data.cohort import Cohort, DataFolder
 from data.errors import DataError
 from data.files import write_json
 from data.progress import Progress
 from pipeline.audit.check import Check, Status
+from pipeline.audit.deal import Ints
 from pipeline.audit.drift import LARGE, drift
 from pipeline.audit.duplicates import across, alike, same_patients
-from pipeline.audit.experiment import pipeline_experiment
 from pipeline.audit.giveaways import fold_columns, patient_columns
 from pipeline.audit.independence import SCORED_FOLD, Trio, independence
 from pipeline.audit.null_test import null_test
 from pipeline.audit.own_patient import OwnPatient, features_by_patient, predictions_by_patient
-from pipeline.audit.show import announce, show_check, show_summary
+from pipeline.audit.scratch import pipeline_experiment
+from pipeline.audit.show import show_check, show_summary
 from pipeline.audit.variants import null_recipe, strict_recipe, thinned, without_test
-from pipeline.run import commit, versions
+from pipeline.inputs import Inputs
+from pipeline.plan import planned_folds
+from pipeline.provenance import commit, versions
+from pipeline.recipe import Recipe
+from pipeline.runtime import Runtime
 from pipeline.seeds import derive
-from pipeline.workspace import Workspace
 
 NULL_LESIONS, EXACT_LESIONS = 4000, 800
 """Lesions of the null test and of the exact checks."""
@@ -39,21 +44,42 @@ Planted = Callable[["Audit", OwnPatient], Check]
 """Plants leaks in the pipeline of an audit and says which were found."""
 
 
+@dataclass(frozen=True)
 class Audit:
-    """The checks of one recipe on one data folder; scratch runs live in `scratch_dir`."""
+    """The checks of a run's recipe on its data; scratch runs live in `scratch_dir`."""
 
-    def __init__(self, space: Workspace, scratch_dir: Path, *, draws: int, planted: Planted | None = None) -> None:
-        if draws < 1:
-            raise DataError(f"--draws {draws}: the null test needs one at least")
-        self.space, self.scratch_dir, self.draws, self.planted = space, scratch_dir, draws, planted
-        self.binary = len(space.data.train.task.classes) == 2
+    inputs: Inputs
+    runtime: Runtime
+    scratch_dir: Path
+    draws: int
+    planted: Planted | None = None
+
+    def __post_init__(self) -> None:
+        if self.draws < 1:
+            raise DataError(f"--draws {self.draws}: the null test needs one at least")
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is audited."""
+        return self.inputs.run.recipe
+
+    @property
+    def train(self) -> Cohort:
+        """The training lesions."""
+        return self.inputs.data.train
+
+    @cached_property
+    def fold(self) -> Ints:
+        """Fold of every training lesion, as the run has it or would have it."""
+        return planned_folds(self.inputs).fold
 
     def checks(self) -> Iterator[Check]:
         """Run every check; each is yielded as soon as it is done."""
-        own = self.features()
-        exact = strict_recipe(self.space.recipe, without=own.families)
-        trio = Trio(self.space, exact, self.thinned(EXACT_LESIONS), self.scratch_dir / "exact")
-        with self.space.display.task("exact checks") as progress:
+        data = self.thinned(EXACT_LESIONS)
+        own = features_by_patient(self.recipe, data.train if data.test is None else data.test)
+        exact = strict_recipe(self.recipe, without=own.families)
+        trio = Trio(self.inputs, self.runtime, exact, data, self.scratch_dir / "exact")
+        with self.runtime.display.task("exact checks") as progress:
             yield self.exact(trio, progress)
         yield self.own_patient(own, trio)
         yield self.null()
@@ -65,12 +91,7 @@ class Audit:
 
     def thinned(self, lesions: int) -> DataFolder:
         """Fewer lesions of the same data."""
-        return thinned(self.space.data, lesions, derive(self.space.recipe.seed, "audit", lesions))
-
-    def features(self) -> OwnPatient:
-        """Features of few and many patients."""
-        data = self.thinned(EXACT_LESIONS)
-        return features_by_patient(self.space, data.train if data.test is None else data.test)
+        return thinned(self.inputs.data, lesions, derive(self.recipe.seed, "audit", lesions))
 
     def exact(self, trio: Trio, progress: Progress) -> Check:
         """Turn answers, measurements and pixels of one fold."""
@@ -86,8 +107,8 @@ class Audit:
 
     def left_open(self) -> list[str]:
         """Paths of labels that the recipe keeps open on purpose, with the key that closes each."""
-        tabular, found = self.space.recipe.tabular, []
-        if self.space.recipe.image_models and not tabular.nested:
+        tabular, found = self.recipe.tabular, []
+        if self.recipe.image_models and not tabular.nested:
             found.append(
                 "image columns that stage two trains on know the scored fold (tabular.nested = true closes it)"
             )
@@ -99,8 +120,8 @@ class Audit:
 
     def own_patient(self, own: OwnPatient, trio: Trio) -> Check:
         """One patient at a time against the whole table."""
-        run = trio.as_it_is
-        moved = () if run.data.test is None else predictions_by_patient(run, run.data.test)
+        run, test = trio.as_it_is, trio.data.test
+        moved = () if test is None else predictions_by_patient(run.inputs, run.runtime, run.plan, test)
         broken = [*own.undeclared, *moved]
         if broken:
             summary = f"{', '.join(broken[:3])} change with the other patients of the table"
@@ -114,14 +135,14 @@ class Audit:
     def null(self) -> Check:
         """The whole pipeline on dealt labels."""
         data = without_test(self.thinned(NULL_LESIONS))
-        recipe = null_recipe(self.space.recipe, binary=self.binary)
-        with self.space.display.task("null test") as progress:
+        recipe = null_recipe(self.recipe, binary=len(data.train.task.classes) == 2)
+        with self.runtime.display.task("null test") as progress:
             result = null_test(
-                pipeline_experiment(self.space, recipe, data, self.scratch_dir / "null"),
+                pipeline_experiment(self.inputs, self.runtime, self.scratch_dir / "null", recipe, data),
                 data.train.target,
                 data.train.groups,
                 draws=self.draws,
-                seed=derive(self.space.recipe.seed, "null test"),
+                seed=derive(self.recipe.seed, "null test"),
                 score=data.train.task.score,
                 progress=progress,
             )
@@ -134,13 +155,13 @@ class Audit:
 
     def pictures(self) -> Iterator[Check]:
         """Copies of pictures across folds, and patients under two ids."""
-        if self.space.data.train_images is None:
+        if self.inputs.data.train_images is None:
             yield Check("copies", "not done", "there are no images")
             return
-        train, pack, fold = self.space.data.train, self.space.train_pack, self.space.folds.fold
-        with self.space.display.task("looking for copies") as progress:
+        train, pack = self.train, self.inputs.train_pack
+        with self.runtime.display.task("looking for copies") as progress:
             pairs = alike(pack.images, pack.present, progress=progress)
-        crossing = across(pairs, fold)
+        crossing = across(pairs, self.fold)
         copies = [pair for pair in crossing if pair.copy]
         named = [
             {**asdict(pair), "one": str(train.ids[pair.one]), "other": str(train.ids[pair.other]), "copy": pair.copy}
@@ -159,7 +180,7 @@ class Audit:
 
     def folds_given_away(self) -> Check:
         """Columns that know the folds."""
-        columns = fold_columns(self.space.data.train, self.space.folds.fold)
+        columns = fold_columns(self.train, self.fold)
         knowing = [column.name for column in columns if column.knows_the_fold]
         first = f"{columns[0].name}, p {columns[0].p:.3g}" if columns else "none"
         summary = (
@@ -170,7 +191,7 @@ class Audit:
 
     def patients_named(self) -> Check:
         """Columns that name the patient."""
-        columns = patient_columns(self.space.data.train)
+        columns = patient_columns(self.train)
         naming = [column for column in columns if column.singled_out > 0.5]
         summary = (
             f"{', '.join(column.name for column in naming[:3])}: a value of their own for most patients"
@@ -182,10 +203,10 @@ class Audit:
 
     def drifted(self) -> Check:
         """Training against test table."""
-        data = self.space.data
-        if data.test is None:
+        test = self.inputs.data.test
+        if test is None:
             return Check("drift", "not done", "there is no test table")
-        found = drift(data.train, data.test, self.space.recipe.seed)
+        found = drift(self.train, test, self.recipe.seed)
         large = [column.name for column in found.columns if column.stability >= LARGE]
         summary = f"tables told apart with AUC {found.auc:.3f}; {len(large)} columns differ much"
         summary += f" ({', '.join(large[:3])})" if large else ""
@@ -193,32 +214,35 @@ class Audit:
         return Check("drift", "look" if large else "passed", summary, facts)
 
 
-def run_audit(space: Workspace, *, draws: int = 3, planted: Planted | None = None) -> bool:
-    """Run the audit, print its tables, write audit.json into the run folder; True when nothing failed."""
-    scratch_dir = space.run_dir / SCRATCH
-    shutil.rmtree(scratch_dir, ignore_errors=True)  # what a killed audit left
-    announce(space, draws)
+def run_audit(inputs: Inputs, runtime: Runtime, *, draws: int = 3, planted: Planted | None = None) -> bool:
+    """Audit a run, print its tables, write audit.json into its folder and nothing else; True when nothing failed."""
+    run, display = inputs.run, runtime.display
+    audit = Audit(inputs, runtime, run.folder / SCRATCH, draws, planted)
+    shutil.rmtree(audit.scratch_dir, ignore_errors=True)  # what a killed audit left
+    what = f"{len(audit.train.ids):,} {'synthetic lesions' if run.invented else 'lesions'}"
+    plan = f"exact checks, null test ({draws} draws), searches of the data"
+    display.say(f"leak audit of {what}: {plan}", style="bold")
     done: list[tuple[Check, float]] = []
     began = time.monotonic()
     try:
-        for check in Audit(space, scratch_dir, draws=draws, planted=planted).checks():
-            show_check(space.display, check)
+        for check in audit.checks():
+            show_check(display, check)
             done.append((check, round(time.monotonic() - began, 1)))
             began = time.monotonic()
-            space.display.check_stop()
+            display.check_stop()
     finally:
-        shutil.rmtree(scratch_dir, ignore_errors=True)
+        shutil.rmtree(audit.scratch_dir, ignore_errors=True)
     passed = all(check.status != "failed" for check, _ in done)
     write_json(
-        space.run_dir / "audit.json",
+        run.folder / "audit.json",
         {
             "passed": passed,
-            "synthetic": space.synthetic,
+            "synthetic": run.invented,
             "checks": {check.name: {**asdict(check), "seconds": seconds} for check, seconds in done},
             "versions": versions(),
             "commit": commit(),
         },
     )
-    show_summary(space.display, [check for check, _ in done])
-    space.display.say(f"wrote {space.run_dir / 'audit.json'}")
+    show_summary(display, [check for check, _ in done])
+    display.say(f"wrote {run.folder / 'audit.json'}")
     return passed

@@ -10,11 +10,13 @@ import polars as pl
 from data.errors import DataError
 from data.files import read_json
 from data.matrix import Matrix
-from pipeline.steps.features import encoded, encoder_path, training_features
-from pipeline.steps.fold_models import FoldModel
-from pipeline.steps.oof import fold_models, pair_models
-from pipeline.steps.tabular import MemberFold, member_jobs
-from pipeline.workspace import Workspace
+from pipeline.audit.scratch import Finished
+from pipeline.plan import Plan
+from pipeline.stage_two import encoded, training_features
+from pipeline.step import Step
+from pipeline.steps.booster import booster_of
+from pipeline.steps.encoder import FILE
+from pipeline.steps.fold_model import fold_model_of, predictions_of
 from tabular.crossfit import predict_member
 
 ABOUT_THE_RUN = frozenset(
@@ -24,41 +26,39 @@ ABOUT_THE_RUN = frozenset(
 """Keys of reports that tell of the run or of the scored labels, not of what was fitted."""
 
 
-def models_without(space: Workspace, fold: int) -> list[FoldModel]:
+def models_without(plan: Plan, fold: int) -> list[Step]:
     """Image models that must not know this fold."""
-    if not space.recipe.image_models:
-        return []
-    pairs = pair_models(space) if space.recipe.tabular.nested else []
-    return [job for job in (*fold_models(space), *pairs) if fold in job.left_out]
+    every = (*plan.images.models, *plan.images.pairs)
+    return [step for step in every if fold in fold_model_of(step).left_out]
 
 
-def members_of(space: Workspace, fold: int) -> list[MemberFold]:
-    """Boosters that score this fold."""
-    return [job for job in member_jobs(space) if job.fold == fold]
-
-
-def fitted_differently(one: Workspace, other: Workspace, fold: int) -> list[str]:
+def fitted_differently(one: Finished, other: Finished, fold: int) -> list[str]:
     """Networks, their training records, encoders and boosters of a fold that differ between two runs."""
     found = []
-    for job in models_without(one, fold):
-        twin = FoldModel(other, job.model, job.left_out)
-        found += [f"{job.title}: {what}" for what in differing_files(job.folder, twin.folder)]
-    if encoder_path(one.run_dir, fold).read_bytes() != encoder_path(other.run_dir, fold).read_bytes():
-        found.append(f"encoder of fold {fold}: {differing_part(one, other, fold)}")
-    _, train_matrix, held_out_matrix = encoded(one, training_features(one, fold), one.folds, fold)
-    for member in members_of(one, fold):
-        also = MemberFold(other, member.member, fold, member.seed)
-        if not all(same_booster(member, also, matrix) for matrix in (train_matrix, held_out_matrix)):
-            found.append(f"{member.member.name}, fold {fold}: the booster")
+    for step in models_without(one.plan, fold):
+        twin = other.plan["fold model", *step.key]
+        found += [f"{fold_model_of(step).title}: {what}" for what in differing_files(step.folder, twin.folder)]
+    encoders = [run.plan["encoder", fold].folder / FILE for run in (one, other)]
+    if encoders[0].read_bytes() != encoders[1].read_bytes():
+        left, right = map(read_json, encoders)
+        found.append(f"encoder of fold {fold}: {', '.join(name for name in left if left[name] != right.get(name))}")
+    images = one.plan.images
+    table = training_features(one.inputs, one.runtime, images, images.nested(fold))
+    _, train_matrix, held_out_matrix = encoded(one.inputs, table, one.inputs.folds, fold)
+    for step in one.plan.stage_two.of_fold(fold):
+        both = (step, other.plan["booster", *step.key])
+        if not all(same_booster(*both, matrix, one.runtime.threads) for matrix in (train_matrix, held_out_matrix)):
+            found.append(f"{step.key[0]}, fold {fold}: the booster")
     return found
 
 
-def same_booster(one: MemberFold, other: MemberFold, matrix: Matrix) -> bool:
+def same_booster(one: Step, other: Step, matrix: Matrix, threads: int) -> bool:
     """Whether two boosters say the same of every row of a matrix."""
     everyone = np.arange(len(matrix.values))
     try:
         left, right = (
-            predict_member(job.member, job.folder, matrix, everyone, threads=job.space.threads) for job in (one, other)
+            predict_member(booster_of(step).member, step.folder, matrix, everyone, threads=threads)
+            for step in (one, other)
         )
     except DataError:
         # A booster fitted on other columns cannot even read the matrix.
@@ -66,19 +66,19 @@ def same_booster(one: MemberFold, other: MemberFold, matrix: Matrix) -> bool:
     return np.array_equal(left, right)
 
 
-def said_differently(one: Workspace, other: Workspace, fold: int) -> list[str]:
+def said_differently(one: Finished, other: Finished, fold: int) -> list[str]:
     """Out-of-fold columns, networks and boosters whose values for the lesions of a fold differ between two runs."""
     found = []
-    own = pl.Series(one.folds.fold == fold)
+    own = pl.Series(one.inputs.folds.fold == fold)
     for stage in ("oof", "tabular"):
-        paths = [run.run_dir / stage / "oof.parquet" for run in (one, other)]
+        paths = [run.inputs.run.folder / stage / "oof.parquet" for run in (one, other)]
         if paths[0].is_file():
             left, right = (pl.read_parquet(path).filter(own) for path in paths)
             found += [f"{name}: values of fold {fold}" for name in left.columns if not left[name].equals(right[name])]
-    for job in models_without(one, fold):
-        left, right = (FoldModel(run, job.model, job.left_out).predictions().frame() for run in (one, other))
-        if not left.equals(right):
-            found.append(f"{job.title}: values of its held-out lesions")
+    for step in models_without(one.plan, fold):
+        left = predictions_of(step, one.inputs).frame()
+        if not left.equals(predictions_of(other.plan["fold model", *step.key], other.inputs).frame()):
+            found.append(f"{fold_model_of(step).title}: values of its held-out lesions")
     return found
 
 
@@ -109,9 +109,3 @@ def different_keys(one: Any, other: Any, key: str = "") -> Iterator[str]:
             yield from different_keys(left, right, key)
     elif one != other:
         yield key
-
-
-def differing_part(one: Workspace, other: Workspace, fold: int) -> str:
-    """Which parts of a stored encoder differ."""
-    left, right = (read_json(encoder_path(run.run_dir, fold)) for run in (one, other))
-    return ", ".join(name for name in left if left[name] != right.get(name))

@@ -7,7 +7,6 @@ answers. There is no interval here and no luck: a difference is a leak, and a le
 """
 
 import dataclasses
-import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,29 +14,32 @@ from pathlib import Path
 import numpy as np
 
 from data.cohort import DataFolder
+from data.images.pack import ImagePack
 from data.matrix import Matrix
 from data.progress import Progress, silent
 from pipeline.audit.compare import fitted_differently, said_differently
 from pipeline.audit.deal import Ints
 from pipeline.audit.perturb import other_answers, other_measurements, other_pixels
-from pipeline.audit.variants import scratch
+from pipeline.audit.scratch import Finished, finished, scratch, take_over_image_models
+from pipeline.inputs import Inputs
 from pipeline.recipe import Recipe
-from pipeline.steps import tabular as stage_two
+from pipeline.runtime import Runtime
+from pipeline.stage_two import features_of
+from pipeline.steps import blend as blend_module
 from pipeline.steps import tuning
-from pipeline.steps.features import features_of
-from pipeline.steps.fold_models import sees_images
-from pipeline.steps.oof import run_oof
-from pipeline.workspace import Workspace
+from pipeline.steps.booster import member_columns
 from tabular.recipe import BlendRecipe
 
 SCORED_FOLD = 1
 
 
-@dataclass
+@dataclass(frozen=True)
 class Trio:
     """Three runs that differ in one fold, each made when first asked for."""
 
-    space: Workspace
+    inputs: Inputs
+    """Of the audited run."""
+    runtime: Runtime
     recipe: Recipe
     data: DataFolder
     folder: Path
@@ -45,51 +47,42 @@ class Trio:
     """Folder of a trio whose finished image models may be taken over: a leak planted in stage two leaves them alone."""
 
     @cached_property
-    def as_it_is(self) -> Workspace:
+    def as_it_is(self) -> Finished:
         """The cohort as it is; its folds are the folds of all three."""
-        return self.run("as_it_is", self.recipe, self.data)
+        return self._made("as_it_is", self.recipe, self.data)
 
     @cached_property
-    def answers_turned(self) -> Workspace:
+    def answers_turned(self) -> Finished:
         """The scored fold has other answers."""
         train = other_answers(self.data.train, self.scored_rows, self.recipe.seed)
-        return self.run("answers_turned", self.with_these_folds, dataclasses.replace(self.data, train=train))
+        return self._made("answers_turned", self.with_these_folds, dataclasses.replace(self.data, train=train))
 
     @cached_property
-    def all_changed(self) -> Workspace:
+    def all_changed(self) -> Finished:
         """The scored fold has other answers, measurements and pixels."""
         rows = self.scored_rows
         train = other_measurements(other_answers(self.data.train, rows, self.recipe.seed), rows)
-        return self.run("all_changed", self.with_these_folds, dataclasses.replace(self.data, train=train), pixels=True)
+        pack = other_pixels(self.as_it_is.inputs.train_pack, rows) if self.recipe.sees_images else None
+        return self._made("all_changed", self.with_these_folds, dataclasses.replace(self.data, train=train), pack)
 
     @property
     def scored_rows(self) -> Ints:
         """Lesions of the scored fold."""
-        return np.flatnonzero(self.as_it_is.folds.fold == SCORED_FOLD)
+        return np.flatnonzero(self.as_it_is.inputs.folds.fold == SCORED_FOLD)
 
     @property
     def with_these_folds(self) -> Recipe:
         """The recipe, told to obey the first run's folds."""
-        path = str(self.as_it_is.run_dir / "folds.parquet")
+        path = str(self.as_it_is.inputs.run.folder / "folds.parquet")
         folds = self.recipe.folds.model_copy(update={"file": path, "count": None})
         return self.recipe.model_copy(update={"folds": folds})
 
-    def run(self, name: str, recipe: Recipe, data: DataFolder, *, pixels: bool = False) -> Workspace:
+    def _made(self, name: str, recipe: Recipe, data: DataFolder, pack: ImagePack | None = None) -> Finished:
         """Both stages in a folder of their own."""
-        run = scratch(self.space, self.folder / name, recipe, data)
+        inputs = scratch(self.inputs, self.runtime, self.folder / name, recipe, data, pack)
         if self.stage_one is not None:
-            take_over_image_models(self.stage_one / name, run)
-        if pixels and sees_images(run):
-            run.train_pack = other_pixels(run.train_pack, self.scored_rows)
-        run_oof(run)
-        stage_two.run_tabular(run)
-        return run
-
-
-def take_over_image_models(finished: Path, run: Workspace) -> None:
-    """Copy trained networks from another run; their steps decide whether they still hold. Joined tables stay behind."""
-    for model in run.recipe.image_models:
-        shutil.copytree(finished / "oof" / model.name, run.run_dir / "oof" / model.name, dirs_exist_ok=True)
+            take_over_image_models(self.stage_one / name, inputs.run)
+        return finished(inputs)
 
 
 def independence(trio: Trio, progress: Progress = silent) -> list[str]:
@@ -105,9 +98,9 @@ def independence(trio: Trio, progress: Progress = silent) -> list[str]:
 
 def patients_in_two_folds(trio: Trio) -> list[str]:
     """Patients whose lesions are in several folds."""
-    run = trio.as_it_is
-    _, patient = np.unique(run.data.train.groups, return_inverse=True)
-    pairs = np.unique(np.column_stack([patient, run.folds.fold]), axis=0)
+    inputs = trio.as_it_is.inputs
+    _, patient = np.unique(inputs.data.train.groups, return_inverse=True)
+    pairs = np.unique(np.column_stack([patient, inputs.folds.fold]), axis=0)
     torn = int(np.sum(np.bincount(pairs[:, 0]) > 1))
     return [f"folds: {torn} patients are in more than one"] if torn else []
 
@@ -131,22 +124,24 @@ def search_findings(trio: Trio) -> list[str]:
     On metadata alone: image columns of a search come from the run's own folds, which is the path that the strict recipe
     closes for the members and that a search by its nature keeps open.
     """
-    one, other = trio.as_it_is, trio.answers_turned
+    one, other = trio.as_it_is.inputs, trio.answers_turned.inputs
     if len(one.data.train.task.classes) > 2:
         return []
-    tables = [features_of(run, run.data.train, None, "the audit") for run in (one, other)]
-    searched = [list(tuning.fold_data(run, table, run.folds)) for run, table in zip((one, other), tables, strict=True)]
-    left, right = (folds[SCORED_FOLD] for folds in searched)
+    tables = [features_of(run, run.runtime, run.data.train, None, "the audit") for run in (one, other)]
+    left, right = (
+        list(tuning.fold_data(run, table, run.folds)) for run, table in zip((one, other), tables, strict=True)
+    )
+    chosen, turned = left[SCORED_FOLD], right[SCORED_FOLD]
     found = []
     same = {
-        "labels a trial trains on": np.array_equal(left.train_target, right.train_target),
-        "patients a trial trains on": np.array_equal(left.train_groups, right.train_groups),
-        "features a trial trains on": same_matrix(left.train, right.train),
-        "features a trial is scored on": same_matrix(left.held_out, right.held_out),
+        "labels a trial trains on": np.array_equal(chosen.train_target, turned.train_target),
+        "patients a trial trains on": np.array_equal(chosen.train_groups, turned.train_groups),
+        "features a trial trains on": same_matrix(chosen.train, turned.train),
+        "features a trial is scored on": same_matrix(chosen.held_out, turned.held_out),
     }
     found += [f"search: {what} know the answers that score it" for what, equal in same.items() if not equal]
     if any(same_matrix(again.held_out, fold.held_out) for again in tuning.other_fold_data(one, tables[0])
-           for fold in searched[0]):  # fmt: skip
+           for fold in left):  # fmt: skip
         found.append("search: its winner is scored again on a fold that chose it")
     return found
 
@@ -161,14 +156,15 @@ def blend_findings(trio: Trio) -> list[str]:
     run, train = trio.as_it_is, trio.data.train
     if len(train.task.classes) > 2:
         return []
-    columns = stage_two.member_columns(run, stage_two.member_jobs(run))
-    own = run.folds.fold == SCORED_FOLD
-    blend = vars(stage_two)["blend"]  # as stage two finds it
+    columns = member_columns(run.plan.of("booster"), run.inputs)
+    fold = run.inputs.folds.fold
+    own = fold == SCORED_FOLD
+    blend = vars(blend_module)["blend"]  # as its step finds it
     found = []
     for recipe in (BlendRecipe(method="stacker"), BlendRecipe(method="weighted"), BlendRecipe(method="rank_mean")):
         left, right = (
-            blend(columns, recipe, target=one.target, folds=run.folds.fold, groups=train.groups).out_of_fold
-            for one in (train, trio.answers_turned.data.train)
+            blend(columns, recipe, target=one.target, folds=fold, groups=train.groups).out_of_fold
+            for one in (train, trio.answers_turned.inputs.data.train)
         )
         if not np.array_equal(left[own], right[own]):
             found.append(f"answers turned: blend ({recipe.method}) of fold {SCORED_FOLD} changed")

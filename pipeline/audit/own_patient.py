@@ -15,9 +15,11 @@ from data.cohort import Cohort
 from features.table import FeatureTable, build
 from pipeline.audit.deal import Ints
 from pipeline.audit.variants import rows_of
-from pipeline.predicting import predict_members
-from pipeline.steps.oof import image_scores
-from pipeline.workspace import Workspace
+from pipeline.inputs import Inputs
+from pipeline.plan import Plan
+from pipeline.recipe import Recipe
+from pipeline.runtime import Runtime
+from pipeline.stage_two import image_scores
 
 PATIENTS = 5
 """Patients that are predicted by themselves."""
@@ -45,14 +47,14 @@ def some_patients(cohort: Cohort, seed: int) -> list[Ints]:
     return [np.flatnonzero(cohort.groups == patient) for patient in drawn]
 
 
-def features_by_patient(space: Workspace, cohort: Cohort) -> OwnPatient:
+def features_by_patient(recipe: Recipe, cohort: Cohort) -> OwnPatient:
     """Compare the recipe's features of whole table and single patients, on image scores drawn at random."""
-    scores = random_scores(space, cohort)
-    whole = build(cohort, space.recipe.features, scores)
+    scores = random_scores(recipe, cohort)
+    whole = build(cohort, recipe.features, scores)
     moved: set[str] = set()
-    parts = some_patients(cohort, space.recipe.seed)
+    parts = some_patients(cohort, recipe.seed)
     for rows in parts:
-        alone = build(rows_of(cohort, rows), space.recipe.features, None if scores is None else scores[rows])
+        alone = build(rows_of(cohort, rows), recipe.features, None if scores is None else scores[rows])
         moved |= {name for name in whole.names if not same_column(whole, alone, name, rows)}
     declared = [feature for feature in whole.features if feature.transductive]
     return OwnPatient(
@@ -68,12 +70,12 @@ def same_column(whole: FeatureTable, alone: FeatureTable, name: str, rows: Ints)
     return name in alone.frame.columns and whole.frame[name][rows].equals(alone.frame[name])
 
 
-def random_scores(space: Workspace, cohort: Cohort) -> pl.DataFrame | None:
+def random_scores(recipe: Recipe, cohort: Cohort) -> pl.DataFrame | None:
     """A probability per lesion and image model; any will do, as the features only compare them."""
-    models, columns = space.recipe.image_models, cohort.task.probability_columns
+    models, columns = recipe.image_models, cohort.task.probability_columns
     if not models:
         return None
-    rng = np.random.default_rng(space.recipe.seed)
+    rng = np.random.default_rng(recipe.seed)
     drawn: dict[str, object] = {"lesion_id": cohort.ids.tolist()}
     for model in models:
         names = [model.name] if len(columns) == 1 else [f"{model.name}:{name}" for name in columns]
@@ -81,16 +83,18 @@ def random_scores(space: Workspace, cohort: Cohort) -> pl.DataFrame | None:
     return pl.DataFrame(drawn)
 
 
-def predictions_by_patient(run: Workspace, cohort: Cohort) -> tuple[str, ...]:
+def predictions_by_patient(inputs: Inputs, runtime: Runtime, plan: Plan, cohort: Cohort) -> tuple[str, ...]:
     """Members of a finished run whose probabilities of a patient change with the rest of the table."""
-    scores = image_scores(run, "test.parquet") if (run.run_dir / "oof" / "test.parquet").is_file() else None
-    if scores is None and run.recipe.image_models:
+    recipe, stage_two = inputs.run.recipe, plan.stage_two
+    asked = (inputs.run.folder / "oof" / "test.parquet").is_file()
+    if recipe.image_models and not asked:
         return ()
-    with run.display.task("the audit") as progress:
-        whole = predict_members(run, build(cohort, run.recipe.features, scores), progress)
+    scores = image_scores(inputs, "test.parquet")
+    with runtime.display.task("the audit") as progress:
+        whole = stage_two.predict(build(cohort, recipe.features, scores), runtime.threads, progress)
         moved: set[str] = set()
-        for rows in some_patients(cohort, run.recipe.seed):
-            table = build(rows_of(cohort, rows), run.recipe.features, None if scores is None else scores[rows])
-            alone = predict_members(run, table, progress)
+        for rows in some_patients(cohort, recipe.seed):
+            table = build(rows_of(cohort, rows), recipe.features, None if scores is None else scores[rows])
+            alone = stage_two.predict(table, runtime.threads, progress)
             moved |= {name for name in whole if not np.array_equal(whole[name][rows], alone[name])}
     return tuple(sorted(moved))

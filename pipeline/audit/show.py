@@ -1,33 +1,20 @@
 """The audit as tables for a person."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.audit.check import Check
 from pipeline.display import Display
-from pipeline.workspace import Workspace
-
-if TYPE_CHECKING:
-    from pipeline.audit.check import Check
 
 COLOURS = {"passed": "green", "failed": "red", "look": "yellow", "not done": "dim"}
 SHOWN = 8
 """Rows of a table that only illustrates."""
 
 
-def announce(space: Workspace, draws: int) -> None:
-    """Say what is about to happen."""
-    train = space.data.train
-    what = "synthetic lesions" if space.synthetic else "lesions"
-    space.display.say(
-        f"leak audit of {len(train.ids):,} {what}: exact checks, null test ({draws} draws), searches of the data",
-        style="bold",
-    )
-
-
-def show_check(display: Display, check: "Check") -> None:
+def show_check(display: Display, check: Check) -> None:
     """Print one finished check: its line, and its table where it has one."""
     display.console.print(f"[{COLOURS[check.status]}]{check.status:>8}[/]  {check.name}: ", end="")
     display.say(check.summary)
@@ -38,7 +25,7 @@ def show_check(display: Display, check: "Check") -> None:
         display.say(f"          open by the recipe: {path}")
 
 
-def show_summary(display: Display, checks: Sequence["Check"]) -> None:
+def show_summary(display: Display, checks: Sequence[Check]) -> None:
     """Print the verdict."""
     failed = [check.name for check in checks if check.status == "failed"]
     if failed:
@@ -86,18 +73,12 @@ def drift_table(facts: Mapping[str, Any]) -> Table:
         title="columns a model could exploit to tell the tables apart", title_justify="left",
     )  # fmt: skip
     for column in facts["columns"][:SHOWN]:
-        ks = "" if column["ks"] is None else f"{column['ks']:.3f}"
-        p = "" if column["p"] is None else f"{column['p']:.3g}"
-        missing = f"{column['missing_train']:.1%} / {column['missing_test']:.1%}"
         table.add_row(
-            escape(column["name"]),
-            f"{column['stability']:.3f}",
-            ks,
-            p,
-            missing,
-            str(column["unseen"]),
+            escape(column["name"]), f"{column['stability']:.3f}",
+            "" if column["ks"] is None else f"{column['ks']:.3f}", "" if column["p"] is None else f"{column['p']:.3g}",
+            f"{column['missing_train']:.1%} / {column['missing_test']:.1%}", str(column["unseen"]),
             f"{column['used']:.0%}",
-        )
+        )  # fmt: skip
     return table
 
 

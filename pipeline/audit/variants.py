@@ -1,22 +1,14 @@
-"""Small forms of a run for the audit: fewer lesions, fewer epochs, fewer trees, the same stages and the same code.
-
-Every scratch run computes from nothing in a folder of its own, because a kept result would tell about the code that
-made it, not about the code that is there now.
-"""
+"""Small forms of a recipe and of its data for the audit: fewer lesions, fewer epochs, fewer trees, other labels."""
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from data.cohort import Cohort, DataFolder
 from data.files import fingerprint
 from image_models.recipe import ImageModelRecipe
 from pipeline.audit.deal import Ints
-from pipeline.display import Display
 from pipeline.recipe import Recipe
-from pipeline.workspace import Workspace
 from tabular.recipe import BlendRecipe, MemberRecipe, Space, TabularRecipe
 
 EPOCHS, ITERATIONS, TRIALS = 3, 25, 3
@@ -25,32 +17,6 @@ INNER_SHARE = 0.3
 """A third of a small cohort is little to take an inner split of: a larger one holds both classes."""
 UNEVEN = 9.0
 """Folds of dealt labels may be as uneven as whole patients force them to be."""
-
-
-class Quiet(Display):
-    """A display that prints nothing and stops when the user asks the outer one to."""
-
-    def __init__(self, outer: Display) -> None:
-        super().__init__(Console(quiet=True, force_terminal=False))
-        self.outer = outer
-
-    def check_stop(self) -> None:
-        """Ask the display that listens to the user."""
-        self.outer.check_stop()
-
-
-def scratch(space: Workspace, run_dir: Path, recipe: Recipe, data: DataFolder) -> Workspace:
-    """A run of its own on data that are already in memory; packed images are shared with every other run."""
-    made = Workspace(
-        recipe=recipe,
-        run_dir=run_dir,
-        cache_dir=space.cache_dir,
-        weights_dir=space.weights_dir,
-        display=Quiet(space.display),
-        data_dir=space.data_dir,
-    )
-    made.data = data
-    return made
 
 
 def fast_image_model(model: ImageModelRecipe) -> ImageModelRecipe:

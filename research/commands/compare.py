@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import DataOption, ExecutorOption, RunOption, SetOption, example, open_workspace
+from pipeline.actions.wanted import Wanted
+from pipeline.commands.options import DataOption, ExecutorOption, How, RunOption, SetOption, example, training
 
 commands = typer.Typer()
 
@@ -59,16 +60,19 @@ def compare(
 
         run_compare(runs or [], data, out)
         return
+    from research.systems.comparison import Comparison
     from research.systems.protocols import protocols_named
     from research.systems.registry import chosen_systems
-    from research.systems.run import Comparison, run_systems
 
     chosen = Comparison(chosen_systems(systems), protocols_named(protocols), fast, largest)
     name = run or f"{Path(recipe).stem}-systems" + ("-fast" if fast else "")
-    with open_workspace(recipe, data, name, set_, executor=executor) as space:
+    with training(Wanted(recipe, name, data, set_ or ()), How(executor)) as (inputs, runtime):
+        inputs.run.record()
         if null:
             from research.systems.null import run_null
 
-            run_null(space, chosen, draws=draws, as_markdown=markdown)
+            run_null(inputs, runtime, chosen, draws=draws, as_markdown=markdown)
         else:
-            run_systems(space, chosen, as_markdown=markdown)
+            from research.systems.run import run_systems
+
+            run_systems(inputs, runtime, chosen, as_markdown=markdown)

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from pipeline.commands.options import RecipeOption, SetOption, example
-from pipeline.display import Display
 
 commands = typer.Typer()
 
@@ -29,7 +28,7 @@ def faults(
     kills: Annotated[int, typer.Option(min=1, help="Runs to kill, each once.")] = 25,
     in_a_row: Annotated[int, typer.Option(min=0, help="Kills of one further run, one after the other.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Chooses the moments.")] = 0,
-    recipe: RecipeOption = "demo",
+    recipe: RecipeOption = None,
     set_: SetOption = None,
     scratch: Annotated[Path | None, typer.Option(help="Folder to work in; default: a temporary one.")] = None,
 ) -> None:
@@ -37,10 +36,11 @@ def faults(
 
     The shipped demo is made smaller, with every stage; another recipe is taken as it is.
     """
+    from pipeline.display import Display
     from research.kills.campaign import Campaign
 
-    changes = [*(SMALL if recipe == "demo" else ()), *(set_ or ())]
-    options = ["--recipe", recipe, *(word for change in changes for word in ("--set", change))]
+    changes = [*(SMALL if recipe in (None, "demo") else ()), *(set_ or ())]
+    options = ["--recipe", recipe or "demo", *(word for change in changes for word in ("--set", change))]
     folder = Path(tempfile.mkdtemp(prefix="fusionnetx-faults-")) if scratch is None else scratch.absolute()
     display = Display()
     with display.listening():

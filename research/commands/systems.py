@@ -24,11 +24,11 @@ def systems() -> None:
     for source, text in SOURCES.items():
         typer.secho(f"{source}  {text}", bold=True)
         for system in (system for system in SYSTEMS if system.source == source):
-            published = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in system.published.items())
             typer.secho(f"  {system.name}", fg="cyan")
             say(f"{system.title}; {parameter_count(system):,} parameters; recipe {system.recipe}", 6)
-            if system.published_on:
-                say(f"published on {system.published_on}: {published or 'no figure'}", 6)
+            for data_set, figures in system.published.items():
+                stated = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in figures.items())
+                say(f"published on {data_set}: {stated or 'no figure'}", 6)
         typer.echo()
     say("Parameters: for seven classes and HAM10000's age, sex and site.", 0)
     say("`fusionnetx compare --recipe ...` runs them.", 0)

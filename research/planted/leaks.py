@@ -20,11 +20,10 @@ from data.predictions import Predictions
 from features import arrange, encode
 from features.families import registry as families
 from features.source import Feature, Made, Source
-from pipeline import workspace
-from pipeline.steps import features as feature_stage
-from pipeline.steps import fold_models, tuning
-from pipeline.steps import oof as stage_one
-from pipeline.steps import tabular as stage_two
+from pipeline import stage_two
+from pipeline.steps import blend as blend_step
+from pipeline.steps import fold_model, oof_table, tuning
+from pipeline.steps import folds as folds_step
 from tabular import blend as blending
 from tabular.tuning.binned_folds import FoldData
 
@@ -80,27 +79,27 @@ def best_epoch_on_the_scored_fold() -> AbstractContextManager[None]:
 
 def in_sample_image_columns() -> AbstractContextManager[None]:
     """Image models are trained on all lesions, so that their columns are in-sample."""
-    everyone = property(lambda self: np.arange(len(self.space.folds.fold)))
-    return rewired(fold_models.FoldModel, "train_rows", lambda _: everyone)
+    usual = lambda self, folds: np.arange(len(folds.fold))  # noqa: E731
+    return rewired(fold_model.FoldModel, "train_rows", lambda _: usual)
 
 
 def columns_of_another_folds_model() -> AbstractContextManager[None]:
     """The table of image columns takes each fold's lesions from a model that was trained on them."""
 
-    def change(predictions: Any) -> Any:
-        def of_another_fold(self: fold_models.FoldModel) -> Predictions:
-            found: Predictions = predictions(self)
-            return replace(found, fold=(found.fold + 1) % self.space.folds.count)
+    def change(predictions_of: Any) -> Any:
+        def of_another_fold(step: Any, inputs: Any) -> Predictions:
+            found: Predictions = predictions_of(step, inputs)
+            return replace(found, fold=(found.fold + 1) % inputs.folds.count)
 
         return of_another_fold
 
-    return rewired(fold_models.FoldModel, "predictions", change)
+    return rewired(oof_table, "predictions_of", change)
 
 
 def nested_columns_that_are_not() -> AbstractContextManager[None]:
     """Stage two is told that its image columns never saw the scored fold, and gets those that did."""
-    usual = lambda space, outer: stage_one.image_scores(space, "oof.parquet")  # noqa: E731
-    return rewired(feature_stage, "nested_scores", lambda _: usual)
+    usual = lambda inputs, images, outer: stage_two.image_scores(inputs, "oof.parquet")  # noqa: E731
+    return rewired(stage_two, "nested_scores", lambda _: usual)
 
 
 def imputer_on_all_rows() -> AbstractContextManager[None]:
@@ -144,14 +143,14 @@ def torn_folds(cohort: Cohort, recipe: Any) -> Folds:
 
 def a_patient_in_two_folds() -> AbstractContextManager[None]:
     """Folds are made by lesion instead of by patient."""
-    return rewired(workspace, "make_folds", lambda _: torn_folds)
+    return rewired(folds_step, "make_folds", lambda _: torn_folds)
 
 
 @contextmanager
 def a_patient_in_two_folds_unrefused() -> Iterator[None]:
     """Folds are made by lesion, and the checks that refuse them are gone."""
     with ExitStack() as stack:
-        stack.enter_context(rewired(workspace, "make_folds", lambda _: torn_folds))
+        stack.enter_context(rewired(folds_step, "make_folds", lambda _: torn_folds))
         stack.enter_context(rewired(folds_module, "fold_problems", lambda _: lambda *_: []))
         stack.enter_context(rewired(blending, "_refuse_shared_groups", lambda _: lambda *_: None))
         yield
@@ -195,16 +194,16 @@ def blend_weights_on_the_scored_rows() -> AbstractContextManager[None]:
 
         return learned_on_everything
 
-    return rewired(stage_two, "blend", change)
+    return rewired(blend_step, "blend", change)
 
 
 def search_trained_on_what_scores_it() -> AbstractContextManager[None]:
     """Each trial trains on the lesions that score it as well."""
 
     def change(fold_data: Any) -> Any:
-        def with_the_scored(space: Any, made: Any, folds: Folds) -> Iterator[FoldData]:
-            groups = np.unique(space.data.train.groups, return_inverse=True)[1]
-            for k, fold in enumerate(fold_data(space, made, folds)):
+        def with_the_scored(inputs: Any, table: Any, folds: Folds) -> Iterator[FoldData]:
+            groups = np.unique(inputs.data.train.groups, return_inverse=True)[1]
+            for k, fold in enumerate(fold_data(inputs, table, folds)):
                 yield FoldData(
                     replace(fold.train, values=np.concatenate([fold.train.values, fold.held_out.values])),
                     np.concatenate([fold.train_target, fold.held_out_target]),
@@ -220,7 +219,7 @@ def search_trained_on_what_scores_it() -> AbstractContextManager[None]:
 
 def search_confirmed_where_it_was_made() -> AbstractContextManager[None]:
     """The winner of a search is scored again on the very folds it won on."""
-    same = lambda space, made: tuning.fold_data(space, made, space.folds)  # noqa: E731
+    same = lambda inputs, table: tuning.fold_data(inputs, table, inputs.folds)  # noqa: E731
     return rewired(tuning, "other_fold_data", lambda _: same)
 
 

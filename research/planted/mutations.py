@@ -5,7 +5,9 @@ audit that always cries is as useless as one that never does.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +18,16 @@ from data.errors import FusionNetXError, TrainingError
 from data.progress import Progress, silent
 from pipeline.audit.audit import Audit
 from pipeline.audit.check import Check, Status
-from pipeline.audit.data_leaks import DATA_LEAKS, Pictures, data_findings
-from pipeline.audit.deal import deal
-from pipeline.audit.experiment import finished_outcome
-from pipeline.audit.independence import Trio, independence, take_over_image_models
-from pipeline.audit.null_test import NullTest, judged
+from pipeline.audit.deal import Ints, deal
+from pipeline.audit.independence import Trio, independence
+from pipeline.audit.null_test import Outcome, judged
 from pipeline.audit.own_patient import OwnPatient, features_by_patient
-from pipeline.audit.variants import relabelled_by, scratch, strict_recipe, without_test
+from pipeline.audit.scratch import finished, outcome_of, scratch, take_over_image_models
+from pipeline.audit.variants import relabelled_by, strict_recipe, without_test
+from pipeline.inputs import Inputs
 from pipeline.recipe import Recipe
-from pipeline.workspace import Workspace
+from pipeline.runtime import Runtime
+from research.planted.data_leaks import DATA_LEAKS, Pictures, data_findings
 from research.planted.leaks import LEAKS, Leak
 from tabular.recipe import BlendRecipe
 
@@ -67,21 +70,27 @@ class Verdict:
         return {**asdict(self), "caught_by": list(self.caught_by), "right": self.right}
 
 
+@dataclass(frozen=True)
 class Mutations:
     """The leaks, the strict recipe they are planted in and the results of the pipeline without any."""
 
-    def __init__(self, space: Workspace, recipe: Recipe, data: DataFolder, folder: Path) -> None:
-        self.space, self.recipe, self.data, self.folder = space, recipe, data, folder
-        self.clean = folder / "clean"
-        self.null = learned_blend(recipe, binary=len(data.train.task.classes) == 2)
-        self.deal_number = 0
+    inputs: Inputs
+    runtime: Runtime
+    recipe: Recipe
+    data: DataFolder
+    folder: Path
+
+    @property
+    def clean(self) -> Path:
+        """Folder of the pipeline without a leak."""
+        return self.folder / "clean"
 
     def verdicts(self, leaks: tuple[Leak, ...] = tuple(LEAKS), progress: Progress = silent) -> Iterator[Verdict]:
         """One verdict per leak, the clean pipeline first."""
         possible = [leak for leak in leaks if leak.stage == "tables" or self.recipe.image_models]
         total = 1 + len(possible) + len(DATA_LEAKS)
         progress(0, total)
-        yield self.verdict(NOTHING, self.clean, None)
+        yield self.verdict(NOTHING, self.clean)
         for done, leak in enumerate(possible, start=1):
             progress(done, total)
             with leak.plant():
@@ -89,57 +98,58 @@ class Mutations:
         yield from self.data_verdicts()
         progress(total, total)
 
-    def verdict(self, name: str, folder: Path, leak: Leak | None) -> Verdict:
+    def verdict(self, name: str, folder: Path, leak: Leak | None = None) -> Verdict:
         """Run everything on the pipeline as it now is."""
         reused = self.clean if leak is not None and leak.stage == "tables" else None
-        trio = Trio(self.space, self.recipe, self.data, folder, stage_one=reused)
-        findings: list[str] = []
+        trio = Trio(self.inputs, self.runtime, self.recipe, self.data, folder, stage_one=reused)
+        train, findings = self.data.train, list[str]()
         try:
             findings += independence(trio)
-            moved = features_by_patient(trio.as_it_is, self.data.train).undeclared
+            moved = features_by_patient(self.recipe, train).undeclared
             findings += [f"own patient: {feature} looks at other patients" for feature in moved]
-            far = (self.first_null_run(folder) if leak is None else self.null_run(folder, reused)).farthest
+            dealt = [self.dealt_run(folder, reused, self.deal_number)]
+            far = judged(
+                dealt, train.target, train.groups, seed=self.recipe.seed, score=train.task.score, deals=DEALS,
+                alarm=ALARM,
+            ).farthest  # fmt: skip
         except FusionNetXError as error:
             return Verdict(name, str(error), tuple(findings))
         return Verdict(name, "", tuple(findings), far.score, far.distance, far.p)
 
-    def first_null_run(self, folder: Path) -> NullTest:
-        """The null run of the clean pipeline, on the first deal that leaves every inner split both classes."""
-        for number in range(DEALS_TRIED):
-            self.deal_number = number
-            try:
-                return self.null_run(folder, None)
-            except TrainingError:
-                if number + 1 == DEALS_TRIED:
-                    raise
-        raise AssertionError
+    @cached_property
+    def deal_number(self) -> int:
+        """The first deal of the labels that leaves every inner split of the clean pipeline both classes."""
+        for number in range(DEALS_TRIED - 1):
+            with suppress(TrainingError):
+                self.dealt_run(self.clean, None, number)
+                return number
+        return DEALS_TRIED - 1
 
-    def null_run(self, folder: Path, reused: Path | None) -> NullTest:
-        """The null test with one deal of the labels."""
-        giver = deal(self.data.train.groups, np.random.default_rng([self.recipe.seed, 2, self.deal_number]))
-        run = scratch(self.space, folder / "null", self.null, relabelled_by(self.data, giver))
-        if reused is not None:
-            take_over_image_models(reused / "null", run)
+    def dealt_run(self, folder: Path, reused: Path | None, number: int) -> tuple[Ints, Outcome]:
+        """Both stages on one deal of the labels; the blend learns, so that a leak in learning it can show."""
         train = self.data.train
-        outcome = [(giver, finished_outcome(run))]
-        return judged(
-            outcome, train.target, train.groups, seed=self.recipe.seed, score=train.task.score, deals=DEALS, alarm=ALARM
-        )
+        giver = deal(train.groups, np.random.default_rng([self.recipe.seed, 2, number]))
+        recipe = learned_blend(self.recipe, binary=len(train.task.classes) == 2)
+        inputs = scratch(self.inputs, self.runtime, folder / "null", recipe, relabelled_by(self.data, giver))
+        if reused is not None:
+            take_over_image_models(reused / "null", inputs.run)
+        return giver, outcome_of(finished(inputs))
 
     def data_verdicts(self) -> Iterator[Verdict]:
         """The same for leaks that sit in the data."""
         if self.data.train_images is None:
             return
-        run = scratch(self.space, self.clean / "as_it_is", self.recipe, self.data)
-        pictures = Pictures(self.data.train, np.asarray(run.train_pack.images), run.train_pack.present, run.folds.fold)
+        run = scratch(self.inputs, self.runtime, self.clean / "as_it_is", self.recipe, self.data)
+        pack = run.train_pack
+        pictures = Pictures(self.data.train, np.asarray(pack.images), pack.present, run.folds.fold)
+        already = set(data_findings(pictures))
         for leak in DATA_LEAKS:
-            already = set(data_findings(pictures))
             planted = [finding for finding in data_findings(leak.plant(pictures)) if finding not in already]
             yield Verdict(leak.name, findings=tuple(planted))
 
 
 def learned_blend(recipe: Recipe, *, binary: bool) -> Recipe:
-    """The recipe with a blend that learns, so that a leak in learning it can show."""
+    """The recipe with a blend that learns."""
     if not binary:
         return recipe
     tabular = recipe.tabular.model_copy(update={"blend": BlendRecipe(method="stacker")})
@@ -148,10 +158,10 @@ def learned_blend(recipe: Recipe, *, binary: bool) -> Recipe:
 
 def planted_leaks(audit: Audit, own: OwnPatient) -> Check:
     """Plant every leak in the pipeline of an audit; passed when each is noticed and the clean pipeline is not."""
-    recipe = strict_recipe(audit.space.recipe, without=own.families, one_of_each=True)
+    recipe = strict_recipe(audit.recipe, without=own.families, one_of_each=True)
     data = without_test(audit.thinned(LESIONS))
-    with audit.space.display.task("planted leaks") as progress:
-        check = Mutations(audit.space, recipe, data, audit.scratch_dir / "mutations")
+    with audit.runtime.display.task("planted leaks") as progress:
+        check = Mutations(audit.inputs, audit.runtime, recipe, data, audit.scratch_dir / "mutations")
         verdicts = list(check.verdicts(progress=progress))
     right, planted = sum(verdict.right for verdict in verdicts[1:]), len(verdicts) - 1
     clean = "the clean pipeline was left alone" if verdicts[0].right else "and the clean pipeline accused"

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from pipeline.workspace import Workspace
 from sklearn.metrics import accuracy_score, average_precision_score, balanced_accuracy_score, f1_score, roc_auc_score
 
 from data.errors import RecipeError
 from data.readers.reading import ToldColumns
 from pipeline.commands.options import workspace
 from pipeline.recipe import load_recipe
-from pipeline.workspace import Workspace
 from research.systems.cost import parameter_count
 from research.systems.null import look_up, paired_again
 from research.systems.protocols import (

@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pipeline.audit.data_leaks import DATA_LEAKS, Pictures, data_findings
 from scipy.stats import kruskal, ks_2samp
 
 from data.images.pack_build import build_pack
 from data.readers.isic2024 import read
-from pipeline.audit.data_leaks import DATA_LEAKS, Pictures, data_findings
 from pipeline.audit.drift import binned_number, drift, stability_index
 from pipeline.audit.duplicates import across, alike, same_patients
 from pipeline.audit.giveaways import fold_columns, patient_columns

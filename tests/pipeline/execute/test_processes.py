@@ -1,0 +1,128 @@
+import io
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from rich.console import Console
+
+from data.errors import Interrupted, TrainingError
+from pipeline.display import Display
+from pipeline.execute.processes import ProcessesExecutor, renamed, visible_gpus
+from pipeline.inputs import Inputs
+from pipeline.integrity.records import content, differences
+from pipeline.make import make
+from pipeline.recipe import load_recipe
+from pipeline.run import Run
+from pipeline.runtime import Runtime
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def stage_one(tiny_recipe: Path, cohort_dir: Path, tmp_path: Path) -> Callable[..., tuple[Path, str]]:
+    """Stage one of the tiny recipe with so many image models at once: its folder and what was said."""
+
+    def run(at_once: int, *changes: str, name: str = "run", display: Display | None = None) -> tuple[Path, str]:
+        page = io.StringIO()
+        recipe = load_recipe(str(tiny_recipe), (f"resources.image_models_at_once={at_once}", *changes))
+        executor = ProcessesExecutor()
+        runtime = Runtime(
+            display=display or Display(Console(file=page, width=200, soft_wrap=True)),
+            executor=executor,
+            cache_dir=tmp_path / "cache",
+            weights_dir=tmp_path / "weights",
+        )
+        folder = tmp_path / name
+        try:
+            make(Inputs(Run.of(recipe, folder, cohort_dir), runtime), runtime, "oof")
+        finally:
+            executor.close()
+        return folder, page.getvalue()
+
+    return run
+
+
+def workers() -> list[psutil.Process]:
+    """Processes that this one has started to do jobs."""
+    return [
+        child for child in psutil.Process().children() if any("pipeline.execute.worker" in w for w in child.cmdline())
+    ]
+
+
+def test_the_bytes_do_not_depend_on_how_many_run_at_once(stage_one: Callable[..., tuple[Path, str]]):
+    alone, _ = stage_one(1, name="one")
+    for count in (2, 4):
+        beside, said = stage_one(count, name=f"at_once_{count}")
+        assert differences(content(alone), content(beside)) == []
+        assert said.count("images/s") == 6
+    assert workers() == []
+
+
+def test_a_killed_worker_is_named_and_its_model_goes_on(stage_one: Callable[..., tuple[Path, str]]):
+    alone, _ = stage_one(1, name="one")
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        until = time.monotonic() + 60
+        while not killed and time.monotonic() < until:
+            for process in workers():
+                # Loaded and at work: before that there is nothing to lose.
+                if process.cpu_times().user > 1.5:
+                    os.kill(process.pid, signal.SIGKILL)
+                    killed.append(process.pid)
+                    break
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    beside, said = stage_one(2, "image_models[*].checkpoint_seconds=0.001", name="killed")
+    killer.join()
+    assert killed
+    again, _ = stage_one(1, "image_models[*].checkpoint_seconds=0.001", name="one_too")
+    assert "its process died (by signal 9); it is started again and goes on" in said
+    assert differences(content(again), content(beside)) == []
+    assert sorted(path.name for path in alone.rglob("*.safetensors")) == ["model.safetensors"] * 6
+
+
+def test_a_worker_that_always_dies_ends_the_run(
+    stage_one: Callable[..., tuple[Path, str]], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PYTHONPATH", "/nowhere")
+    monkeypatch.setattr("pipeline.execute.processes.sys.executable", "/bin/false")
+    with pytest.raises(TrainingError, match="its process died again and again"):
+        stage_one(2, "resources.retries=1")
+    assert workers() == []
+
+
+def test_a_request_to_stop_reaches_every_worker(stage_one: Callable[..., tuple[Path, str]]):
+    class Stopping(Display):
+        """Asked to stop once a model is in training."""
+
+        asked = False
+
+        def say(self, text: str, style: str | None = None) -> None:
+            self.asked = self.asked or "images/s" in text
+
+        def check_stop(self) -> None:
+            if self.asked:
+                raise Interrupted(130)
+
+    with pytest.raises(Interrupted):
+        stage_one(2, name="stopped", display=Stopping(Console(file=io.StringIO())))
+    assert workers() == []
+
+
+def test_events_of_workers_do_not_meet():
+    assert renamed(("begin", "job/0", "fold 1"), "worker 3") == ("begin", "worker 3/job/0", "fold 1")
+    assert renamed(("say", "hello", None), "worker 3") == ("say", "hello", None)
+
+
+@pytest.mark.parametrize(("named", "expected"), [("", []), ("0,2", ["0", "2"]), ("-1", [])])
+def test_workers_share_the_gpus_that_are_visible(named: str, expected: list[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    assert visible_gpus() == expected

@@ -1,0 +1,80 @@
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from rich.console import Console
+
+from image_models.networks.memory import counted, working_bytes
+from image_models.recipe import ImageModelRecipe
+from pipeline.display import Display
+from pipeline.execute import side_by_side
+from pipeline.execute.local import LocalExecutor
+from pipeline.execute.side_by_side import image_model_resources, image_models_at_once
+from pipeline.recipe import Recipe
+from pipeline.runtime import Runtime
+
+MODEL = ImageModelRecipe(name="net", backbone="lesion_net", pretrained="none", image_size=32)
+
+
+@pytest.fixture
+def page() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, page: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> Runtime:
+    monkeypatch.setattr(Runtime, "threads", 8)
+    return Runtime(Display(Console(file=page, width=200)), LocalExecutor(), tmp_path, tmp_path)
+
+
+def with_gpus(runtime: Runtime, count: float) -> Runtime:
+    class Gpus(LocalExecutor):
+        def gpus(self, runtime: Runtime) -> float:
+            return count
+
+    return replace(runtime, executor=Gpus())
+
+
+def granted(**resources: object) -> Recipe:
+    base = Recipe()
+    return base.model_copy(update={"resources": base.resources.model_copy(update=resources)})
+
+
+def test_a_model_takes_one_thread_of_a_processor_whatever_runs_beside_it(runtime: Runtime):
+    assert image_model_resources(Recipe(), runtime).cpus == 1
+    assert image_models_at_once([MODEL], Recipe(), runtime, 2, training=True) == 8
+    two_each = granted(image_model_cpus=2)
+    assert image_model_resources(two_each, runtime).cpus == 2
+    assert image_models_at_once([MODEL], two_each, runtime, 2, training=True) == 4
+    assert image_models_at_once([MODEL], granted(image_models_at_once=3), runtime, 2, training=True) == 3
+
+
+def test_several_models_share_a_gpu(runtime: Runtime, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(side_by_side, "free_gpu_bytes", lambda: 80 * 2**30)
+    two = with_gpus(runtime, 2.0)
+    took = image_model_resources(Recipe(), two)
+    assert (took.cpus, took.gpus) == (3, 0.25)
+    assert image_models_at_once([MODEL], Recipe(), two, 2, training=True) == 8
+    half = granted(image_model_gpus=0.5)
+    assert image_models_at_once([MODEL], half, two, 2, training=True) == 4
+
+
+def test_memory_bounds_how_many_and_says_so(runtime: Runtime, page: io.StringIO, monkeypatch: pytest.MonkeyPatch):
+    memory = psutil.virtual_memory()
+    monkeypatch.setattr(side_by_side.psutil, "virtual_memory", lambda: memory._replace(available=2 * 2**30))
+    assert image_models_at_once([MODEL], Recipe(), runtime, 2, training=True) == 2
+    assert "GiB are free, so 2 instead of 8 are done at once" in page.getvalue().replace("\n", " ")
+
+
+def test_the_estimate_grows_with_batch_and_side_and_training():
+    parameters, outputs = counted(MODEL)
+    assert parameters > 0
+    assert len(outputs) > 5
+    base = working_bytes(MODEL, 2, training=True)
+    assert working_bytes(replace(MODEL, batch_size=64), 2, training=True) > base
+    assert working_bytes(replace(MODEL, image_size=64), 2, training=True) > base
+    large = replace(MODEL, backbone="resnet18")
+    assert working_bytes(large, 2, training=True) > 5 * 4 * 11_000_000
+    assert working_bytes(large, 2, training=False) < working_bytes(replace(large, batch_size=256), 2, training=True)
