@@ -12,6 +12,7 @@ import pytest
 
 from data.cohort import Cohort, Task
 from data.scores.scores import pauc
+from pipeline.actions.opening import surroundings
 from pipeline.comparison.figures import same_lesions
 from pipeline.comparison.sides import open_side
 from tests.pipeline.test_report import Reader, resolve
@@ -136,10 +137,10 @@ def test_a_damaged_table_is_refused(run_copy: Path, finished_run: Path, cli: Cal
 
 def test_seconds_are_those_of_the_jobs(finished_run: Path, cohort_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FUSIONNETX_CACHE", str(cohort_dir.parent))
-    side = open_side(str(finished_run), None)
+    side = open_side(str(finished_run), None, surroundings())
     jobs = [*finished_run.glob("oof/*/fold_?/report.json"), *finished_run.glob("oof/*/fold_?/test/report.json")]
     assert len(jobs) == 12
     by_hand = np.sum([json.loads(path.read_text())["seconds"] for path in jobs])
     assert side.seconds()["stage_one"] == pytest.approx(by_hand)
-    assert side.synthetic
-    assert side.data is not None
+    assert side.run.invented
+    assert side.inputs is not None
