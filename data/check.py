@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from data.cohort import Cohort, DataFolder
-from data.errors import DataError
+from data.errors import DataError, examples
 from data.images.decode import pixels
 from data.images.pack import usable_cores
 from data.images.sources import ImageSource
@@ -103,7 +103,8 @@ def check(
             unusable = len(seen.missing) + len(seen.undecodable)
             (errors if unusable > max_missing_share * rows else warnings).extend(_problems(part, seen))
             if seen.extra:
-                warnings.append(f"{part} images: {len(seen.extra):,} of lesions not in the table ({_some(seen.extra)})")
+                some = examples(seen.extra, MAX_SHOWN)
+                warnings.append(f"{part} images: {len(seen.extra):,} of lesions not in the table ({some})")
     return CheckReport(
         folder=folder,
         train=_check_table(found.train),
@@ -151,7 +152,7 @@ def _check_images(cohort: Cohort | None, source: ImageSource, decode_all: bool, 
         return ImagesCheck(len(there), missing, extra, {}, None)
 
     def side(lesion_id: str) -> int | str:
-        """Longer side of an image in pixels, or why it does not decode."""
+        """Longer side of an image in pixels, or the reason why it does not decode."""
         try:
             height, width, _ = pixels(source.read(lesion_id)).shape
             return max(int(height), int(width))
@@ -178,15 +179,10 @@ def _problems(part: str, images: ImagesCheck) -> list[str]:
     problems = []
     if images.missing:
         rows = images.found + len(images.missing)
-        problems.append(
-            f"{part} images: {len(images.missing):,} of {rows:,} lesions have none ({_some(images.missing)})"
-        )
+        some = examples(images.missing, MAX_SHOWN)
+        problems.append(f"{part} images: {len(images.missing):,} of {rows:,} lesions have none ({some})")
     if images.undecodable:
-        shown = "; ".join(f"{name}: {why}" for name, why in list(images.undecodable.items())[:MAX_SHOWN])
+        shown = "; ".join(f"{name}: {reason}" for name, reason in list(images.undecodable.items())[:MAX_SHOWN])
         more = "; ..." if len(images.undecodable) > MAX_SHOWN else ""
         problems.append(f"{part} images: {len(images.undecodable):,} of {images.found:,} do not decode ({shown}{more})")
     return problems
-
-
-def _some(ids: tuple[str, ...]) -> str:
-    return ", ".join(ids[:MAX_SHOWN]) + (", ..." if len(ids) > MAX_SHOWN else "")

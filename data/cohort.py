@@ -1,6 +1,6 @@
 """Cohort: the validated lesion table and the task it poses; DataFolder: what one folder of files held.
 
-Readers (`isic2024.py` and its siblings) make these; every later stage takes them. Nothing here reads a file.
+Readers (`data/readers/`) make these; every later stage takes them. Nothing here reads a file.
 """
 
 from dataclasses import dataclass, field
@@ -25,6 +25,8 @@ class Task:
     classes: tuple[str, ...] = ("benign", "malignant")
     score: str = "pauc"
     """Name of the score that counts, in `data.scores.scores.SCORES`."""
+    row_noun: str = "lesion"
+    """What a row stands for, in the singular: lesion, image, sample."""
     group_noun: str = "patient"
     """What a value of the group column stands for, in the singular: patient, lesion, image."""
 

@@ -3,6 +3,15 @@
 Every message names the object, the cause and the remedy; the command line prints it without a traceback.
 """
 
+from collections.abc import Iterable
+from itertools import islice
+
+
+def examples(names: Iterable[object], limit: int = 5) -> str:
+    """First few of many names, for a message."""
+    shown = list(islice(names, limit + 1))
+    return ", ".join(map(str, shown[:limit])) + (", ..." if len(shown) > limit else "")
+
 
 class FusionNetXError(Exception):
     """A problem in what the user gave (data, recipe, run folder, device). The command line exits with 2."""

@@ -4,9 +4,7 @@ A user may bring folds in a file of their own; both kinds pass the same checks. 
 is in `inner_split.py`; what is trained on a fold is the stages' business.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 from math import inf
 from pathlib import Path
 from typing import Literal
@@ -17,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sklearn.model_selection import StratifiedGroupKFold
 
 from data.cohort import Cohort
-from data.errors import DataError
+from data.errors import DataError, examples
 from data.files import atomic
 from data.inner_split import Ints, assign_groups, class_counts
 from data.tables.csv import ROW, read_csv
@@ -120,12 +118,6 @@ def _folds(cohort: Cohort, fold: Ints, method: Method) -> Folds:
     return Folds(table, cohort.target, method)
 
 
-def examples(names: Iterable[object], limit: int = 5) -> str:
-    """First few of many names, for a message."""
-    shown = list(islice(names, limit + 1))
-    return ", ".join(map(str, shown[:limit])) + (", ..." if len(shown) > limit else "")
-
-
 def make_folds(cohort: Cohort, recipe: FoldRecipe) -> Folds:
     """Make folds by patient and stratified by class, or take those of the recipe's file."""
     if recipe.file is not None:
@@ -137,7 +129,7 @@ def make_folds(cohort: Cohort, recipe: FoldRecipe) -> Folds:
             )
         return folds
     count = recipe.count or DEFAULT_COUNT
-    _require_enough_patients(cohort, count)
+    _require_enough_groups(cohort, count)
     # Shuffling without stratifying is a defect of several scikit-learn releases (its pull request 32540): hence the
     # check and the second way. First the balance that whole patients allow, then the one the recipe puts up with.
     ways: dict[Method, Ints] = {
@@ -170,18 +162,17 @@ def _greedy(cohort: Cohort, count: int, seed: int) -> Ints:
     return assign_groups(counts, shares, np.random.default_rng(seed))[group_code]
 
 
-def _require_enough_patients(cohort: Cohort, count: int) -> None:
-    """Each fold needs a patient with each class, or its scores are undefined."""
-    groups, target = cohort.groups, cohort.target
+def _require_enough_groups(cohort: Cohort, count: int) -> None:
+    """Each fold needs a group (a patient) with each class, or its scores are undefined."""
+    groups, target, noun = cohort.groups, cohort.target, cohort.task.group_noun
     problems = []
     for code, name in enumerate(cohort.task.classes):
-        n_patients, n_lesions = len(np.unique(groups[target == code])), int(np.sum(target == code))
-        if n_patients < count:
-            problems.append(f"{name} has {n_lesions} lesions of {n_patients} patients")
+        n_groups, n_rows = len(np.unique(groups[target == code])), int(np.sum(target == code))
+        if n_groups < count:
+            problems.append(f"{name} has {n_rows} {cohort.task.row_noun}s of {n_groups} {noun}s")
     if problems:
-        n_patients = len(np.unique(groups))
         raise DataError(
-            f"{count} folds need every class in at least {count} patients, but of {n_patients} patients "
+            f"{count} folds need every class in at least {count} {noun}s, but of {len(np.unique(groups))} {noun}s "
             f"{'; '.join(problems)}. Use fewer folds (folds.count) or more data."
         )
 
@@ -201,7 +192,7 @@ def fold_problems(fold: Ints, cohort: Cohort, max_positive_imbalance: float) -> 
     np.minimum.at(lowest, group_code, fold)
     torn = np.unique(group_code[fold != lowest[group_code]])
     if len(torn):
-        problems.append(f"{len(torn)} patients are in more than one fold ({examples(names[torn])})")
+        problems.append(f"{len(torn)} {cohort.task.group_noun}s are in more than one fold ({examples(names[torn])})")
     empty = np.setdiff1d(np.arange(n_folds), fold)
     if len(empty):
         problems.append(f"fold {examples(empty)} is empty (folds must be 0 to {n_folds - 1})")

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from data.errors import DataError
+from data.errors import DataError, examples
 from data.files import atomic
-from data.folds import Folds, examples
+from data.folds import Folds
 from data.tables.parquet import read_parquet
 
 TEST_FOLD = -1

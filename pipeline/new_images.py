@@ -19,8 +19,7 @@ import numpy.typing as npt
 import polars as pl
 
 from data.cohort import Cohort
-from data.errors import DataError
-from data.folds import examples
+from data.errors import DataError, examples
 from data.images.pack import ImagePack
 from data.images.pack_build import build_pack
 from data.images.sources import ImageSource

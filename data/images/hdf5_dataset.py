@@ -1,7 +1,7 @@
 """The bytes of one HDF5 data set, read only when that can do no harm: nothing outside the file, nothing that grows.
 
 HDF5 unpacks compressed chunks without an upper limit, whatever size the data set states; so chunks are taken as they
-are stored and unpacked here. Which data set is asked for is the business of `data.images`.
+are stored and unpacked here. Which data set is asked for is the business of `data.images.sources`.
 """
 
 import math

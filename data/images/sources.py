@@ -1,8 +1,8 @@
 """Image sources: where the bytes of a lesion's image come from, whatever holds them.
 
 An `ImageSource` gives encoded bytes by lesion id. It opens its file on first use, so it can be pickled and sent to
-another process. What the bytes mean is left to `data.decode`, which looks at the content and not at the name: another
-format (DICOM, say) is one more suffix here and one more branch there.
+another process. What the bytes mean is left to `data.images.decode`, which looks at the content and not at the name:
+another format is one more suffix here and one more branch there.
 """
 
 import hashlib

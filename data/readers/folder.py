@@ -67,7 +67,7 @@ class FolderRecipe(BaseModel):
         """The task that the columns pose; the target column will hold class indices."""
         classes = self.classes or ("negative", "positive")
         noun = "patient" if self.group else "row"
-        return Task(self.lesion, self.group or self.lesion, self.target, classes, self.score, noun)
+        return Task(self.lesion, self.group or self.lesion, self.target, classes, self.score, "row", noun)
 
     @property
     def image_columns(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from data.cohort import Cohort, DataFolder, Task
 from data.errors import DataError
 from data.images.sources import FolderImages
 from data.progress import Progress
-from data.readers.reading import BoundReader, Reader, Readout, ToldColumns, Unlabelled, given_images
+from data.readers.reading import Reader, Readout, ToldColumns, Unlabelled, given_images
 from data.schemas.ham10000 import BINARY, DIAGNOSES, FORBIDDEN, MALIGNANT, METADATA, SCHEMA, SEVEN_CLASSES, TEST_SCHEMA
 from data.synthetic.recipe import TwinRecipe
 
@@ -69,11 +69,8 @@ class Ham10000:
 
 
 def _reader(name: str, task: Task) -> Reader:
-    def bind(_: object) -> BoundReader:
-        return Ham10000(task)
-
     told = ToldColumns(("age", "sex", "localization"), "localization", after_diagnosis=("dx_type",))
-    return Reader(name, bind, task=task, told_columns=told)
+    return Reader(name, lambda _: Ham10000(task), task=task, told_columns=told)
 
 
 READER = (_reader("ham10000", SEVEN_CLASSES), _reader("ham10000_binary", BINARY))

@@ -11,13 +11,14 @@ import numpy.typing as npt
 import polars as pl
 
 from data.cohort import Cohort, DataFolder
-from data.errors import DataError
+from data.errors import DataError, examples
 from data.images.sources import ImageSource
 from data.progress import Progress
 from data.readers.reading import Functions, Reader, Readout, ToldColumns, Unlabelled, given_images, images_at
 from data.schemas.isic2024 import FORBIDDEN, SCHEMA, SUBMISSION_SCHEMA, TASK, TEST_SCHEMA
 from data.synthetic.isic2024.recipe import SyntheticRecipe
 from data.synthetic.recipe import TwinRecipe
+from data.tables.csv import MAX_SHOWN
 from data.tables.schema import unknown_categories, validate
 
 
@@ -129,8 +130,7 @@ def _compare(train: Cohort, test: Cohort, found: Readout) -> None:
 def _name_ids(ids: pl.Series, what: str, found: Readout) -> None:
     """An error about ids, with the first few."""
     if len(ids):
-        shown = ", ".join(ids.drop_nulls().head(3).to_list()) + (", ..." if len(ids) > 3 else "")
-        found.errors.append(f"{what}: {len(ids):,} ({shown})")
+        found.errors.append(f"{what}: {len(ids):,} ({examples(ids.drop_nulls(), MAX_SHOWN)})")
 
 
 READER = Reader(

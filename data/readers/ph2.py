@@ -16,7 +16,7 @@ from data.images.named import NamedImages
 from data.images.sources import FolderImages, ImageSource
 from data.progress import Progress
 from data.readers.ph2_table import read_table
-from data.readers.reading import BoundReader, Reader, Readout, ToldColumns, Unlabelled, given_images
+from data.readers.reading import Reader, Readout, ToldColumns, Unlabelled, given_images
 from data.schemas.ph2 import BINARY, CRITERIA, DIAGNOSES, FORBIDDEN, IMAGES, NEEDED, SCHEMA, TABLES, THREE_CLASSES
 from data.synthetic.recipe import TwinRecipe
 
@@ -81,10 +81,7 @@ def _of_lesions(source: ImageSource, cohort: Cohort, suffix: str = "") -> ImageS
 
 
 def _reader(name: str, task: Task) -> Reader:
-    def bind(_: object) -> BoundReader:
-        return Ph2(task)
-
-    return Reader(name, bind, task=task, told_columns=ToldColumns(CRITERIA))
+    return Reader(name, lambda _: Ph2(task), task=task, told_columns=ToldColumns(CRITERIA))
 
 
 READER = (_reader("ph2", THREE_CLASSES), _reader("ph2_binary", BINARY))

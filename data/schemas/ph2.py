@@ -35,5 +35,5 @@ NEEDED = frozenset({"image_id", "clinical_diagnosis"})
 
 FORBIDDEN = frozenset({"target", *(column.name for column in SCHEMA if column.train_only)})
 
-BINARY = Task("image_id", "image_id", "target", classes=("other", "melanoma"), score="auc", group_noun="image")
+BINARY = Task("image_id", "image_id", "target", ("other", "melanoma"), "auc", row_noun="image", group_noun="image")
 THREE_CLASSES = replace(BINARY, classes=DIAGNOSES)

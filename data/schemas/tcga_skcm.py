@@ -7,7 +7,7 @@ PATIENTS = "data_clinical_patient.txt"
 SAMPLES = "data_clinical_sample.txt"
 PRIMARY_TUMOUR = "skcm_tcga_clinical_data.tsv"
 
-TASK = Task("SAMPLE_ID", "PATIENT_ID", "target", classes=("primary", "metastasis"), score="auc")
+TASK = Task("SAMPLE_ID", "PATIENT_ID", "target", classes=("primary", "metastasis"), score="auc", row_noun="sample")
 
 SAMPLE_SCHEMA = (
     Column("SAMPLE_ID", "text", nullable=False, unique=True),

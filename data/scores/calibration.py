@@ -6,18 +6,15 @@ Each takes either one column (the positive class, targets 0 or 1) or one column 
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from data.scores.multiclass import checked_multiclass
-from data.scores.ranking import Floats, Ints, UndefinedScoreError, checked_binary
+from data.scores.ranking import Floats, Ints, UndefinedScoreError, Values, checked_binary
 
 LOG_LOSS_FLOOR = float(np.finfo(np.float64).eps)
 """Probabilities of zero count as this, so that one certain mistake costs 36 and not infinity."""
 
 
-def _columns(
-    target: npt.ArrayLike, probability: npt.ArrayLike, weight: npt.ArrayLike | None
-) -> tuple[Ints, Floats, Floats]:
+def _columns(target: Values, probability: Values, weight: Values | None) -> tuple[Ints, Floats, Floats]:
     """Class index, one probability column per class (two when binary) and weight of every row."""
     if np.ndim(probability) == 2:
         many = checked_multiclass(target, probability, weight)
@@ -48,35 +45,35 @@ def _surprise(truth: Ints, columns: Floats) -> Floats:
     return np.asarray(-np.log(np.clip(of_truth, LOG_LOSS_FLOOR, 1.0 - LOG_LOSS_FLOOR)), dtype=np.float64)
 
 
-def squared_error_of_rows(target: npt.ArrayLike, probability: npt.ArrayLike) -> Floats:
+def squared_error_of_rows(target: Values, probability: Values) -> Floats:
     """Return each row's part in the Brier score."""
     truth, columns, _ = _columns(target, probability, None)
     return _squared_error(truth, columns, np.ndim(probability) == 1)
 
 
-def surprise_of_rows(target: npt.ArrayLike, probability: npt.ArrayLike) -> Floats:
+def surprise_of_rows(target: Values, probability: Values) -> Floats:
     """Return each row's part in the log loss."""
     truth, columns, _ = _columns(target, probability, None)
     return _surprise(truth, columns)
 
 
-def brier(target: npt.ArrayLike, probability: npt.ArrayLike, *, weight: npt.ArrayLike | None = None) -> float:
+def brier(target: Values, probability: Values, *, weight: Values | None = None) -> float:
     """Mean squared distance to the truth; with one column per class, summed over the classes (0 to 2)."""
     truth, columns, w = _columns(target, probability, weight)
     return float(np.average(_squared_error(truth, columns, np.ndim(probability) == 1), weights=w))
 
 
-def log_loss(target: npt.ArrayLike, probability: npt.ArrayLike, *, weight: npt.ArrayLike | None = None) -> float:
+def log_loss(target: Values, probability: Values, *, weight: Values | None = None) -> float:
     """Mean negative logarithm of the probability given to the true class."""
     truth, columns, w = _columns(target, probability, weight)
     return float(np.average(_surprise(truth, columns), weights=w))
 
 
 def calibration_error(
-    target: npt.ArrayLike,
-    probability: npt.ArrayLike,
+    target: Values,
+    probability: Values,
     *,
-    weight: npt.ArrayLike | None = None,
+    weight: Values | None = None,
     bins: int = 15,
     binning: Literal["equal_mass", "equal_width"] = "equal_mass",
 ) -> float:

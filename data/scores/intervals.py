@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from data.scores.ranking import Floats, Ints, UndefinedScoreError
+from data.scores.ranking import Floats, Ints, UndefinedScoreError, Values
 from data.scores.replicates import scorer_of
 from data.scores.scores import SCORES
 
@@ -63,9 +62,9 @@ def times_drawn(drawn: Ints) -> Ints:
 
 
 def replicate_scores(
-    target: npt.ArrayLike,
-    probability: npt.ArrayLike,
-    group: npt.ArrayLike,
+    target: Values,
+    probability: Values,
+    group: Values,
     *,
     score: str = "pauc",
     replicates: int = 1000,
@@ -99,9 +98,9 @@ def interval_of(scores: Floats, estimate: float, confidence: float = 0.95) -> In
 
 
 def bootstrap(
-    target: npt.ArrayLike,
-    probability: npt.ArrayLike,
-    group: npt.ArrayLike,
+    target: Values,
+    probability: Values,
+    group: Values,
     *,
     score: str = "pauc",
     replicates: int = 1000,
@@ -114,10 +113,10 @@ def bootstrap(
 
 
 def paired_bootstrap(
-    target: npt.ArrayLike,
-    a: npt.ArrayLike,
-    b: npt.ArrayLike,
-    group: npt.ArrayLike,
+    target: Values,
+    a: Values,
+    b: Values,
+    group: Values,
     *,
     score: str = "pauc",
     replicates: int = 1000,

@@ -7,10 +7,9 @@ leaving out a class that the sample lacks would compare averages of different th
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from data.scores import ranking
-from data.scores.ranking import Floats, Ints, UndefinedScoreError
+from data.scores.ranking import Floats, Ints, UndefinedScoreError, Values, checked_weight
 
 
 @dataclass(frozen=True)
@@ -22,9 +21,7 @@ class Multiclass:
     weight: Floats | None
 
 
-def checked_multiclass(
-    target: npt.ArrayLike, probability: npt.ArrayLike, weight: npt.ArrayLike | None = None
-) -> Multiclass:
+def checked_multiclass(target: Values, probability: Values, weight: Values | None = None) -> Multiclass:
     """Check one sample: equal lengths, whole class indices within the columns, finite numbers, weights not negative."""
     y = np.asarray(target)
     p = np.asarray(probability, dtype=np.float64)
@@ -37,16 +34,12 @@ def checked_multiclass(
         raise ValueError(f"{np.count_nonzero(~np.isfinite(p))} of {p.size} probabilities are missing or infinite")
     if weight is None:
         return Multiclass(codes, p, None)
-    w = np.asarray(weight, dtype=np.float64)
-    if w.shape != y.shape or not np.all(np.isfinite(w)) or np.any(w < 0):
-        raise ValueError("weight must hold one finite number >= 0 for each row")
+    w = checked_weight(weight, len(y))
     kept = w > 0
     return Multiclass(codes[kept], p[kept], w[kept])
 
 
-def confusion_matrix(
-    target: npt.ArrayLike, probability: npt.ArrayLike, *, weight: npt.ArrayLike | None = None
-) -> Floats:
+def confusion_matrix(target: Values, probability: Values, *, weight: Values | None = None) -> Floats:
     """Weight of the rows of each true class (rows) given to each predicted class (columns; the most probable one)."""
     sample = checked_multiclass(target, probability, weight)
     n = sample.probability.shape[1]
@@ -54,9 +47,7 @@ def confusion_matrix(
     return flat.reshape(n, n).astype(np.float64)
 
 
-def _confusion_of_all_classes(
-    target: npt.ArrayLike, probability: npt.ArrayLike, weight: npt.ArrayLike | None
-) -> Floats:
+def _confusion_of_all_classes(target: Values, probability: Values, weight: Values | None) -> Floats:
     matrix = confusion_matrix(target, probability, weight=weight)
     absent = np.flatnonzero(matrix.sum(axis=1) == 0)
     if absent.size:
@@ -66,7 +57,7 @@ def _confusion_of_all_classes(
     return matrix
 
 
-def accuracy(target: npt.ArrayLike, probability: npt.ArrayLike, *, weight: npt.ArrayLike | None = None) -> float:
+def accuracy(target: Values, probability: Values, *, weight: Values | None = None) -> float:
     """Share of rows whose most probable class is the true one."""
     matrix = confusion_matrix(target, probability, weight=weight)
     if not matrix.any():
@@ -74,30 +65,26 @@ def accuracy(target: npt.ArrayLike, probability: npt.ArrayLike, *, weight: npt.A
     return float(np.trace(matrix) / matrix.sum())
 
 
-def balanced_accuracy(
-    target: npt.ArrayLike, probability: npt.ArrayLike, *, weight: npt.ArrayLike | None = None
-) -> float:
+def balanced_accuracy(target: Values, probability: Values, *, weight: Values | None = None) -> float:
     """Mean over classes of the share recognised."""
     matrix = _confusion_of_all_classes(target, probability, weight)
     return float(np.mean(np.diag(matrix) / matrix.sum(axis=1)))
 
 
-def f1(target: npt.ArrayLike, probability: npt.ArrayLike, *, weight: npt.ArrayLike | None = None) -> float:
+def f1(target: Values, probability: Values, *, weight: Values | None = None) -> float:
     """Macro F1: mean over classes of the harmonic mean of precision and sensitivity."""
     matrix = _confusion_of_all_classes(target, probability, weight)
     return float(np.mean(2 * np.diag(matrix) / (matrix.sum(axis=0) + matrix.sum(axis=1))))
 
 
-def auc(target: npt.ArrayLike, probability: npt.ArrayLike, *, weight: npt.ArrayLike | None = None) -> float:
+def auc(target: Values, probability: Values, *, weight: Values | None = None) -> float:
     """Macro AUC: mean over classes of the area under the ROC curve of the class against the rest."""
     sample = checked_multiclass(target, probability, weight)
     columns = enumerate(sample.probability.T)
     return float(np.mean([ranking.auc(sample.target == code, p, weight=sample.weight) for code, p in columns]))
 
 
-def average_precision(
-    target: npt.ArrayLike, probability: npt.ArrayLike, *, weight: npt.ArrayLike | None = None
-) -> float:
+def average_precision(target: Values, probability: Values, *, weight: Values | None = None) -> float:
     """Macro average precision: mean over classes of the average precision of the class against the rest."""
     sample = checked_multiclass(target, probability, weight)
     columns = enumerate(sample.probability.T)

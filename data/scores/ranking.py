@@ -2,7 +2,7 @@
 
 All rest on one fact: a ROC curve only turns where a positive stands. Sorting the (few) positives and counting the
 negatives between them is enough, and the bootstrap in `intervals.py` reuses those counts. Numpy only.
-Scores of classes and of calibration are in `score.py`.
+Scores of classes and of calibration are in `scores.py`.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+Values = npt.ArrayLike
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 MIN_TPR = 0.80
@@ -29,7 +30,7 @@ class Binary:
     weight: Floats | None
 
 
-def checked_binary(target: npt.ArrayLike, probability: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Binary:
+def checked_binary(target: Values, probability: Values, weight: Values | None = None) -> Binary:
     """Check one sample: equal lengths, targets 0 or 1, finite numbers, weights not negative."""
     y = np.asarray(target)
     p = np.asarray(probability, dtype=np.float64)
@@ -42,11 +43,17 @@ def checked_binary(target: npt.ArrayLike, probability: npt.ArrayLike, weight: np
         raise ValueError(f"{np.count_nonzero(~np.isfinite(p))} of {p.size} probabilities are missing or infinite")
     if weight is None:
         return Binary(positive, p, None)
-    w = np.asarray(weight, dtype=np.float64)
-    if w.shape != y.shape or not np.all(np.isfinite(w)) or np.any(w < 0):
-        raise ValueError("weight must hold one finite number >= 0 for each row")
+    w = checked_weight(weight, len(y))
     kept = w > 0
     return Binary(positive[kept], p[kept], w[kept])
+
+
+def checked_weight(weight: Values, rows: int) -> Floats:
+    """One weight for each row, finite and not negative."""
+    w = np.asarray(weight, dtype=np.float64)
+    if w.shape != (rows,) or not np.all(np.isfinite(w)) or np.any(w < 0):
+        raise ValueError("weight must hold one finite number >= 0 for each row")
+    return w
 
 
 def require_both_classes(sample: Binary) -> None:
@@ -59,7 +66,7 @@ def require_both_classes(sample: Binary) -> None:
 
 
 @dataclass(frozen=True)
-class Steps:
+class RocSteps:
     """Where the rows stand among the distinct scores of the positives, lowest first.
 
     A negative's slot is 2k when it lies below the k-th distinct positive score (and above the one before), 2k + 1
@@ -74,13 +81,14 @@ class Steps:
     """For each negative row, in row order, its slot."""
 
 
-def steps_of(positive: npt.NDArray[np.bool_], probability: Floats) -> Steps:
+def steps_of(positive: npt.NDArray[np.bool_], probability: Floats) -> RocSteps:
     """Place every row among the distinct scores of the positives."""
     levels, positive_level = np.unique(probability[positive], return_inverse=True)
     negatives = probability[~positive]
     below = np.searchsorted(levels, negatives, side="left")
     tied = levels[np.minimum(below, levels.size - 1)] == negatives
-    return Steps(levels, positive_level.astype(np.int64), (2 * below + (tied & (below < levels.size))).astype(np.int64))
+    slot = 2 * below + (tied & (below < levels.size))
+    return RocSteps(levels, positive_level.astype(np.int64), slot.astype(np.int64))
 
 
 def area_above(positives_at: Floats, negatives_in: Floats, n_negative: Floats, missed: float) -> Floats:
@@ -126,9 +134,7 @@ def _counted(sample: Binary) -> tuple[Floats, Floats, Floats]:
     return at, within, np.asarray(within.sum())
 
 
-def pauc(
-    target: npt.ArrayLike, probability: npt.ArrayLike, min_tpr: float = MIN_TPR, *, weight: npt.ArrayLike | None = None
-) -> float:
+def pauc(target: Values, probability: Values, min_tpr: float = MIN_TPR, *, weight: Values | None = None) -> float:
     """Partial area under the ROC curve above `min_tpr` sensitivity, the score of ISIC 2024: 0 to 1 - min_tpr.
 
     A random ranking scores (1 - min_tpr)^2 / 2: 0.02 at 80 %.
@@ -138,7 +144,7 @@ def pauc(
     return float(area_above(*_counted(checked_binary(target, probability, weight)), 1.0 - min_tpr))
 
 
-def auc(target: npt.ArrayLike, probability: npt.ArrayLike, *, weight: npt.ArrayLike | None = None) -> float:
+def auc(target: Values, probability: Values, *, weight: Values | None = None) -> float:
     """Area under the ROC curve."""
     return float(area_above(*_counted(checked_binary(target, probability, weight)), 1.0))
 
@@ -153,14 +159,12 @@ def _counts_from_top(sample: Binary) -> tuple[Floats, Floats, Floats]:
     return score[last_of_score], np.cumsum(positive)[last_of_score], np.cumsum(weight - positive)[last_of_score]
 
 
-def average_precision(
-    target: npt.ArrayLike, probability: npt.ArrayLike, *, weight: npt.ArrayLike | None = None
-) -> float:
+def average_precision(target: Values, probability: Values, *, weight: Values | None = None) -> float:
     """Mean precision over the recall steps (the area under the precision-recall curve without interpolation)."""
     return float(precision_over_recall(*_counted(checked_binary(target, probability, weight))))
 
 
-def roc_points(target: npt.ArrayLike, probability: npt.ArrayLike) -> tuple[Floats, Floats, Floats]:
+def roc_points(target: Values, probability: Values) -> tuple[Floats, Floats, Floats]:
     """False positive rate, sensitivity and threshold of every distinct score, from (0, 0, inf) to (1, 1, lowest)."""
     sample = checked_binary(target, probability)
     require_both_classes(sample)
@@ -173,14 +177,14 @@ def roc_points(target: npt.ArrayLike, probability: npt.ArrayLike) -> tuple[Float
 
 
 def threshold_at_sensitivity(
-    target: npt.ArrayLike, probability: npt.ArrayLike, sensitivity: float, *, weight: npt.ArrayLike | None = None
+    target: Values, probability: Values, sensitivity: float, *, weight: Values | None = None
 ) -> float:
     """Return the highest threshold t such that calling every lesion with probability >= t reaches `sensitivity`."""
     return _at_sensitivity(checked_binary(target, probability, weight), sensitivity)[0]
 
 
 def specificity_at_sensitivity(
-    target: npt.ArrayLike, probability: npt.ArrayLike, sensitivity: float, *, weight: npt.ArrayLike | None = None
+    target: Values, probability: Values, sensitivity: float, *, weight: Values | None = None
 ) -> float:
     """Specificity at the highest threshold that reaches `sensitivity`."""
     return _at_sensitivity(checked_binary(target, probability, weight), sensitivity)[1]

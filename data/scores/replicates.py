@@ -17,6 +17,7 @@ from data.scores.ranking import (
     Floats,
     Ints,
     UndefinedScoreError,
+    Values,
     area_above,
     checked_binary,
     precision_over_recall,
@@ -37,7 +38,7 @@ RANKINGS: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
     "average_precision": precision_over_recall,
 }
 """Scores that need no more than the counts of lesions between the positives."""
-MEANS: dict[str, Callable[[npt.ArrayLike, npt.ArrayLike], Floats]] = {
+MEANS: dict[str, Callable[[Values, Values], Floats]] = {
     "brier": squared_error_of_rows,
     "log_loss": surprise_of_rows,
 }
@@ -46,7 +47,7 @@ DECISIONS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "f1"
 """Scores that need no more than the class each lesion is called."""
 
 
-def scorer_of(score: str, target: npt.ArrayLike, probability: npt.ArrayLike, group_code: Ints) -> Scorer:
+def scorer_of(score: str, target: Values, probability: Values, group_code: Ints) -> Scorer:
     """Check the sample and return its scorer; `group_code` numbers the patients from 0."""
     if score not in SCORES:
         raise ValueError(f"there is no score {score!r}; there are {', '.join(SCORES)}")
@@ -62,7 +63,7 @@ def scorer_of(score: str, target: npt.ArrayLike, probability: npt.ArrayLike, gro
     return _weighted_scorer(score, y, p, group_code, np.ones(len(y), dtype=np.int64))
 
 
-def _checked(target: npt.ArrayLike, probability: npt.ArrayLike) -> tuple[Targets, Floats]:
+def _checked(target: Values, probability: Values) -> tuple[Targets, Floats]:
     if np.ndim(probability) == 2:
         many = checked_multiclass(target, probability)
         return many.target, many.probability

@@ -11,13 +11,13 @@ from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from data.scores import multiclass
 from data.scores.calibration import brier, calibration_error, log_loss
 from data.scores.multiclass import confusion_matrix
 from data.scores.ranking import (
     UndefinedScoreError,
+    Values,
     auc,
     average_precision,
     checked_binary,
@@ -61,7 +61,7 @@ class Decisions:
 
 
 def decisions(
-    target: npt.ArrayLike, probability: npt.ArrayLike, *, threshold: float = 0.5, weight: npt.ArrayLike | None = None
+    target: Values, probability: Values, *, threshold: float = 0.5, weight: Values | None = None
 ) -> Decisions:
     """Count the four outcomes at `threshold`."""
     sample = checked_binary(target, probability, weight)
@@ -76,33 +76,27 @@ def _share(part: float, whole: float, of_what: str) -> float:
     return part / whole
 
 
-def accuracy(
-    target: npt.ArrayLike, probability: npt.ArrayLike, *, threshold: float = 0.5, weight: npt.ArrayLike | None = None
-) -> float:
+def accuracy(target: Values, probability: Values, *, threshold: float = 0.5, weight: Values | None = None) -> float:
     """Share of right calls. With 0.1 % positives, calling all benign scores 0.999."""
     d = decisions(target, probability, threshold=threshold, weight=weight)
     right = d.true_positive + d.true_negative
     return _share(right, right + d.false_positive + d.false_negative, "rows")
 
 
-def sensitivity(
-    target: npt.ArrayLike, probability: npt.ArrayLike, *, threshold: float = 0.5, weight: npt.ArrayLike | None = None
-) -> float:
+def sensitivity(target: Values, probability: Values, *, threshold: float = 0.5, weight: Values | None = None) -> float:
     """Share of positives called positive."""
     d = decisions(target, probability, threshold=threshold, weight=weight)
     return _share(d.true_positive, d.true_positive + d.false_negative, "positives")
 
 
-def specificity(
-    target: npt.ArrayLike, probability: npt.ArrayLike, *, threshold: float = 0.5, weight: npt.ArrayLike | None = None
-) -> float:
+def specificity(target: Values, probability: Values, *, threshold: float = 0.5, weight: Values | None = None) -> float:
     """Share of negatives called negative."""
     d = decisions(target, probability, threshold=threshold, weight=weight)
     return _share(d.true_negative, d.true_negative + d.false_positive, "negatives")
 
 
 def balanced_accuracy(
-    target: npt.ArrayLike, probability: npt.ArrayLike, *, threshold: float = 0.5, weight: npt.ArrayLike | None = None
+    target: Values, probability: Values, *, threshold: float = 0.5, weight: Values | None = None
 ) -> float:
     """Mean of sensitivity and specificity."""
     d = decisions(target, probability, threshold=threshold, weight=weight)
@@ -110,9 +104,7 @@ def balanced_accuracy(
     return (of_positives + _share(d.true_negative, d.true_negative + d.false_positive, "negatives")) / 2
 
 
-def f1(
-    target: npt.ArrayLike, probability: npt.ArrayLike, *, threshold: float = 0.5, weight: npt.ArrayLike | None = None
-) -> float:
+def f1(target: Values, probability: Values, *, threshold: float = 0.5, weight: Values | None = None) -> float:
     """Harmonic mean of precision and sensitivity."""
     d = decisions(target, probability, threshold=threshold, weight=weight)
     calls_and_positives = 2 * d.true_positive + d.false_positive + d.false_negative
@@ -122,9 +114,7 @@ def f1(
 class ScoreFunction(Protocol):
     """A score of targets and probabilities, with optional row weights."""
 
-    def __call__(
-        self, target: npt.ArrayLike, probability: npt.ArrayLike, *, weight: npt.ArrayLike | None = None
-    ) -> float:
+    def __call__(self, target: Values, probability: Values, *, weight: Values | None = None) -> float:
         """Compute the score."""
 
 
@@ -140,9 +130,7 @@ class Score:
     """Takes one column per class; None where the score has no multi-class form."""
     higher_is_better: bool = True
 
-    def __call__(
-        self, target: npt.ArrayLike, probability: npt.ArrayLike, *, weight: npt.ArrayLike | None = None
-    ) -> float:
+    def __call__(self, target: Values, probability: Values, *, weight: Values | None = None) -> float:
         """Score one column (binary) or one column per class."""
         if np.ndim(probability) == 1:
             return self.binary(target, probability, weight=weight)
@@ -186,7 +174,7 @@ SCORES: Mapping[str, Score] = MappingProxyType(
 )
 
 
-def all_scores(target: npt.ArrayLike, probability: npt.ArrayLike) -> dict[str, float]:
+def all_scores(target: Values, probability: Values) -> dict[str, float]:
     """Every score of the task that this sample defines, by name (`probability`: one column, or one per class).
 
     A score that the sample does not define, such as the AUC of a single class, is left out; a missing or infinite

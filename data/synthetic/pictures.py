@@ -53,7 +53,7 @@ _HIGHEST = Look(10.0, 12.0, 30.0, 15.0, 10.0, 1.0, 6.0, 4.0)
 
 
 def draw_looks(diagnoses: Sequence[str], side: int, rng: np.random.Generator) -> npt.NDArray[np.void]:
-    """One look per lesion, for `data.synthetic_images.render`."""
+    """One look per lesion, for `data.synthetic.isic2024.images.render`."""
     count = len(diagnoses)
     middle = np.array([LOOKS[name] for name in diagnoses])
     drawn = np.clip(middle + rng.standard_normal(middle.shape) * np.array(SPREAD), _LOWEST, _HIGHEST)

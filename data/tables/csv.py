@@ -1,18 +1,19 @@
 """A CSV file as a table of texts, or one message about why it is not one.
 
 Copes with byte-order marks, any line ends and quoted line breaks; refuses other encodings, ragged rows and open quotes
-with the lines where they are. What the texts mean is left to `data.schema`.
+with the lines where they are. What the texts mean is left to `data.tables.schema`.
 """
 
 import csv
 import hashlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from data.errors import DataError
+from data.errors import DataError, examples
 
 ROW = "_row"
 """Name of the column that keeps each row's place in the file, so that problems can be named by line."""
@@ -151,10 +152,14 @@ def _diagnosis(raw: bytes, path: Path) -> str | None:
             begins = reader.line_num + 1
     except csv.Error as error:
         return f"{path} is not a well-formed CSV file: the row that begins in line {begins} cannot be read ({error})."
-    if ragged:
-        more = ", ..." if len(ragged) > MAX_SHOWN else ""
-        return (
-            f"{path}: {len(ragged):,} rows do not have the header's {width} cells "
-            f"({', '.join(ragged[:MAX_SHOWN])}{more}). Was the file cut off or edited by hand?"
-        )
-    return None
+    return ragged_message(path, ragged, width)
+
+
+def ragged_message(path: Path, ragged: Sequence[str], width: int) -> str | None:
+    """What to say of rows that are not as long as the header: `line 3: 7`; None when there are none."""
+    if not ragged:
+        return None
+    return (
+        f"{path}: {len(ragged):,} rows do not have the header's {width} cells ({examples(ragged, MAX_SHOWN)}). "
+        "Was the file cut off or edited by hand?"
+    )

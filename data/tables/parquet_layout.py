@@ -27,7 +27,7 @@ def refuse_impossible(raw: bytes) -> None:
     start = len(raw) - 8 - int.from_bytes(raw[-8:-4], "little")
     if start < 4:
         raise ValueError("its footer is longer than the file")
-    footer, _ = Reader(raw, len(raw) - 8).struct(start, DEEPEST)
+    footer, _ = ThriftBytes(raw, len(raw) - 8).struct(start, DEEPEST)
     groups = structs(footer, 4)
     rows, columns = sum(number(group, 3) for group in groups), 0
     if rows != number(footer, 3):
@@ -78,7 +78,7 @@ class Page:
 
 def pages(raw: bytes, at: int, end: int) -> Iterator[Page]:
     """The pages between two places."""
-    reader = Reader(raw, end)
+    reader = ThriftBytes(raw, end)
     while at < end:
         header, at = reader.struct(at, DEEPEST)
         at += number(header, 3)
@@ -107,7 +107,7 @@ def structs(struct: Struct, field: int) -> list[Struct]:
     return value
 
 
-class Reader:
+class ThriftBytes:
     """Thrift's compact protocol, only as much as numbers, texts, lists and structures take."""
 
     def __init__(self, raw: bytes, end: int) -> None:

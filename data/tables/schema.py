@@ -1,7 +1,7 @@
 """What a table must look like, and every way in which it does not, found in one go.
 
 A data set declares its columns; `validate` turns the texts of a CSV file into typed columns and lists all problems of
-the file together, each with its count and the first offending rows. Reading the file is left to `data.csv_table`.
+the file together, each with its count and the first offending rows. Reading the file is left to `data.tables.csv`.
 """
 
 from collections.abc import Sequence
@@ -159,7 +159,7 @@ def _remarks(values: pl.Series, column: Column) -> list[str]:
     return remarks
 
 
-def unknown_categories(values: pl.Series, known: Sequence[str], why: str) -> list[str]:
+def unknown_categories(values: pl.Series, known: Sequence[str], remark: str) -> list[str]:
     """A remark about values outside `known`, with how often each occurs."""
     counts = values.drop_nulls().value_counts(sort=True, name="rows")
     counts = counts.filter(~counts[values.name].is_in(list(known)))
@@ -167,7 +167,7 @@ def unknown_categories(values: pl.Series, known: Sequence[str], why: str) -> lis
         return []
     shown = ", ".join(f"{_short(value)} ({rows:,})" for value, rows in counts.head(MAX_SHOWN).iter_rows())
     more = f" and {counts.height - MAX_SHOWN} more" if counts.height > MAX_SHOWN else ""
-    return [f"{_count(int(counts['rows'].sum()), 'row holds a value', 'rows hold values')} {why}: {shown}{more}"]
+    return [f"{_count(int(counts['rows'].sum()), 'row holds a value', 'rows hold values')} {remark}: {shown}{more}"]
 
 
 def _another_table(text: TextTable, declared: Sequence[str]) -> str:

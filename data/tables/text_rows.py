@@ -1,4 +1,4 @@
-"""Tables that are not comma-separated (cBioPortal's, PH2's, a workbook's sheet) as the table of texts `schema` checks.
+"""Tables that are not comma-separated (cBioPortal's, PH2's, a workbook's sheet) as the texts that `validate` checks.
 
 Where the rows of a file begin and end, and what parts their cells, is left to the reader of the data set.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from data.errors import DataError
-from data.tables.csv import MAX_SHOWN, ROW, TextTable
+from data.tables.csv import ROW, TextTable, ragged_message
 
 
 def text_table(path: Path, header: Sequence[str], rows: Sequence[tuple[int, Sequence[str]]]) -> TextTable:
@@ -21,12 +21,8 @@ def text_table(path: Path, header: Sequence[str], rows: Sequence[tuple[int, Sequ
     """
     names = [name.strip() for name in header]
     ragged = [f"line {line}: {len(cells)}" for line, cells in rows if len(cells) != len(names)]
-    if ragged:
-        more = ", ..." if len(ragged) > MAX_SHOWN else ""
-        raise DataError(
-            f"{path}: {len(ragged):,} rows do not have the header's {len(names)} cells "
-            f"({', '.join(ragged[:MAX_SHOWN])}{more}). Was the file cut off or edited by hand?"
-        )
+    if problem := ragged_message(path, ragged, len(names)):
+        raise DataError(problem)
     first = {name: place for place, name in reversed(list(enumerate(names))) if name}
     kept = sorted(first, key=lambda name: first[name])
     columns = {name: [cells[first[name]].strip() or None for _, cells in rows] for name in kept}

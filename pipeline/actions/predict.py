@@ -7,9 +7,8 @@ import numpy.typing as npt
 import polars as pl
 
 from data.cohort import Cohort
-from data.errors import DataError
+from data.errors import DataError, examples
 from data.files import atomic
-from data.folds import examples
 from data.images.sources import ImageSource
 from data.recipe import read_test
 from data.synthetic.stand_in import is_invented

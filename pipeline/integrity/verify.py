@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from data.errors import DataError
+from data.errors import DataError, examples
 from data.files import is_leftover, read_json
-from data.folds import examples
 from data.images.pack import ImagePack
 from data.progress import Progress, silent
 from pipeline.facts import InputFacts, finished_fold_count, recorded_facts, reports_of

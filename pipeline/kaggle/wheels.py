@@ -16,7 +16,7 @@ LACKING = ("captum", "simplejpeg")
 PYTHONS = ("3.11", "3.12", "3.13")
 """Kaggle moves its image from one Python to the next; compiled wheels are fetched for each."""
 
-PACKAGES = ("data", "features", "image_models", "tabular", "pipeline")
+PACKAGES = ("data", "features", "image_models", "tabular", "pipeline", "research", "fusionnetx")
 ROOT = Path(__file__).parents[2]
 
 
@@ -25,7 +25,7 @@ def build_own_wheel(folder: Path) -> Path:
     if not (ROOT / "pyproject.toml").is_file():
         raise DataError(
             "the project's wheel is built from its source, and this is an installed copy: run this in a clone of "
-            "FusionNetX, or give a wheel with --wheel"
+            "FusionNetX"
         )
     with tempfile.TemporaryDirectory(prefix="fusionnetx-") as scratch:
         source = Path(scratch)

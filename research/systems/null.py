@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+from pipeline.workspace import Workspace
 
 from data.cohort import DataFolder
 from data.errors import RecipeError
@@ -19,7 +20,6 @@ from data.scores.scores import SCORES, UndefinedScoreError
 from pipeline.audit.deal import Ints, deal
 from pipeline.audit.null_test import Floats, NullTest, Outcome, judged
 from pipeline.audit.variants import UNEVEN, relabelled_by, scratch
-from pipeline.workspace import Workspace
 from research.systems.network import NetworkJob
 from research.systems.protocols import ProtocolName
 from research.systems.registry import System

@@ -13,8 +13,9 @@ from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 from data import folds as folds_module
 from data.cohort import Cohort, Task
-from data.errors import DataError
-from data.folds import FoldRecipe, Folds, examples, fold_problems, make_folds
+from data.errors import DataError, examples
+from data.folds import FoldRecipe, Folds, fold_problems, make_folds
+from data.schemas.ham10000 import BINARY
 
 
 def cohort_of(group, target, classes=("benign", "malignant")):
@@ -316,6 +317,15 @@ def test_a_file_that_is_not_there_or_is_a_folder(tmp_path):
         Folds.read(tmp_path / "missing.parquet", SMALL)
     with pytest.raises(DataError, match="cannot be read"):
         Folds.read(tmp_path, SMALL)
+
+
+def test_messages_name_the_groups_of_the_data_set():
+    table = pl.DataFrame({"image_id": list("abcdef"), "lesion_id": list("ppqqrs"), "target": [0, 0, 0, 0, 0, 1]})
+    cohort = Cohort(table, BINARY, labelled=True)
+    with pytest.raises(DataError, match="at least 2 lesions, but of 4 lesions malignant has 1 images of 1 lesions"):
+        make_folds(cohort, FoldRecipe(count=2))
+    problems = fold_problems(np.array([0, 1, 0, 0, 1, 1]), cohort, 1.0)
+    assert problems[0] == "1 lesions are in more than one fold (p)"
 
 
 def test_examples():

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.tables import parquet_layout
-from data.tables.parquet_layout import DEEPEST, Reader, refuse_impossible
+from data.tables.parquet_layout import DEEPEST, ThriftBytes, refuse_impossible
 
 
 def written(table: pl.DataFrame, **options: Any) -> bytes:
@@ -51,7 +51,7 @@ def test_kinds_of_columns_that_polars_writes_pass():
 def test_a_page_with_a_negative_number_of_values_is_refused():
     """In polars 2.1 this very damage asks for 2**61 bytes and ends the process."""
     raw = bytearray(written(small(), compression="uncompressed", statistics=False))
-    reader = Reader(bytes(raw), len(raw) - 8)
+    reader = ThriftBytes(bytes(raw), len(raw) - 8)
     start = len(raw) - 8 - int.from_bytes(raw[-8:-4], "little")
     footer, _ = reader.struct(start, DEEPEST)
     at = footer[4][0][1][1][3][9]  # the first data page of the column `fold`
@@ -101,4 +101,4 @@ def test_what_unpacks_beyond_all_measure_is_refused(monkeypatch: pytest.MonkeyPa
 )
 def test_hostile_layouts_are_refused(layout: bytes):
     with pytest.raises(ValueError, match="layout"):
-        Reader(layout, len(layout)).struct(0, DEEPEST)
+        ThriftBytes(layout, len(layout)).struct(0, DEEPEST)

@@ -413,8 +413,15 @@ def test_unknown_id_is_named() -> None:
 
 
 def children() -> list[psutil.Process]:
-    """The processes that draw for this one."""
-    return [p for p in psutil.Process().children(recursive=True) if "multiprocessing.spawn" in " ".join(p.cmdline())]
+    """The processes that draw for this one and are not dead yet."""
+
+    def draws(process: psutil.Process) -> bool:
+        try:
+            return "multiprocessing.spawn" in " ".join(process.cmdline())
+        except psutil.NoSuchProcess:
+            return False
+
+    return [process for process in psutil.Process().children(recursive=True) if draws(process)]
 
 
 def test_a_drawing_process_that_dies_is_said_and_nothing_is_left(tmp_path: Path):

@@ -1,8 +1,8 @@
 """What is known about the published ISIC 2024 table, in the form the synthetic cohort draws from.
 
 The numbers (quantiles, rank correlations, shares; no rows) lie in `facts.json`. Here they become curves
-between a standard normal score and a column's value. Drawing the scores is left to `synthetic_patients` and
-`synthetic_lesions`.
+between a standard normal score and a column's value. Drawing the scores is left to `patients.py` and
+`lesions.py`.
 """
 
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ from data.synthetic.isic2024.facts import facts
 from data.synthetic.isic2024.lesions import Lesions
 from data.synthetic.isic2024.patients import Patients
 
-Pixels = npt.NDArray[np.float32]
+Canvas = npt.NDArray[np.float32]
 
 FIELD_MM = 15.0
 """Side of the skin square on every published tile, whatever its pixels."""
@@ -93,21 +93,21 @@ def encode(look: Any) -> bytes:
 
 
 @lru_cache(maxsize=128)
-def _grid(side: int) -> tuple[Pixels, Pixels]:
+def _grid(side: int) -> tuple[Canvas, Canvas]:
     """Millimetres right and down from the centre, for every pixel."""
     step = ((np.arange(side, dtype=np.float32) + 0.5) / side - 0.5) * np.float32(FIELD_MM)
     across, down = np.meshgrid(step, step)
     return across.astype(np.float32), down.astype(np.float32)
 
 
-def _clouds(cells: int, side: int, rng: np.random.Generator) -> Pixels:
+def _clouds(cells: int, side: int, rng: np.random.Generator) -> Canvas:
     """Smooth noise of about unit variance: random values on a coarse lattice, spread to the tile."""
     coarse = rng.standard_normal((cells, cells), dtype=np.float32)
     smooth = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
     return np.asarray(smooth * np.float32(1.3), dtype=np.float32)
 
 
-def _furrows(side: int, rng: np.random.Generator) -> Pixels:
+def _furrows(side: int, rng: np.random.Generator) -> Canvas:
     """Noise drawn out along one direction, the fine lines of skin."""
     coarse = rng.standard_normal((40, 18), dtype=np.float32)
     turn, step = rng.uniform(0.0, np.pi), side / 26.0
@@ -121,7 +121,7 @@ def _furrows(side: int, rng: np.random.Generator) -> Pixels:
     )
 
 
-def _skin(look: Any, side: int, rng: np.random.Generator) -> Pixels:
+def _skin(look: Any, side: int, rng: np.random.Generator) -> Canvas:
     """The skin around: its colour, uneven light, blotches of pigment and blood, fine lines."""
     lab = np.empty((side, side, 3), dtype=np.float32)
     lab[...] = (look["skin_L"], look["skin_A"], look["skin_B"])
@@ -136,7 +136,7 @@ def _skin(look: Any, side: int, rng: np.random.Generator) -> Pixels:
     return lab
 
 
-def _outline(look: Any, across: Pixels, down: Pixels, rng: np.random.Generator) -> Pixels:
+def _outline(look: Any, across: Canvas, down: Canvas, rng: np.random.Generator) -> Canvas:
     """Distance inside the outline in mm (negative outside): an ellipse with lobes, more of them on a ragged border."""
     turn = np.deg2rad(float(look["angle_deg"]))
     u = (across * np.cos(turn) + down * np.sin(turn)) / np.float32(look["diameter_mm"] / 2)
@@ -152,7 +152,7 @@ def _outline(look: Any, across: Pixels, down: Pixels, rng: np.random.Generator) 
     return np.asarray((edge - np.hypot(u, v)) * radius, dtype=np.float32)
 
 
-def _add_lesion(lab: Pixels, look: Any, side: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+def _add_lesion(lab: Canvas, look: Any, side: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     """Paint the lesion into the middle of the skin and give its mask."""
     reach = 0.7 * float(look["diameter_mm"]) + 2.5
     half = min(side // 2, int(np.ceil(reach / FIELD_MM * side)))
@@ -178,7 +178,7 @@ def _add_lesion(lab: Pixels, look: Any, side: int, rng: np.random.Generator) -> 
 
 
 def _add_atypia(
-    here: Pixels, look: Any, inside: Pixels, cover: Pixels, across: Pixels, down: Pixels, rng: np.random.Generator
+    here: Canvas, look: Any, inside: Canvas, cover: Canvas, across: Canvas, down: Canvas, rng: np.random.Generator
 ) -> None:
     """Signs that no column measures: redness around, a blue-grey area within, dots in place of a regular network."""
     sign = float(np.logaddexp(0.0, 1.6 * (float(look["atypia"]) - 0.6)) / 1.6)
@@ -201,9 +201,9 @@ def _add_atypia(
         here[..., 0] -= np.float32(7.0) * np.exp(-from_dot / np.float32(rng.uniform(0.12, 0.24) ** 2)) * cover
 
 
-def _add_spots(lab: Pixels, side: int, rng: np.random.Generator) -> None:
+def _add_spots(lab: Canvas, side: int, rng: np.random.Generator) -> None:
     """Freckles, and now and then a neighbouring lesion cut off by the edge."""
-    layer: Pixels = np.zeros((side, side), dtype=np.float32)
+    layer: Canvas = np.zeros((side, side), dtype=np.float32)
     for _ in range(rng.poisson(2.5)):
         place = rng.uniform(0, side, 2).astype(int)
         radius = max(1, int(rng.lognormal(-1.0, 0.5) / FIELD_MM * side))
@@ -218,7 +218,7 @@ def _add_spots(lab: Pixels, side: int, rng: np.random.Generator) -> None:
         lab += blurred[..., None] * np.array([-1.0, 0.35, 0.2], dtype=np.float32)
 
 
-def _add_hairs(lab: Pixels, expected: float, side: int, rng: np.random.Generator) -> None:
+def _add_hairs(lab: Canvas, expected: float, side: int, rng: np.random.Generator) -> None:
     """Thin curved strokes, mostly along one direction."""
     count = min(int(rng.poisson(expected)), 25)
     if count == 0:
@@ -237,7 +237,7 @@ def _add_hairs(lab: Pixels, expected: float, side: int, rng: np.random.Generator
     lab[..., 0] -= layer.astype(np.float32) * np.float32(0.11)
 
 
-def _photograph(lab: Pixels, look: Any, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+def _photograph(lab: Canvas, look: Any, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """The camera: exposure, white balance, lens and sensor; on a few tiles part of the square is blacked out."""
     light = 13.0 + float(rng.normal(0.0, 1.5))
     shift = np.array([light, look["tint_A"], look["tint_B"] - 2.5 - 3.0 * look["white_light"]], dtype=np.float32)

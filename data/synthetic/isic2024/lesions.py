@@ -2,7 +2,7 @@
 
 Columns are drawn together as normal scores (patient + region of the body + lesion), moved for malignant lesions, and
 put through the published marginals; the columns that are functions of others are computed from them.
-Diagnoses are left to `synthetic_diagnoses`, pictures to `synthetic_images`.
+Diagnoses are left to `diagnoses.py`, pictures to `images.py`.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """The patients of a synthetic cohort: who they are, how many lesions each has, what their lesions share.
 
-Everything measured on a single lesion is left to `synthetic_lesions`.
+Everything measured on a single lesion is left to `lesions.py`.
 """
 
 from dataclasses import dataclass
