@@ -22,7 +22,8 @@ from tests.pipeline.test_report import Reader, resolve
 def two_runs(run_copy: Path, tiny_recipe: Path, cli: Callable[..., Any]) -> tuple[Path, Path]:
     """The finished run, and one that blends ranks."""
     other = shutil.copytree(run_copy, run_copy.parent / "ranks")
-    answer = cli("submission", "--recipe", tiny_recipe, "--run", other, "--set", "tabular.blend.method=rank_mean")
+    changed = ["--set", "tabular.blend.method=rank_mean", "--replace"]
+    answer = cli("submission", "--recipe", tiny_recipe, "--run", other, *changed)
     assert answer.code == 0, answer.err
     return run_copy, other
 
