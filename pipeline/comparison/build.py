@@ -59,9 +59,7 @@ def score_plot(figures: dict[str, Any]) -> Plot | None:
     words, counts = figures["words"], ", ".join(f"{run['lesions']:,}" for run in figures["runs"])
     return forest(
         "The blend of every run, cross-validated",
-        "n = "
-        + ", ".join(f"{run['lesions']:,}" for run in figures["runs"])
-        + f" {words['rows']}; bars: 95 % over {words['groups']}",
+        f"n = {counts} {words['rows']}; bars: 95 % over {words['groups']}",
         marks.told(".4f"),
         SCORES[figures["score"]].title,
         marks,

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from pipeline.actions.opening import existing_run, surroundings
 from pipeline.inputs import Inputs
 from pipeline.plan import plan
 from pipeline.report import gallery, importance
+from pipeline.report.attribution import attributed, feature_figures, joined
 from pipeline.report.finished import FinishedRun, open_finished
 from pipeline.report.importance import Shuffled, sample, shuffle_fold
 from pipeline.report.loaded import load_members
@@ -126,6 +128,23 @@ def test_families_shuffle_as_one(run: FinishedRun, monkeypatch: pytest.MonkeyPat
     assert strengths == sorted(strengths, reverse=True)
     pushed = gallery.pushes(attribution, 3, table)
     assert abs(pushed[0]["contribution"]) == pytest.approx(np.abs(attribution.of(3)).max())
+
+
+def test_a_member_without_contributions_is_left_out_of_the_mean(run: FinishedRun, fold_zero: Any) -> None:
+    members, matrix, rows = fold_zero
+    silent = replace(members[2], models=(SimpleNamespace(contributions=lambda values, threads: None),), weights=(1.0,))
+    local = np.arange(10)
+    assert silent.contributions(matrix, local) is None
+    some = attributed([members[0], silent, members[3]], matrix, local, rows[local], None, 1)
+    pair = attributed([members[0], members[3]], matrix, local, rows[local], None, 1)
+    assert some.members == (members[0].name, members[3].name)
+    assert {name: each.tolist() for name, each in some.contributions.items()} == {
+        name: each.tolist() for name, each in pair.contributions.items()
+    }
+    none = joined([attributed([silent], matrix, local, rows[local], None, 1)], {})
+    assert none.names == ()
+    assert gallery.pushes(none, int(rows[0]), None) == []
+    assert feature_figures(none, np.ones(10, dtype=bool), [], np.random.default_rng(0)) == []
 
 
 def test_pictures_of_unreadable_images_are_left_out(run: FinishedRun, monkeypatch: pytest.MonkeyPatch) -> None:
