@@ -5,12 +5,13 @@ the next run can say in one comparison whether the step still holds, and if not,
 there are and what each does is in `steps/`; which steps a run has, in `plan.py`.
 """
 
+import math
 import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from data.errors import DataError
@@ -241,21 +242,40 @@ def read_step_report(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     whole = isinstance(loaded, dict) and {"fingerprint", "settings", "artefacts"} <= loaded.keys()
-    return loaded if whole and _are_facts(loaded["artefacts"]) else None
+    known = whole and _are_facts(loaded["artefacts"]) and isinstance(loaded["settings"], dict)
+    return (
+        loaded if known and isinstance(loaded.get("inputs", {}), dict) and is_number(loaded.get("seconds", 0)) else None
+    )
 
 
 def _are_facts(artefacts: Any) -> bool:
-    """Whether this is what `finish` notes of each file."""
+    """Whether this is what `finish` notes of each file; a name that leads out of the folder is none of ours."""
     return isinstance(artefacts, dict) and all(
-        isinstance(facts, dict) and isinstance(facts.get("bytes"), int) and isinstance(facts.get("sha256"), str)
-        for facts in artefacts.values()
+        is_inside(name)
+        and isinstance(facts, dict)
+        and isinstance(facts.get("bytes"), int)
+        and isinstance(facts.get("sha256"), str)
+        for name, facts in artefacts.items()
     )
+
+
+def is_number(value: Any) -> bool:
+    """Whether a report's figure is one."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_inside(name: str) -> bool:
+    """Whether a name stays below the folder that it is relative to."""
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def artefact_trouble(path: Path, facts: Mapping[str, Any], *, every_byte: bool = False) -> str | None:
     """What is wrong with a file that a report promised."""
     if not path.is_file():
         return "is missing"
+    if path.is_symlink():
+        return "is a link; a run keeps its files itself"
     if path.stat().st_size != facts["bytes"]:
         return f"is damaged ({path.stat().st_size} bytes instead of {facts['bytes']})"
     if (every_byte or facts["bytes"] <= CHECKSUM_ON_SKIP_BYTES) and sha256_of(path) != facts["sha256"]:
