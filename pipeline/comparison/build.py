@@ -60,7 +60,7 @@ def score_plot(figures: dict[str, Any]) -> Plot | None:
     return forest(
         "The blend of every run, cross-validated",
         f"n = {counts} {words['rows']}; bars: 95 % over {words['groups']}",
-        marks.told(".4f"),
+        marks.in_words(".4f"),
         SCORES[figures["score"]].title,
         marks,
         "/runs",
@@ -77,7 +77,7 @@ def difference_plot(figures: dict[str, Any]) -> Plot | None:
     return forest(
         f"Difference from {figures['first']}",
         f"n = {figures['runs'][0]['lesions']:,} {words['rows']}; the same drawn {words['groups']} for both; bars: 95 %",
-        marks.told("+.4f"),
+        marks.in_words("+.4f"),
         f"run less {figures['first']}",
         marks,
         "/differences",

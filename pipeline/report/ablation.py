@@ -47,7 +47,7 @@ def study_plot(figures: dict[str, Any], words: dict[str, str]) -> Plot:
     return forest(
         "Difference from the full run",
         f"{counts}; bars: 95 % over {words['groups']}, the same drawn {words['groups']} for both",
-        "Left of the line a row scores less than the full run. " + rows.told("+.4f"),
+        "Left of the line a row scores less than the full run. " + rows.in_words("+.4f"),
         f"{SCORES[figures['score']].title}: row less full",
         rows,
         "/report/ablation/rows",

@@ -242,36 +242,6 @@ def test_real_data_without_answers(metrics: dict[str, Any]) -> None:
     assert "Another data set" not in text
 
 
-def test_the_score_and_the_groups_go_by_their_names(metrics: dict[str, Any]) -> None:
-    words = {"row": "image", "rows": "images", "group": "lesion", "groups": "lesions"}
-    other = without(metrics, words=words, resampled=False) | {"score": "auc", "best": 1.0, "chance": 0.5}
-    text = page(other, {}).split("</style>")[1]
-    Reader(text)
-    groups = text.split('id="groups"')[1].split("</section>")[0]
-    assert groups.split("</thead>")[0].count(">AUC</th>") == 1
-    assert "over lesions" in text
-    assert "resampled folds" not in text
-    assert "scored: above" not in text
-    assert "patients" not in groups
-    assert "scored: above 80 % sensitivity" in page(metrics, {})
-
-
-@pytest.mark.parametrize("silent", [["catboost"], ["lightgbm_metadata", "lightgbm", "catboost", "xgboost"]])
-def test_members_that_cannot_explain_themselves_are_named(metrics: dict[str, Any], silent: list[str]) -> None:
-    less = without(metrics)
-    boosters = less["report"]["boosters"]
-    boosters |= {"without_shap": silent, "without_gain": silent}
-    for row in boosters["families"]:
-        row["gain"] |= dict.fromkeys(silent)
-    if len(silent) == 4:
-        boosters["features"] = []
-    text = page(less, {})
-    Reader(text)
-    assert ("No attributions of catboost" in text) is (len(silent) == 1)
-    assert ("there are no attributions" in text) is (len(silent) == 4)
-    assert ("Features that push most" in text) is (len(silent) == 1)
-
-
 def test_text_from_recipe_and_data_is_escaped(metrics: dict[str, Any]) -> None:
     hostile = without(metrics) | {"recipe": "<script>alert(1)</script>"}
     hostile["report"]["groups"]["divisions"][1]["groups"][0]["label"] = "<b onclick=x>"
