@@ -5,6 +5,7 @@ the next run can say in one comparison whether the step still holds, and if not,
 there are and what each does is in `steps/`; which steps a run has, in `plan.py`.
 """
 
+import json
 import math
 import resource
 import time
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 CHECKSUM_ON_SKIP_BYTES = 32 * 1024 * 1024
 """Artefacts up to this size are checksummed before a step is skipped; larger ones are compared by size."""
+
+CHECKSUM = "report_sha256"
+"""Key of a report's own checksum: a figure in it that was changed is noticed like a changed file."""
 
 Key = tuple[str | int, ...]
 
@@ -229,6 +233,8 @@ class Attempt:
             "versions": versions(),
             "commit": commit(),
         }
+        # Through JSON first, so that what is read back has the same checksum.
+        report[CHECKSUM] = fingerprint(json.loads(json.dumps(report)))
         write_json(step.report_path, report)
         return report
 
@@ -242,10 +248,20 @@ def read_step_report(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     whole = isinstance(loaded, dict) and {"fingerprint", "settings", "artefacts"} <= loaded.keys()
-    known = whole and _are_facts(loaded["artefacts"]) and isinstance(loaded["settings"], dict)
-    return (
-        loaded if known and isinstance(loaded.get("inputs", {}), dict) and is_number(loaded.get("seconds", 0)) else None
+    usable = (
+        whole
+        and _are_facts(loaded["artefacts"])
+        and all(isinstance(loaded.get(key, {}), dict) for key in ("settings", "inputs"))
+        and is_number(loaded.get("seconds", 0))
+        and is_untouched(loaded)
     )
+    return loaded if usable else None
+
+
+def is_untouched(report: dict[str, Any]) -> bool:
+    """Whether a report is as it was written; one of an earlier version does not say."""
+    facts = {key: value for key, value in report.items() if key != CHECKSUM}
+    return CHECKSUM not in report or report[CHECKSUM] == fingerprint(facts)
 
 
 def _are_facts(artefacts: Any) -> bool:

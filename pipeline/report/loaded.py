@@ -6,10 +6,9 @@ check. Loading once matters because permutation asks the same models hundreds of
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from data.matrix import Matrix
 from features.source import Feature
@@ -17,19 +16,8 @@ from pipeline.report.finished import Floats, Ints
 from pipeline.step import Step
 from pipeline.steps.booster import booster_of
 from tabular.crossfit import load_models
+from tabular.learners.learner import Model, Values
 from tabular.training_data import take
-
-Values = npt.NDArray[np.float32]
-
-
-class Fitted(Protocol):
-    """What is asked of a fitted model."""
-
-    def predict(self, values: Values, threads: int = 1) -> Floats:
-        """Probability of the positive class, or one column per class."""
-
-    def contributions(self, values: Values, threads: int = 1) -> Floats | None:
-        """What each column adds to the margin of each row, and last what is said of every row; None: it cannot tell."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +26,7 @@ class LoadedMember:
 
     name: str
     features: tuple[str, ...]
-    models: tuple[Fitted, ...]
+    models: tuple[Model, ...]
     weights: tuple[float, ...]
     """Each seed counts the same, however many bags it has."""
 
@@ -78,7 +66,7 @@ def load_members(steps: Iterable[Step]) -> list[LoadedMember]:
 def load_member(name: str, seeds: Iterable[Step]) -> LoadedMember:
     """One member from the boosters of its seeds."""
     features: tuple[str, ...] = ()
-    models: list[Fitted] = []
+    models: list[Model] = []
     weights: list[float] = []
     for step in seeds:
         features, bags = load_models(booster_of(step).member, step.folder)
