@@ -11,11 +11,19 @@ import polars as pl
 import pytest
 
 from data.cohort import Cohort, Task
+from data.files import fingerprint
 from data.scores.scores import pauc
 from pipeline.actions.opening import surroundings
 from pipeline.comparison.figures import same_lesions
 from pipeline.comparison.sides import open_side
+from pipeline.step import CHECKSUM
 from tests.pipeline.test_report import Reader, resolve
+
+
+def write_sealed(path: Path, report: dict[str, Any]) -> None:
+    """Write a changed report with a checksum of its own that fits it."""
+    kept = {key: value for key, value in report.items() if key != CHECKSUM}
+    path.write_text(json.dumps({**kept, CHECKSUM: fingerprint(kept)}))
 
 
 @pytest.fixture
@@ -63,7 +71,7 @@ def test_lesions_are_matched_by_id_not_by_place(
     pl.read_parquet(path).sample(fraction=1.0, shuffle=True, seed=1).write_parquet(path)
     report = json.loads((second / "tabular" / "report.json").read_text())
     report["artefacts"]["oof.parquet"] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
-    (second / "tabular" / "report.json").write_text(json.dumps(report))
+    write_sealed(second / "tabular" / "report.json", report)
     assert cli("compare", first, second, "--out", tmp_path / "b.html").code == 0
     a, b = (json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json"))
     assert a["differences"] == b["differences"]
@@ -81,7 +89,7 @@ def test_runs_of_other_lesions_are_not_paired(
     for path in second.glob("tabular/*/fold_*/seed_*/report.json"):
         report = json.loads(path.read_text())
         report["inputs"]["train table"] = "another table"
-        path.write_text(json.dumps(report))
+        write_sealed(path, report)
     answer = cli("compare", first, second, "--out", tmp_path / "both.html")
     assert answer.code == 0, answer.err
     assert (
