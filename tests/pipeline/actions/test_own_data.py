@@ -129,14 +129,13 @@ LOUD = "were trained on INVENTED lesions: what they say of real patients means n
 
 
 def test_real_patients_are_not_predicted_by_invented_ones_without_a_loud_warning(
-    cli: Any, finished_run: Path, real_run: Path, cohort_dir: Path, tmp_path: Path
+    cli: Any, finished_run: Path, real_run: Path, real_data: Path, cohort_dir: Path, tmp_path: Path
 ):
-    real = real_run.parent / "data"
     warned = {}
     for name, run, data in (
-        ("invented run, real table", finished_run, real),
+        ("invented run, real table", finished_run, real_data),
         ("invented run, invented table", finished_run, cohort_dir),
-        ("real run, real table", real_run, real),
+        ("real run, real table", real_run, real_data),
         ("real run, invented table", real_run, cohort_dir),
     ):
         answer = cli(

@@ -92,6 +92,11 @@ def test_a_recipe_with_one_member_less_would_leave_its_models_behind(losing: Any
     losing("submission", "--recipe", recipe, words=("members",), first="member xgboost, fold 0, seed 42")
 
 
+def test_members_in_another_order_would_make_the_blend_stale(losing: Any, variant: Any):
+    recipe = variant(lambda raw: raw["tabular"]["members"].reverse())
+    losing("submission", "--recipe", recipe, words=("the order of its models or members",), first="blend")
+
+
 def changed_data(cohort_dir: Path, folder: Path) -> Path:
     """The cohort with one word more in its training table."""
     shutil.copytree(cohort_dir, folder)

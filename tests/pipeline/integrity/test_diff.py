@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from data.files import read_json, write_json
+from data.files import read_json
 from pipeline.integrity.diff import diff_runs
+from tests.forge import forge
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +44,7 @@ def report_of(run: Path) -> Path:
 
 
 def edit(path: Path, **facts: Any) -> None:
-    write_json(path, {**read_json(path), **facts})
+    forge(path, lambda report: report.update(facts))
 
 
 def other_model(run: Path) -> None:

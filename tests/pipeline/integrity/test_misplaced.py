@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from data.files import read_json, sha256_of, write_json
 from pipeline.integrity.records import content, differences
+from tests.forge import vouch
 
 pytestmark = pytest.mark.slow
 MEMBERS = ("lightgbm_metadata", "lightgbm", "catboost", "xgboost")
@@ -75,15 +75,6 @@ def test_fold_models_in_each_others_place_are_named(cli: Any, run_copy: Path):
         assert f"image model narrow, fold {here}: its folder holds what image model narrow, fold {there}" in answer.out
 
 
-def vouch(report_path: Path, names: tuple[str, ...]) -> None:
-    """Make a report promise the files that are there."""
-    report = read_json(report_path)
-    for name in names:
-        path = report_path.parent / name
-        report["artefacts"][name] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
-    write_json(report_path, report)
-
-
 @pytest.mark.parametrize("verb", ["tabular", "submission"])
 def test_predictions_of_another_fold_are_refused_even_when_their_report_vouches_for_them(
     cli: Any, run_copy: Path, verb: str
@@ -91,7 +82,7 @@ def test_predictions_of_another_fold_are_refused_even_when_their_report_vouches_
     folders = [run_copy / "tabular" / "catboost" / f"fold_{fold}" / "seed_42" for fold in (0, 1)]
     swap(*(folder / "predictions.parquet" for folder in folders))
     for folder in folders:
-        vouch(folder / "report.json", ("predictions.parquet",))
+        vouch(folder / "report.json", "predictions.parquet")
     answer = cli(verb, "--run", run_copy)
     assert answer.code == 2, answer
     assert str(folders[0] / "predictions.parquet") in answer.err

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from data.files import read_json, sha256_of, write_json
+from data.files import read_json, write_json
 from pipeline.actions.opening import surroundings
 from pipeline.inputs import Inputs
 from pipeline.integrity.verify import Verdict, verify_run
 from pipeline.run import Run
+from tests.forge import vouch
 
 pytestmark = pytest.mark.slow
 
@@ -121,9 +122,7 @@ def test_a_step_made_anew_makes_what_follows_stale(judge: Any, run_copy: Path):
     """As when one fold was copied in from another run, with a report that is right for it."""
     folder = run_copy / "oof" / "wide" / "fold_2"
     flip(folder / "predictions.parquet")
-    report = read_json(folder / "report.json")
-    report["artefacts"]["predictions.parquet"]["sha256"] = sha256_of(folder / "predictions.parquet")
-    write_json(folder / "report.json", report)
+    vouch(folder / "report.json", "predictions.parquet")
     verdict = judge(run_copy)
     assert found(verdict) == {("stale", "out-of-fold table")}
     assert "wide, fold 2 (its content)" in verdict.findings[0].reason
