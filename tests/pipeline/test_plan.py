@@ -144,8 +144,8 @@ def of_finished(finished_run: Path) -> Plan:
     return plan(run, recorded_facts(run), finished_fold_count(run))
 
 
-OF_NO_STEP = {"run.json", "recipe.toml", "metrics.json", ".lock", "training.json"}
-"""What the run is, what it scored, who holds it, and the log of each training, which holds seconds."""
+OF_NO_STEP = {"run.json", "recipe.toml", "metrics.json", ".lock"}
+"""What the run is, what it scored, and who holds it."""
 
 
 def test_every_file_of_a_finished_run_belongs_to_one_step(of_finished: Plan):

@@ -131,7 +131,7 @@ def test_workers_without_the_disk_work_through_a_store(
 
 
 def test_a_job_that_no_node_can_hold_is_refused(cluster: TwoNodes, start: Start, tiny_recipe: Path, run_copy: Path):
-    changes = ("--set", "resources.image_model_cpus=64", "--set", "image_models[0].epochs=2")
+    changes = ("--set", "resources.image_model_cpus=64", "--set", "image_models[0].epochs=2", "--replace")
     process = start(
         "oof", "--recipe", tiny_recipe, "--run", run_copy, "--executor", "ray", *changes, RAY_ADDRESS=cluster.address
     )
