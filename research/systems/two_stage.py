@@ -64,10 +64,7 @@ def own_inputs(view: Inputs, system: System, protocol: ProtocolName, *, fast: bo
         by_name = {system.name: system for system in SYSTEMS}
         models = tuple(_fast(by_name[name], form, weights_dir) for name, form in FAST_NETWORKS)
     # Class weights are for more than two classes, other methods for two.
-    columns, method = (
-        READERS[outer.data.reader].told_columns.columns,
-        "class_weights" if len(task.classes) > 2 else "none",
-    )
+    method = "class_weights" if len(task.classes) > 2 else "none"
     columns = READERS[outer.data.reader].told_columns.columns
     resample = own.tabular.resample.model_copy(update={"method": method})
     # Networks one after the other: their data are in memory, which other processes do not see.
@@ -79,9 +76,7 @@ def own_inputs(view: Inputs, system: System, protocol: ProtocolName, *, fast: bo
             "data": outer.data,
             "folds": outer.folds,
             "image_models": models,
-            "features": own.features.model_copy(
-                update={"extra_columns": READERS[outer.data.reader].told_columns.columns}
-            ),
+            "features": own.features.model_copy(update={"extra_columns": columns}),
             "tabular": own.tabular.model_copy(update={"resample": resample}),
         }
     )
