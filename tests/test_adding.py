@@ -82,9 +82,10 @@ def test_one_of_each_runs_from_recipe_to_report(
     assert answer.code == 0, answer
     without = cli("ablation", "--run", run, "--only", "without_patient_features")
     assert without.code == 0, without
-    assert "L_above_darkest" not in (
-        run / "ablation" / "without_patient_features" / "features" / "fold_0" / "encoder.json"
-    ).read_text()
+    assert (
+        "L_above_darkest"
+        not in (run / "ablation" / "without_patient_features" / "features" / "fold_0" / "encoder.json").read_text()
+    )
 
 
 @pytest.mark.usefixtures("added")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from image_models.training.groups import blank_inputs, describe
+from image_models.networks.cost import blank_inputs, describe
 
 REPEATS = 7
 

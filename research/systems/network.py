@@ -12,13 +12,12 @@ import polars as pl
 from data.files import atomic
 from data.readers import READERS
 from data.readers.reading import ToldColumns
-from image_models.recipe import ImageModelRecipe
+from image_models.recipe import ImageModelRecipe, deciding_settings
 from pipeline.inputs import Inputs
 from pipeline.runtime import Runtime
 from pipeline.seeds import derive
 from pipeline.stage_two import PREDICTIONS
 from pipeline.step import Need, Step, Work
-from pipeline.steps.fold_model import NOT_IN_FINGERPRINT
 from pipeline.steps.lesions import training_lesions
 from pipeline.steps.metadata import fit_metadata
 from research.systems.comparison import Comparison
@@ -49,8 +48,8 @@ class TrainPart(Work):
 
     def do(self, step: Step, inputs: Inputs, runtime: Runtime) -> None:
         """Train, predict, measure."""
-        from image_models.predict import load_model, predict
-        from image_models.training.train import MODEL_FILE, train_fold
+        from image_models.predict import predict
+        from image_models.training.train import MODEL_FILE, FoldTask, Places, train_fold
         from research.systems.cost import cost_of
 
         model, part, train = self.model, self.part, inputs.data.train
@@ -58,30 +57,22 @@ class TrainPart(Work):
         open_train = dataclasses.replace(train, forbidden=train.forbidden - set(self.late_columns))
         lesions = fit_metadata(model, open_train, np.unique(part.train), step.folder, self.lesions)
         with runtime.display.task(self.label) as progress:
-            training = train_fold(
-                model,
-                lesions,
-                part.train,
-                folder=step.folder,
-                seed=self.seed,
-                fingerprint=step.fingerprint,
-                weights_dir=runtime.weights_dir,
-                cache_dir=runtime.cache_dir,
-                inner_rows=part.validation,
+            trained = train_fold(
+                FoldTask(model, lesions, part.train, self.seed, step.fingerprint, part.validation),
+                Places(step.folder, runtime.weights_dir, runtime.cache_dir),
                 progress=progress,
             )
-            network = load_model(step.folder / MODEL_FILE, model, lesions.classes)
             rows, times = np.unique(part.test, return_counts=True)
-            probability = predict(network, model, lesions, rows, cache_dir=runtime.cache_dir, progress=progress)
+            probability = predict(trained.network, model, lesions, rows, cache_dir=runtime.cache_dir, progress=progress)
         columns = {f"p{i}": probability[:, i] for i in range(probability.shape[1])}
         with atomic(step.folder / PREDICTIONS) as temporary:
             pl.DataFrame({"row": rows, "times": times, **columns}).write_parquet(temporary)
-        cost = cost_of(network, model.input_size, sees_images=model.backbone != "none")
+        cost = cost_of(trained.network, model.input_size, sees_images=model.backbone != "none")
         # The comparison keeps figures, not weights: the recipe trains a network that is to be kept.
         (step.folder / MODEL_FILE).unlink()
         attempt.finish(
             [PREDICTIONS],
-            training=training.as_dict(),
+            training=trained.report.as_dict(),
             cost=dataclasses.asdict(cost),
             shared_rows=part.shared_rows,
             shared_lesions=part.shared_lesions(train.groups),
@@ -135,7 +126,7 @@ class NetworkRun:
     def steps(self, lesions: "Lesions", label: str) -> list[Step]:
         """The training of every part and everything its result depends on."""
         run, facts, parts = self.view.run, self.view.facts, self.division.parts
-        settings = {k: v for k, v in dataclasses.asdict(self.model).items() if k not in NOT_IN_FINGERPRINT}
+        settings = deciding_settings(self.model)
         known = {"run_seed": run.recipe.seed, "protocol": self.protocol, "fast": self.comparison.fast}
         images = () if self.model.backbone == "none" else (Need("train images", facts.train_images or ""),)
         return [
