@@ -7,8 +7,7 @@ holds is built.
 import pkgutil
 from collections.abc import Iterator
 from functools import cached_property
-from importlib import metadata
-from importlib.util import find_spec
+from importlib import import_module, metadata
 from typing import Any
 
 from data.registry import Registry
@@ -16,6 +15,11 @@ from data.registry import Registry
 
 class FileRegistry(Registry[Any]):
     """A registry whose names are those of its files, of the entry points and of what was added; all else as there."""
+
+    def look_again(self) -> None:
+        """Forget what was found, names included."""
+        super().look_again()
+        vars(self).pop("_lying_there", None)
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._names()))
@@ -32,9 +36,7 @@ class FileRegistry(Registry[Any]):
     @cached_property
     def _lying_there(self) -> set[str]:
         """Names of the files and of the entry points."""
-        package = find_spec(self._package)
-        assert package is not None
-        files = {module.name for module in pkgutil.iter_modules(package.submodule_search_locations)}
+        files = {module.name for module in pkgutil.iter_modules(import_module(self._package).__path__)}
         offered = metadata.entry_points(group=f"fusionnetx.{self._package.rpartition('.')[2]}")
         return files | {entry.name for entry in offered}
 

@@ -59,9 +59,7 @@ def compare(
         from pipeline.actions.opening import surroundings
         from pipeline.comparison.build import run_compare
 
-        here = surroundings()
-        with here.display.listening():
-            run_compare(runs or [], data, out, here)
+        run_compare(runs or [], data, out, surroundings())
         return
     from research.systems.comparison import Comparison
     from research.systems.protocols import protocols_named
