@@ -117,9 +117,8 @@ def draw_rows(lesions: list[str], diagnosis: list[str], pictures: list[str], rng
         }
     )
     means = np.array([(*SEEN.get(name, USUALLY_SEEN), *NOT_OF_THE_LESION) for name in diagnosis])
-    seen = np.clip(
-        np.repeat(means, len(kinds), axis=0) + rng.normal(0, 0.15, (len(kinds) * count, len(CONCEPTS))), 0, 1
-    )
+    noise = rng.normal(0, 0.15, (len(kinds) * count, len(CONCEPTS)))
+    seen = np.clip(np.repeat(means, len(kinds), axis=0) + noise, 0, 1)
     of_image = pl.DataFrame(
         {
             "image_type": kinds * count,

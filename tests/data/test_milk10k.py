@@ -78,13 +78,12 @@ def write(folder: Path, rows: Sequence[Row] = ROWS, answers: dict[str, str] = AN
         path = folder / f"MILK10k_{part}_Input" / one["lesion_id"] / f"{one['isic_id']}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         data = io.BytesIO()
-        Image.fromarray(np.full((8, 8, 3), 200 if one["image_type"] == DERMOSCOPIC else 50, np.uint8)).save(
-            data, "JPEG"
-        )
+        grey = 200 if one["image_type"] == DERMOSCOPIC else 50
+        Image.fromarray(np.full((8, 8, 3), grey, np.uint8)).save(data, "JPEG")
         path.write_bytes(data.getvalue())
     if part == "Training":
         marks = [
-            ",".join([lesion, *(f"{float(name == one)}" for name in DIAGNOSES)]) for lesion, one in answers.items()
+            ",".join([lesion, *(str(float(name == one)) for name in DIAGNOSES)]) for lesion, one in answers.items()
         ]
         (folder / TRUTH).write_text("\n".join([",".join(["lesion_id", *DIAGNOSES]), *marks]) + "\n")
     return folder

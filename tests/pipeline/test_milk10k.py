@@ -10,7 +10,10 @@ import pytest
 from data.schemas.milk10k import DIAGNOSES
 
 SMALL = ("--set", "data.twin.lesions=120", "--set", "data.twin.image_side=33", "--set", "folds.count=3")
-MEMBER = "tabular.members=[{ name = 'lightgbm', booster = 'lightgbm', iterations = 10, parameters = { min_data_in_leaf = 5 } }]"
+MEMBER = (
+    "tabular.members=[{ name = 'lightgbm', booster = 'lightgbm', iterations = 10, "
+    "parameters = { min_data_in_leaf = 5 } }]"
+)
 NETWORK = ("epochs=1", "hidden=4", "image_size=32")
 
 
