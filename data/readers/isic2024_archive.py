@@ -7,6 +7,7 @@ joined by lesion to the table that Kaggle published. The permissive edition has 
 
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import polars as pl
@@ -24,6 +25,8 @@ EDITIONS = ("ISIC_2024_Training", "ISIC_2024_Permissive_Training")
 TITLES = {"malignant": "target"}
 """Columns that are called otherwise than Kaggle's."""
 MEASUREMENTS = "metadata.csv"
+MAX_BYTES = 2**31
+"""Of that table, unpacked; the published one has a tenth."""
 
 
 def edition_in(folder: Path) -> str | None:
@@ -82,13 +85,15 @@ def _measurements(folder: Path, edition: str, found: Readout) -> TextTable | Non
         return None
     try:
         with zipfile.ZipFile(packed) as archive, tempfile.TemporaryDirectory(prefix="fusionnetx-") as scratch:
-            inside = next((name for name in archive.namelist() if name.rpartition("/")[2] == MEASUREMENTS), None)
+            inside = next((one for one in archive.infolist() if one.filename.rpartition("/")[2] == MEASUREMENTS), None)
             if inside is None:
                 return None
+            if inside.file_size > MAX_BYTES:
+                raise DataError(f"{packed}: {inside.filename} claims {inside.file_size:,} bytes, too many for a table.")
             copy = Path(scratch) / f"{packed.stem}-{MEASUREMENTS}"
             copy.write_bytes(archive.read(inside))
             return found.text(copy)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, ValueError, EOFError) as error:
         raise DataError(f"{packed} cannot be opened as a zip archive ({error}). Fetch it again.") from error
 
 

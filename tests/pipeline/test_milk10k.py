@@ -7,7 +7,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from data.schemas.milk10k import DIAGNOSES
+from data.errors import RecipeError
+from data.recipe import read_folder
+from data.schemas.milk10k import DIAGNOSES, FORBIDDEN, SUPPLEMENT
+from data.synthetic.stand_in import stand_in
+from features.recipe import FeatureRecipe
+from features.table import build
+from pipeline.recipe import load_recipe
 
 SMALL = ("--set", "data.twin.lesions=120", "--set", "data.twin.image_side=33", "--set", "folds.count=3")
 MEMBER = (
@@ -46,3 +52,15 @@ def test_a_run_ends_with_scores_and_an_answer_file(cli: Callable[..., object], r
     assert predicted.columns == submitted.columns
     for name in DIAGNOSES:
         assert predicted[name].to_list() == pytest.approx(submitted[name].to_list(), abs=1e-6)
+
+
+def test_columns_known_only_with_the_diagnosis_are_refused(tmp_path: Path) -> None:
+    recipe = load_recipe("milk10k_tables", ["data.twin.lesions=40", "data.twin.image_side=33"])
+    folder = stand_in(recipe.data, tmp_path)
+    assert folder is not None
+    train = read_folder(recipe.data, folder).train
+    for name in (*SUPPLEMENT, "BCC"):
+        with pytest.raises(RecipeError, match=name):
+            build(train, FeatureRecipe(families=("published",), extra_columns=(name,)))
+    for shipped in ("milk10k", "milk10k_tables"):
+        assert not set(load_recipe(shipped).features.extra_columns) & (FORBIDDEN - {"target"})
