@@ -40,6 +40,10 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+.PHONY: data
+data: $(STAMP)  ## fetch ISIC 2024 without an account: make data, or make data OUT=folder ARGS='--permissive --part 1/10'
+	@$(FNX) data isic2024 $(if $(OUT),--out '$(OUT)') $(ARGS)
+
 demo-data: $(STAMP)  ## write the recipe's synthetic cohort in Kaggle's files
 	@$(FNX) demo-data $(CHOICE)
 

@@ -43,7 +43,7 @@ MEANS: dict[str, Callable[[Values, Values], Floats]] = {
     "log_loss": surprise_of_rows,
 }
 """Scores that are a mean over lesions."""
-DECISIONS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "f1")
+DECISIONS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "f1", "macro_f1")
 """Scores that need no more than the class each lesion is called."""
 
 
