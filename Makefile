@@ -3,6 +3,7 @@ SHELL  := /bin/bash
 RECIPE ?= demo
 DATA   ?=
 RUN    ?=
+COMMIT ?= HEAD
 ARGS   ?=
 PYTHON ?= python3
 VENV   ?= .venv
@@ -91,6 +92,10 @@ audit: $(STAMP)  ## look for leaks: exact checks, null test, planted leaks, copi
 .PHONY: faults
 faults: $(STAMP)  ## kill a small run at 30 moments, let it go on, compare every byte (15 to 35 minutes)
 	@$(FNX) faults --recipe $(RECIPE) $(ARGS)
+
+.PHONY: same-bytes
+same-bytes: $(STAMP)  ## run the demo here and at COMMIT, compare every result (two runs; ARGS=--small)
+	@$(VENV)/bin/python -m research.same_bytes '$(COMMIT)' $(ARGS)
 
 .PHONY: verify
 verify: $(STAMP)  ## check every byte of a run: what is missing, damaged or stale, and what repairs it

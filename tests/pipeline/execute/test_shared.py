@@ -1,3 +1,5 @@
+"""Large things that jobs have in common: made once, the oldest going first."""
+
 import contextlib
 import threading
 import time

@@ -12,16 +12,20 @@ import numpy as np
 import polars as pl
 import pytest
 
+from data.readers.isic2024 import read_competition
+from pipeline import new_images
+from pipeline.actions.opening import surroundings
+from pipeline.actions.predict import finished_plan
 from pipeline.kaggle.notebook import MARKER, code_of, kernel_metadata, notebook
 from pipeline.new_images import image_columns
+from pipeline.run import Run
+from tests.conftest import run_in_process
 
 TEST_FILES = ("test-metadata.csv", "test-image.hdf5", "sample_submission.csv")
 
 
 @pytest.fixture(scope="module")
 def bundle(finished_run: Path, cohort_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.conftest import run_in_process
-
     out = tmp_path_factory.mktemp("bundle") / "kaggle"
     command = ["kaggle", "--run", str(finished_run), "--out", str(out), "--no-download", "--user", "someone"]
     answer = run_in_process(command, cache=cohort_dir.parent)
@@ -127,15 +131,12 @@ def test_a_folder_that_is_there_is_left_alone(finished_run: Path, tmp_path: Path
 
 
 def test_images_by_blocks_are_the_images_at_once(finished_run: Path, cohort_dir: Path, monkeypatch: pytest.MonkeyPatch):
-    from data.readers.isic2024 import read_competition
-    from pipeline import new_images
-    from pipeline.commands.options import finished_run as open_run
-
-    space = open_run(str(finished_run))
+    finished, here = finished_plan(Run.open(finished_run)), surroundings()
+    data = finished.run.recipe.data
     (cohort, source, _), _ = read_competition(cohort_dir)
-    at_once = image_columns(space, cohort, source, 2)
-    monkeypatch.setattr(new_images, "BLOCK_BYTES", 7 * space.recipe.data.image_size**2 * 3)
-    by_blocks = image_columns(space, cohort, source, 2)
+    at_once = image_columns(finished.fold_models, data, here, cohort, source)
+    monkeypatch.setattr(new_images, "BLOCK_BYTES", 7 * data.image_size**2 * 3)
+    by_blocks = image_columns(finished.fold_models, data, here, cohort, source)
     assert at_once["lesion_id"].equals(by_blocks["lesion_id"])
     for name in at_once.columns[1:]:
         np.testing.assert_allclose(at_once[name].to_numpy(), by_blocks[name].to_numpy(), rtol=0, atol=1e-6)

@@ -1,5 +1,8 @@
+"""A check of every byte of a run: each kind of damage is found and named, with the command that repairs it."""
+
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,9 +10,11 @@ from typing import Any
 import pytest
 
 from data.files import read_json, write_json
-from pipeline.commands.options import finished_run as workspace_of
-from pipeline.integrity.recorded import recorded_run
+from pipeline.actions.opening import surroundings
+from pipeline.inputs import Inputs
 from pipeline.integrity.verify import Verdict, verify_run
+from pipeline.run import Run
+from tests.forge import vouch
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +28,13 @@ def flip(path: Path) -> None:
 
 @pytest.fixture
 def judge() -> Callable[..., Verdict]:
-    return lambda run, data=None: verify_run(recorded_run(workspace_of(str(run)), data))
+    """Check a run, against a folder of data where one is given."""
+
+    def verdict(folder: Path, data: Path | None = None) -> Verdict:
+        here, run = surroundings(), Run.open(folder)
+        return verify_run(run, here, None if data is None else Inputs(run.derive(data_dir=data), here).facts)
+
+    return verdict
 
 
 def found(verdict: Verdict) -> set[tuple[str, str]]:
@@ -63,7 +74,7 @@ def test_looking_changes_nothing(finished_run: Path, judge: Any, cohort_dir: Pat
 def test_every_damage_is_found_and_the_repair_named(
     judge: Any, run_copy: Path, monkeypatch: pytest.MonkeyPatch, name: str, step: str, verb: str, damage: Any
 ):
-    monkeypatch.setattr("pipeline.run.CHECKSUM_ON_SKIP_BYTES", 0)  # as if every file were a large one
+    monkeypatch.setattr("pipeline.step.CHECKSUM_ON_SKIP_BYTES", 0)  # as if every file were a large one
     damage(run_copy / name)
     verdict = judge(run_copy)
     assert found(verdict) == {("damaged", step)}
@@ -111,11 +122,7 @@ def test_a_step_made_anew_makes_what_follows_stale(judge: Any, run_copy: Path):
     """As when one fold was copied in from another run, with a report that is right for it."""
     folder = run_copy / "oof" / "wide" / "fold_2"
     flip(folder / "predictions.parquet")
-    report = read_json(folder / "report.json")
-    from data.files import sha256_of
-
-    report["artefacts"]["predictions.parquet"]["sha256"] = sha256_of(folder / "predictions.parquet")
-    write_json(folder / "report.json", report)
+    vouch(folder / "report.json", "predictions.parquet")
     verdict = judge(run_copy)
     assert found(verdict) == {("stale", "out-of-fold table")}
     assert "wide, fold 2 (its content)" in verdict.findings[0].reason
@@ -151,8 +158,6 @@ def test_what_is_no_use_is_noted(judge: Any, run_copy: Path):
 
 
 def test_a_damaged_pack_in_the_cache_is_found(cli: Any, finished_run: Path, cohort_dir: Path, tmp_path: Path):
-    import shutil
-
     cache = shutil.copytree(cohort_dir.parent, tmp_path / "cache")
     assert cli("verify", "--run", finished_run, cache=cache).code == 0
     pack = next(cache.glob("[0-9a-f]*/images.npy"))

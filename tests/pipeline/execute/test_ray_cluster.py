@@ -158,5 +158,5 @@ def test_an_unknown_executor_is_named(cli: Callable[..., Any], tiny_recipe: Path
 
 
 def test_nothing_of_ray_is_loaded_without_asking():
-    code = "import sys, fusionnetx.cli, pipeline.workspace; sys.exit('ray' in sys.modules)"
+    code = "import sys, fusionnetx.cli, pipeline.make, pipeline.actions.opening; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

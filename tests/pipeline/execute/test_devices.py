@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from data.errors import RecipeError
-from pipeline.commands.options import executor_named
+from pipeline.actions.opening import executor_named
 
 FAILING = """
 import sys

@@ -17,7 +17,7 @@ import pytest
 
 from data.errors import DataError
 from pipeline.integrity.records import content, differences
-from pipeline.run import hold
+from pipeline.lock import hold
 
 pytestmark = pytest.mark.slow
 

@@ -1,11 +1,14 @@
+"""What differs between two runs, and why."""
+
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from data.files import read_json, write_json
+from data.files import read_json
 from pipeline.integrity.diff import diff_runs
+from tests.forge import forge
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +20,7 @@ def test_a_run_does_not_differ_from_its_copy(cli: Any, finished_run: Path, run_c
 
 
 def test_a_changed_key_is_named_with_all_that_follows(cli: Any, tiny_recipe: Path, finished_run: Path, run_copy: Path):
-    change = ("--set", "tabular.members[catboost].iterations=12")
+    change = ("--set", "tabular.members[catboost].iterations=12", "--replace")
     assert cli("submission", "--recipe", tiny_recipe, "--run", run_copy, *change).code == 0
     found = diff_runs(finished_run, run_copy)
     assert found.recipe == ("tabular.members.catboost.iterations 10 -> 12",)
@@ -41,7 +44,7 @@ def report_of(run: Path) -> Path:
 
 
 def edit(path: Path, **facts: Any) -> None:
-    write_json(path, {**read_json(path), **facts})
+    forge(path, lambda report: report.update(facts))
 
 
 def other_model(run: Path) -> None:
