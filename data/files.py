@@ -12,13 +12,19 @@ import json
 import os
 import shutil
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from data.errors import DataError
+
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A full disk, a used-up quota, a limit on the size of a file."""
+
+MOST_JSON_BYTES = 256 * 2**20
+"""The metrics of a large run, its report included, have a fiftieth of it."""
 
 _number = itertools.count()
 _this_life = os.urandom(4).hex()
@@ -32,6 +38,7 @@ def atomic(path: Path) -> Iterator[Path]:
     Writers in C and Rust report a full disk as errors of their own; from here they all come as an OSError that names
     `path`.
     """
+    refuse_to_replace(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(path)
     try:
@@ -47,6 +54,13 @@ def atomic(path: Path) -> Iterator[Path]:
         raise OSError(number, os.strerror(number), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def refuse_to_replace(path: Path) -> None:
+    """DataError for a path that a rename would do harm at: a device, a pipe, a folder."""
+    if path.name in ("", "..") or (path.exists() and not path.is_file()):
+        what = "a folder" if path.is_dir() else "no regular file"
+        raise DataError(f"{path} is {what}: nothing is written there; name a file")
 
 
 def no_room(error: BaseException) -> int | None:
@@ -115,9 +129,21 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+def read_json(path: Path, most_bytes: int = MOST_JSON_BYTES) -> Any:
+    """Read a JSON file; ValueError for one too large or too deep to be ours, OSError for a pipe or a device."""
+    # Without waiting: to open a pipe that nobody writes to would take for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as handle:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.EINVAL, "is no regular file", str(path))
+        if facts.st_size > most_bytes:
+            raise ValueError(f"it has {facts.st_size:,} bytes, more than any file of its kind")
+        content = handle.read(most_bytes + 1)
+    try:
+        return json.loads(content.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def sha256_of(path: Path) -> str:

@@ -54,18 +54,14 @@ class Encoder:
         rows: Integers,
         target: Integers | None,
         recipe: FeatureRecipe,
-        groups: npt.NDArray[Any] | None = None,
-        seed: int = 0,
     ) -> "Encoder":
-        """Fit on `rows` of the table; `target` and `groups` are aligned to the table and read at `rows` only.
-
-        `groups` and `seed` matter to `fit_transform` alone; they are taken here so that both are called alike.
-        """
+        """Fit on `rows` of the table; `target` is aligned to the table and read at `rows` only."""
         if len(rows) == 0:
             raise DataError("features: there is no training lesion to fit the encoder on")
         numbers = [f.name for f in table.features if f.kind == "number"]
         names = [f.name for f in table.features if f.kind == "category"]
-        training, taken = table.frame.select(names)[rows], pl.Series(rows)
+        taken = pl.Series(rows)
+        training = table.frame.select(pl.col(names).gather(taken))
         medians = fit_medians(table.frame, taken, numbers)
         categories = {name: tuple(training[name].drop_nulls().unique().sort().to_list()) for name in names}
         encoder = cls(
@@ -93,7 +89,7 @@ class Encoder:
 
         `groups` are the patients (every lesion its own when None); `seed` decides the inner folds.
         """
-        encoder = cls.fit(table, rows, target, recipe, groups, seed)
+        encoder = cls.fit(table, rows, target, recipe)
         matrix = encoder.transform(table, rows)
         if encoder.target_shares and target is not None:
             patients = np.arange(len(rows)) if groups is None else np.asarray(groups)[rows]

@@ -26,7 +26,7 @@ class Feature:
     image: bool = False
     """Derived from an image model's probability."""
     transductive: bool = False
-    """Depends on other patients of the same table."""
+    """Depends on other patients of the same table: the families that look at the whole table, as they declare."""
 
 
 @dataclass(frozen=True)

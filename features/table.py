@@ -70,12 +70,13 @@ def build(
     columns: list[pl.DataFrame] = []
     features: list[Feature] = []
     for step, name in enumerate(recipe.chosen, start=1):
-        made = available(source, FAMILIES[name].make(source, recipe))
-        refuse_doubled([*features, *(one.feature for one in made)])
-        if FAMILIES[name].lesion_alone:
+        family = FAMILIES[name]
+        made = available(source, family.make(source, recipe))
+        features += [replace(one.feature, transductive=family.looks_at == "table") for one in made]
+        refuse_doubled(features)
+        if family.lesion_alone:
             source = widen(source, made)
         columns.append(finish(source.frame, made, back))
-        features += [one.feature for one in made]
         progress(step, len(recipe.chosen), features=len(features))
     if not features:
         raise RecipeError(

@@ -1,10 +1,13 @@
 """The command line: one verb per stage, the same options everywhere, errors as one message.
 
-The verbs are in `commands/`. Exit codes: 0 done, 2 a mistake in what was given, 130 or 143 interrupted (and able
-to go on).
+The verbs are in `commands/`. Exit codes: 0 done; 1 a fault of ours, or (of `verify`, `diff`, `audit`) something found;
+2 a mistake in what was given; 130 or 143 interrupted, and able to go on.
 """
 
+import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable
 
 import typer
@@ -12,6 +15,7 @@ from rich.console import Console
 
 from data.errors import FusionNetXError, Interrupted
 from data.files import no_room
+from data.secrets import masked
 from pipeline.commands import cohorts, explain, inspect, integrity, kaggle, stages
 from pipeline.display import printable
 from pipeline.memory import keep_freed_memory
@@ -56,7 +60,34 @@ def guarded(command: Callable[[], object]) -> int:
     except (Interrupted, KeyboardInterrupt) as stop:
         errors.print("stopped; the same command goes on from here")
         return stop.exit_code if isinstance(stop, Interrupted) else 130
+    except BrokenPipeError:
+        # Whoever read the output has gone; nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        errors.print("[red]error:[/red]", end=" ")
+        errors.print(printable(f"{own_fault(error)} {kept_trace(error)}"), markup=False)
+        return 1
     return 0
+
+
+def own_fault(error: Exception) -> str:
+    """What to say of an error that nobody foresaw."""
+    if isinstance(error, MemoryError):
+        return "the memory of this machine is not enough; do less at once ([resources]), or take fewer rows."
+    said = str(error).strip().splitlines()
+    return f"this is a fault of FusionNetX, not yours: {type(error).__name__}{': ' + said[0] if said else ''}."
+
+
+def kept_trace(error: Exception) -> str:
+    """Keep the whole trace in a file, and say where it is."""
+    text = masked("".join(traceback.format_exception(error)))
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="fusionnetx-error-", suffix=".txt", delete=False) as file:
+            file.write(text)
+    except OSError:
+        return f"The trace could not be kept:\n{text}"
+    return f"The whole trace is in {file.name}; please send it with the command that led to it"
 
 
 if __name__ == "__main__":

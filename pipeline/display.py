@@ -24,6 +24,7 @@ from rich.progress import (
 
 from data.errors import Interrupted
 from data.progress import Progress as Listener
+from data.secrets import masked
 
 LOG_SECONDS = 15.0
 
@@ -129,8 +130,8 @@ class Display:
 
 
 def printable(text: str) -> str:
-    """A message without terminal codes, which an id or a file's name may hold."""
-    return text.translate(CONTROLS)
+    """A message without terminal codes, which an id or a file's name may hold, and without passwords."""
+    return masked(text.translate(CONTROLS))
 
 
 def format_figures(figures: dict[str, float]) -> str:

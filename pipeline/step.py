@@ -5,12 +5,14 @@ the next run can say in one comparison whether the step still holds, and if not,
 there are and what each does is in `steps/`; which steps a run has, in `plan.py`.
 """
 
+import json
+import math
 import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from data.errors import DataError
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 CHECKSUM_ON_SKIP_BYTES = 32 * 1024 * 1024
 """Artefacts up to this size are checksummed before a step is skipped; larger ones are compared by size."""
+
+CHECKSUM = "report_sha256"
+"""Key of a report's own checksum: a figure in it that was changed is noticed like a changed file."""
 
 Key = tuple[str | int, ...]
 
@@ -228,6 +233,8 @@ class Attempt:
             "versions": versions(),
             "commit": commit(),
         }
+        # Through JSON first, so that what is read back has the same checksum.
+        report[CHECKSUM] = fingerprint(json.loads(json.dumps(report)))
         write_json(step.report_path, report)
         return report
 
@@ -241,21 +248,50 @@ def read_step_report(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     whole = isinstance(loaded, dict) and {"fingerprint", "settings", "artefacts"} <= loaded.keys()
-    return loaded if whole and _are_facts(loaded["artefacts"]) else None
+    usable = (
+        whole
+        and _are_facts(loaded["artefacts"])
+        and all(isinstance(loaded.get(key, {}), dict) for key in ("settings", "inputs"))
+        and is_number(loaded.get("seconds", 0))
+        and is_untouched(loaded)
+    )
+    return loaded if usable else None
+
+
+def is_untouched(report: dict[str, Any]) -> bool:
+    """Whether a report is as it was written; one of an earlier version does not say."""
+    facts = {key: value for key, value in report.items() if key != CHECKSUM}
+    return CHECKSUM not in report or report[CHECKSUM] == fingerprint(facts)
 
 
 def _are_facts(artefacts: Any) -> bool:
-    """Whether this is what `finish` notes of each file."""
+    """Whether this is what `finish` notes of each file; a name that leads out of the folder is none of ours."""
     return isinstance(artefacts, dict) and all(
-        isinstance(facts, dict) and isinstance(facts.get("bytes"), int) and isinstance(facts.get("sha256"), str)
-        for facts in artefacts.values()
+        is_inside(name)
+        and isinstance(facts, dict)
+        and isinstance(facts.get("bytes"), int)
+        and isinstance(facts.get("sha256"), str)
+        for name, facts in artefacts.items()
     )
+
+
+def is_number(value: Any) -> bool:
+    """Whether a report's figure is one."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_inside(name: str) -> bool:
+    """Whether a name stays below the folder that it is relative to."""
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def artefact_trouble(path: Path, facts: Mapping[str, Any], *, every_byte: bool = False) -> str | None:
     """What is wrong with a file that a report promised."""
     if not path.is_file():
         return "is missing"
+    if path.is_symlink():
+        return "is a link; a run keeps its files itself"
     if path.stat().st_size != facts["bytes"]:
         return f"is damaged ({path.stat().st_size} bytes instead of {facts['bytes']})"
     if (every_byte or facts["bytes"] <= CHECKSUM_ON_SKIP_BYTES) and sha256_of(path) != facts["sha256"]:

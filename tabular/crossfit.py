@@ -16,16 +16,15 @@ import numpy.typing as npt
 from data.errors import DataError
 from data.files import read_json, sha256_of, write_json
 from data.matrix import Matrix
-from tabular.learners.learner import Booster, Floats, Settings, adapter, usable_device
-from tabular.learners.parameters import BoosterName
+from tabular.learners.device import usable_device
+from tabular.learners.learner import Floats, Learner, Model, Settings
 from tabular.recipe import MemberRecipe, TabularRecipe
 from tabular.training_data import (
     Ints,
     Part,
-    View,
     derived,
     effective_parameters,
-    gather,
+    gather_part,
     take,
     training_parts,
     view_of,
@@ -44,7 +43,7 @@ class MemberFit:
     models: tuple[Mapping[str, Any], ...]
     """File, checksum, trees, rows and positives of each bag's model; their mean predicts."""
     importance: Mapping[str, float]
-    """Share of each feature, averaged over the models, largest first."""
+    """Share of each feature, averaged over the models, largest first; empty where the learner keeps none."""
     notes: tuple[str, ...]
     """What could not be done as asked, in sentences."""
     seconds: float
@@ -82,20 +81,26 @@ def fit_member(
     labels, rows = np.asarray(target, dtype=np.int64), np.asarray(train_rows, dtype=np.int64)
     count = max(2, int(labels[rows].max(initial=0)) + 1) if classes is None else classes
     view = view_of(member, matrix)
-    device, device_note = usable_device(member.booster, member.device or "cpu")
+    learner = member.learner
+    device, device_note = usable_device(learner, member.device or "cpu")
     parameters, notes = effective_parameters(member, recipe, count)
     parts, part_notes = training_parts(member, recipe, labels, groups, rows, derived(seed, 0))
     notes += [*([device_note] if device_note else []), *part_notes]
     models: list[dict[str, Any]] = []
-    importance = np.zeros(len(view.columns))
+    shares: list[Floats] = []
     for part in parts:
         settings = Settings(parameters, member.iterations, count, device, threads, derived(seed, 1, part.bag))
-        model = _fit_part(member, recipe, matrix, labels, view, part, settings, derived(seed, 2, part.bag))
-        path = folder / f"{'model' if len(parts) == 1 else f'bag_{part.bag}'}{model.suffix}"
+        rows_of = gather_part(view, matrix, labels, part, recipe, settings, derived(seed, 2, part.bag))
+        binned = learner.binned(*rows_of, settings)
+        del rows_of
+        model = learner.trained(binned, settings, member.early_stopping)
+        path = folder / f"{'model' if len(parts) == 1 else f'bag_{part.bag}'}{learner.suffix}"
         model.save(path)
-        importance += model.importance() / len(parts)
-        if not model.importance().any():
-            notes.append(_no_split(path, part))
+        share = model.importance()
+        if share is not None:
+            shares.append(share)
+            if not share.any():
+                notes.append(_no_split(path, part))
         models.append(_entry(path, model, part, labels))
     contents = {"booster": member.booster, "classes": count, "features": view.names, "models": models}
     write_json(folder / MANIFEST, contents)
@@ -104,33 +109,23 @@ def fit_member(
         booster=member.booster,
         device=device,
         models=tuple(models),
-        importance={view.names[i]: float(importance[i]) for i in np.argsort(-importance, kind="stable")},
+        importance=_importance(view.names, shares),
         notes=tuple(dict.fromkeys(notes)),
         seconds=time.perf_counter() - started,
     )
 
 
-def _fit_part(
-    member: MemberRecipe,
-    recipe: TabularRecipe,
-    matrix: Matrix,
-    labels: Ints,
-    view: View,
-    part: Part,
-    settings: Settings,
-    noise_seed: int,
-) -> Booster:
-    booster = adapter(member.booster)
-    rows = gather(view, matrix, labels, part.rows, recipe, classes=settings.classes, noise_seed=noise_seed)
-    training = booster.bin(rows, settings)
-    del rows
-    if part.watched is None:
-        return booster.fit(training, settings)
-    natural = gather(view, matrix, labels, part.watched, recipe, classes=settings.classes)
-    return booster.fit(training, settings, booster.bin_watched(natural, settings, training), member.early_stopping)
+def _importance(names: tuple[str, ...], shares: list[Floats]) -> dict[str, float]:
+    """Mean share of each feature, largest first."""
+    if not shares:
+        return {}
+    mean = np.zeros(len(names))
+    for share in shares:
+        mean += share / len(shares)
+    return {names[i]: float(mean[i]) for i in np.argsort(-mean, kind="stable")}
 
 
-def _entry(path: Path, model: Booster, part: Part, labels: Ints) -> dict[str, Any]:
+def _entry(path: Path, model: Model, part: Part, labels: Ints) -> dict[str, Any]:
     return {
         "file": path.name,
         "sha256": sha256_of(path),
@@ -165,7 +160,7 @@ def predict_member(
     return np.asarray(np.mean(parts, axis=0), dtype=np.float64)
 
 
-def load_models(member: MemberRecipe, folder: Path) -> tuple[tuple[str, ...], list[Booster]]:
+def load_models(member: MemberRecipe, folder: Path) -> tuple[tuple[str, ...], list[Model]]:
     """A fitted member's features and models, each compared with its checksum before its library sees it.
 
     The libraries end the whole process over many damaged files, which no Python code can catch.
@@ -175,7 +170,9 @@ def load_models(member: MemberRecipe, folder: Path) -> tuple[tuple[str, ...], li
         raise DataError(
             f"{folder} holds {manifest['booster']} models, but member {member.name} is {member.booster}; train it again"
         )
-    return tuple(manifest["features"]), [_load(folder, member.booster, entry) for entry in manifest["models"]]
+    features = tuple(manifest["features"])
+    models = [_load(folder, member.learner, entry, len(features), manifest["classes"]) for entry in manifest["models"]]
+    return features, models
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -195,6 +192,8 @@ def _is_manifest(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and isinstance(value.get("booster"), str)
+        and type(value.get("classes")) is int
+        and value["classes"] >= 2
         and _is_list(value.get("features"), str)
         and _is_list(value.get("models"), dict)
         and all(
@@ -207,8 +206,8 @@ def _is_list(value: Any, kind: type) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, kind) for item in value)
 
 
-def _load(folder: Path, booster: BoosterName, entry: Mapping[str, Any]) -> Booster:
+def _load(folder: Path, learner: Learner, entry: Mapping[str, Any], columns: int, classes: int) -> Model:
     path = folder / entry["file"]
     if path.is_file() and sha256_of(path) != entry["sha256"]:
         raise DataError(f"model {path} is damaged (its checksum differs); train the member again")
-    return adapter(booster).load(path)
+    return learner.load(path, columns, classes)

@@ -1,7 +1,8 @@
-"""The boosters' part of a recipe: members, resampling, blending, tuning.
+"""The part of a recipe about stage two after the features: members, resampling, blending, tuning.
 
 Frozen strict pydantic models; the defaults are the four members and Table 2 of the FusionNetX paper. What a member
-leaves out is completed from Table 2 on reading, so that a saved recipe says everything. Loads no booster library.
+leaves out is completed from its learner on reading, so that a saved recipe says how every member is trained; the search
+space of a learner is its own unless the recipe gives one. Loads no library of any learner.
 """
 
 from collections.abc import Mapping
@@ -9,21 +10,24 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from tabular.learners.parameters import TABLE_TWO, BoosterName, Device, Value, canonical, canonical_parameters
+from tabular.learners.learner import Device, Learner
+from tabular.learners.registry import LEARNERS
+from tabular.learners.search_space import SearchSpace, Value
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class MemberRecipe(BaseModel):
-    """One member of the ensemble: a booster, what it sees, how it is trained."""
+    """One member of the ensemble: a learner, what it sees, how it is trained."""
 
     model_config = STRICT
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
     """Name of the member's out-of-fold column and folder."""
-    booster: BoosterName
+    booster: str
+    """Name of its learner; most are boosters."""
     start: Literal["table_two", "library"] = "table_two"
-    """Where parameters not given come from: Table 2, or the booster library's own defaults."""
+    """Where parameters not given come from: the learner's file (Table 2), or the defaults of its library."""
     image_columns: bool = True
     """False trains on metadata alone."""
     native_categories: bool = True
@@ -31,11 +35,11 @@ class MemberRecipe(BaseModel):
     seeds: tuple[int, ...] = Field(default=(42,), min_length=1)
     """One model per seed, averaged."""
     device: Device | None = Field(default=None, validate_default=True)
-    """`auto` takes a GPU where the library can use one; `gpu` insists; left out: as in Table 2."""
+    """`auto` takes a GPU where the learner can use one; `gpu` insists; left out: as the learner's file says."""
     iterations: int = Field(default=0, ge=0, validate_default=True)
-    """Boosting rounds (with early stopping: at most); 0 takes Table 2's."""
+    """Boosting rounds (with early stopping: at most) or steps of a solver; 0 takes those of the learner's file."""
     parameters: dict[str, Value] = Field(default_factory=dict, validate_default=True)
-    """The booster's own parameters; those of Table 2 that are not given are added."""
+    """The learner's own parameters; those of its file that are not given are added."""
     early_stopping: int = Field(default=0, ge=0)
     """Rounds without a better AUC before stopping, watched on an inner split of the training patients; 0 is off."""
     inner_share: float = Field(default=0.15, gt=0.0, lt=1.0)
@@ -48,24 +52,47 @@ class MemberRecipe(BaseModel):
             raise ValueError("seeds must be different whole numbers from 0 to 2147483647")
         return seeds
 
+    @field_validator("booster")
+    @classmethod
+    def _learner_exists(cls, name: str) -> str:
+        if name not in LEARNERS:
+            *others, last = map(repr, LEARNERS)
+            raise ValueError(f"Input should be {', '.join(others)} or {last}")
+        return name
+
     @field_validator("device")
     @classmethod
     def _complete_device(cls, device: Device | None, info: ValidationInfo) -> Device | None:
-        return device or (TABLE_TWO[info.data["booster"]].device if "booster" in info.data else None)
+        learner = _learner(info)
+        return device or (learner.defaults.device if learner else None)
 
     @field_validator("iterations")
     @classmethod
     def _complete_iterations(cls, iterations: int, info: ValidationInfo) -> int:
-        return iterations or (TABLE_TWO[info.data["booster"]].iterations if "booster" in info.data else 0)
+        learner = _learner(info)
+        return iterations or (learner.defaults.iterations if learner else 0)
 
     @field_validator("parameters")
     @classmethod
     def _complete_parameters(cls, given: dict[str, Value], info: ValidationInfo) -> dict[str, Value]:
-        if "booster" not in info.data:
+        learner = _learner(info)
+        if learner is None:
             return given
-        booster: BoosterName = info.data["booster"]
-        parameters = canonical_parameters(booster, given)
-        return parameters if info.data.get("start") == "library" else {**TABLE_TWO[booster].parameters, **parameters}
+        parameters = learner.canonical_parameters(given)
+        return parameters if info.data.get("start") == "library" else {**learner.defaults.parameters, **parameters}
+
+    @field_validator("early_stopping")
+    @classmethod
+    def _can_stop_early(cls, patience: int, info: ValidationInfo) -> int:
+        learner = _learner(info)
+        if patience and learner and not learner.stops_early:
+            raise ValueError(f"{learner.name} does not train in rounds that could be watched; set early_stopping = 0")
+        return patience
+
+    @property
+    def learner(self) -> Learner:
+        """What trains it."""
+        return LEARNERS[self.booster]
 
     def with_parameters(self, changed: Mapping[str, Value]) -> "MemberRecipe":
         """The same member with some parameters (and perhaps `iterations`) replaced, as tuning does."""
@@ -74,9 +101,14 @@ class MemberRecipe(BaseModel):
             **{
                 **self.model_dump(),
                 "iterations": int(changed.get("iterations", self.iterations)),
-                "parameters": {**self.parameters, **canonical_parameters(self.booster, parameters)},
+                "parameters": {**self.parameters, **self.learner.canonical_parameters(parameters)},
             }
         )
+
+
+def _learner(info: ValidationInfo) -> Learner | None:
+    """The learner of a member that is being read, unless its name was refused."""
+    return LEARNERS[info.data["booster"]] if "booster" in info.data else None
 
 
 class ResampleRecipe(BaseModel):
@@ -116,66 +148,6 @@ class BlendRecipe(BaseModel):
     """C of the logistic regression (`stacker`)."""
 
 
-class Space(BaseModel):
-    """Values tuning may give a parameter: `{low, high, log}` (whole numbers when both bounds are) or `{choices}`."""
-
-    model_config = STRICT
-
-    low: int | float | None = None
-    high: int | float | None = None
-    log: bool = False
-    choices: tuple[Value, ...] = ()
-
-    @property
-    def whole(self) -> bool:
-        """Whether only whole numbers are drawn."""
-        return isinstance(self.low, int) and isinstance(self.high, int)
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> "Space":
-        if self.choices:
-            if self.low is not None or self.high is not None or self.log:
-                raise ValueError("choices and low/high exclude each other; keep one")
-        elif self.low is None or self.high is None:
-            raise ValueError("give low and high, or choices")
-        elif self.low >= self.high:
-            raise ValueError(f"low = {self.low} must be below high = {self.high}")
-        elif self.log and self.low <= 0:
-            raise ValueError(f"low = {self.low} must be above 0 when log = true")
-        return self
-
-
-def _default_spaces() -> dict[str, dict[str, Space]]:
-    common = {
-        "learning_rate": Space(low=0.01, high=0.2, log=True),
-        "scale_pos_weight": Space(low=1.0, high=10.0, log=True),
-    }
-    return {
-        "lightgbm": {
-            **common,
-            "iterations": Space(low=100, high=600, log=True),
-            "max_depth": Space(low=3, high=9),
-            "num_leaves": Space(low=8, high=256, log=True),
-            "feature_fraction": Space(low=0.3, high=1.0),
-            "min_data_in_leaf": Space(low=5, high=300, log=True),
-        },
-        "xgboost": {
-            **common,
-            "iterations": Space(low=50, high=400, log=True),
-            "max_depth": Space(low=3, high=9),
-            "subsample": Space(low=0.4, high=1.0),
-            "colsample_bytree": Space(low=0.3, high=1.0),
-            "min_child_weight": Space(low=1, high=150, log=True),
-        },
-        "catboost": {
-            **common,
-            "iterations": Space(low=100, high=500, log=True),
-            "depth": Space(low=4, high=9),
-            "subsample": Space(low=0.4, high=1.0),
-        },
-    }
-
-
 class TuneRecipe(BaseModel):
     """How Optuna searches the members' parameters; the member as the recipe has it is always the first trial."""
 
@@ -200,13 +172,15 @@ class TuneRecipe(BaseModel):
     """
     reestimate_seeds: tuple[int, ...] = Field(default=(1001,), min_length=1)
     """Seeds of the other fold assignments on which the winner is scored again."""
-    spaces: dict[str, dict[str, Space]] = Field(default_factory=_default_spaces)
-    """By member name or booster, by parameter: `{low, high, log}` or `{choices}`; a member's own space comes first."""
+    spaces: dict[str, dict[str, SearchSpace]] = {}
+    """By member name or learner, by parameter: `{low, high, log}` or `{choices}`; a member's own space comes first,
+    and what is not here is searched as the learner's file says."""
 
-    def space_of(self, member: MemberRecipe) -> dict[str, Space]:
+    def search_space_of(self, member: MemberRecipe) -> dict[str, SearchSpace]:
         """The search space of a member, parameters under their one spelling."""
-        space = self.spaces.get(member.name) or self.spaces.get(member.booster) or _default_spaces()[member.booster]
-        return {n if n == "iterations" else canonical(member.booster, n): s for n, s in space.items()}
+        learner = member.learner
+        space = self.spaces.get(member.name) or self.spaces.get(member.booster) or learner.search_space
+        return {n if n == "iterations" else learner.canonical(n): s for n, s in space.items()}
 
 
 def _paper_members() -> tuple[MemberRecipe, ...]:
@@ -219,7 +193,7 @@ def _paper_members() -> tuple[MemberRecipe, ...]:
 
 
 class TabularRecipe(BaseModel):
-    """Stage two after the features: an ensemble of boosters."""
+    """Stage two after the features: an ensemble of members."""
 
     model_config = STRICT
 
@@ -238,7 +212,7 @@ class TabularRecipe(BaseModel):
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise ValueError(f"members: two entries are named {doubled[0]!r}; give each its own name")
-        known = {*names, *TABLE_TWO}
+        known = {*names, *LEARNERS}
         for key, wanted in (
             ("tune.members", set(self.tune.members) - set(names)),
             ("tune.spaces", set(self.tune.spaces) - known),
@@ -246,5 +220,5 @@ class TabularRecipe(BaseModel):
             if wanted:
                 raise ValueError(f"{key}: no member is called {sorted(wanted)[0]!r}; there are {', '.join(names)}")
         for member in self.members:
-            self.tune.space_of(member)
+            self.tune.search_space_of(member)
         return self

@@ -45,11 +45,16 @@ def resample(target: npt.ArrayLike, rows: npt.ArrayLike, recipe: ResampleRecipe,
             f"{len(counts)}; use 'none' or 'class_weights'"
         )
     if recipe.method == "under_bags":
-        draws = [_undersampled(chosen, label, recipe.under_ratio, seed_of) for seed_of in _seeds(seed, recipe.bags)]
+        draws = [
+            _drawn(RandomUnderSampler, "undersampled", chosen, label, recipe.under_ratio, seed_of)
+            for seed_of in _seeds(seed, recipe.bags)
+        ]
         return Resampled(tuple(rows_of for rows_of, _ in draws), tuple(dict.fromkeys(n for _, ns in draws for n in ns)))
     over, under = _seeds(seed, 2)
-    more, notes_over = _oversampled(chosen, label, recipe.over_ratio, over)
-    fewer, notes_under = _undersampled(more, np.asarray(target)[more], recipe.under_ratio, under)
+    more, notes_over = _drawn(RandomOverSampler, "oversampled", chosen, label, recipe.over_ratio, over)
+    fewer, notes_under = _drawn(
+        RandomUnderSampler, "undersampled", more, np.asarray(target)[more], recipe.under_ratio, under
+    )
     return Resampled((fewer,), (*notes_over, *notes_under))
 
 
@@ -61,29 +66,20 @@ def class_weights(label: npt.ArrayLike, classes: int) -> npt.NDArray[np.float64]
     return weights
 
 
-def _oversampled(rows: Ints, label: Ints, ratio: float, seed: int) -> tuple[Ints, tuple[str, ...]]:
-    if _positives_per_negative(label) >= ratio:
-        return rows, (
-            f"not oversampled to {ratio:g} positives per negative: there are {_positives_per_negative(label):.4g}",
-        )
-    return _draw(RandomOverSampler(sampling_strategy=ratio, random_state=seed), rows, label), ()
-
-
-def _undersampled(rows: Ints, label: Ints, ratio: float, seed: int) -> tuple[Ints, tuple[str, ...]]:
-    if _positives_per_negative(label) >= ratio:
-        return rows, (
-            f"not undersampled to {ratio:g} positives per negative: there are {_positives_per_negative(label):.4g}",
-        )
-    return _draw(RandomUnderSampler(sampling_strategy=ratio, random_state=seed), rows, label), ()
-
-
-def _positives_per_negative(label: Ints) -> float:
-    return float(np.count_nonzero(label == 1) / np.count_nonzero(label == 0))
-
-
-def _draw(sampler: RandomOverSampler | RandomUnderSampler, rows: Ints, label: Ints) -> Ints:
-    drawn, _ = sampler.fit_resample(rows.reshape(-1, 1), label)
-    return np.asarray(drawn, dtype=np.int64).ravel()
+def _drawn(
+    sampler: type[RandomOverSampler] | type[RandomUnderSampler],
+    done: str,
+    rows: Ints,
+    label: Ints,
+    ratio: float,
+    seed: int,
+) -> tuple[Ints, tuple[str, ...]]:
+    """The rows drawn towards a ratio, or as they are with a note, where they are beyond it."""
+    there = float(np.count_nonzero(label == 1) / np.count_nonzero(label == 0))
+    if there >= ratio:
+        return rows, (f"not {done} to {ratio:g} positives per negative: there are {there:.4g}",)
+    drawn, _ = sampler(sampling_strategy=ratio, random_state=seed).fit_resample(rows.reshape(-1, 1), label)
+    return np.asarray(drawn, dtype=np.int64).ravel(), ()
 
 
 def _seeds(seed: int, count: int) -> list[int]:

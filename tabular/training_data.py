@@ -1,7 +1,7 @@
 """What a member trains on: its columns, its rows, its parameters. Shared by cross-fitting and tuning.
 
 Everything here reads `train_rows` alone; that the fold to be predicted stays unseen follows from that. Training
-itself is for the adapters.
+itself is for the learners.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ import numpy.typing as npt
 from data.errors import TrainingError
 from data.inner_split import inner_split
 from data.matrix import Matrix
-from tabular.learners.learner import Rows, Values
-from tabular.learners.parameters import Value, without_effect
+from tabular.learners.learner import Rows, Settings, Values
+from tabular.learners.search_space import Value
 from tabular.recipe import MemberRecipe, TabularRecipe
 from tabular.resample import class_weights, resample
 
@@ -83,6 +83,16 @@ def training_parts(
     return [Part(bag, watched, number) for number, bag in enumerate(drawn.bags)], list(drawn.notes)
 
 
+def gather_part(
+    view: View, matrix: Matrix, target: Ints, part: Part, recipe: TabularRecipe, settings: Settings, noise_seed: int
+) -> tuple[Rows, Rows | None]:
+    """The rows that a model trains on and, with early stopping, those it watches, which are left as they are."""
+    rows = gather(view, matrix, target, part.rows, recipe, classes=settings.classes, noise_seed=noise_seed)
+    if part.watched is None:
+        return rows, None
+    return rows, gather(view, matrix, target, part.watched, recipe, classes=settings.classes)
+
+
 def gather(
     view: View,
     matrix: Matrix,
@@ -122,7 +132,7 @@ def effective_parameters(
 ) -> tuple[dict[str, Value], list[str]]:
     """The member's parameters where they make sense, and a sentence on each that does not."""
     parameters = dict(member.parameters)
-    notes = without_effect(member.booster, parameters)
+    notes = member.learner.without_effect(parameters)
     if "scale_pos_weight" in parameters and classes > 2:
         del parameters["scale_pos_weight"]
         notes.append(f"scale_pos_weight is for two classes and was left out with {classes}")

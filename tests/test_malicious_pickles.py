@@ -105,9 +105,9 @@ def member(path: Path) -> None:
 
 def booster(name: str) -> Callable[[Path], None]:
     def read(path: Path) -> None:
-        from tabular.learners.learner import adapter
+        from tabular.learners.registry import LEARNERS
 
-        adapter(name).load(path)  # type: ignore[arg-type]
+        LEARNERS[name].load(path, 3, 2)
 
     return read
 

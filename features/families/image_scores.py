@@ -5,15 +5,11 @@ whoever gives the table. A lesion without an image has a missing score, which st
 or mean.
 """
 
-from typing import TYPE_CHECKING
-
 import polars as pl
 
 from features.columns import AGE, SITE
+from features.families.family import BOTH, Settings, family
 from features.source import PATIENT, Feature, Made, Source, ratio
-
-if TYPE_CHECKING:
-    from features.recipe import FeatureRecipe
 
 CLIP = 1e-6
 """Probabilities this near to 0 or 1 are taken as equal, so that a logit is finite."""
@@ -25,7 +21,8 @@ def logit(name: str) -> pl.Expr:
     return (p / (1 - p)).log()
 
 
-def image_logit(source: Source, recipe: "FeatureRecipe") -> list[Made]:
+@family(place=160, sets=BOTH)
+def image_logit(source: Source, settings: Settings) -> list[Made]:
     """Logit of each image model's probability."""
     return [
         Made(
@@ -35,7 +32,8 @@ def image_logit(source: Source, recipe: "FeatureRecipe") -> list[Made]:
     ]
 
 
-def image_ratio(source: Source, recipe: "FeatureRecipe") -> list[Made]:
+@family(place=170, looks_at="patient")
+def image_ratio(source: Source, settings: Settings) -> list[Made]:
     """Probability over the mean probability of the patient's lesions; 1 for a single lesion."""
     return [
         Made(
@@ -46,7 +44,8 @@ def image_ratio(source: Source, recipe: "FeatureRecipe") -> list[Made]:
     ]
 
 
-def image_rank(source: Source, recipe: "FeatureRecipe") -> list[Made]:
+@family(place=180, looks_at="patient")
+def image_rank(source: Source, settings: Settings) -> list[Made]:
     """Share of the patient's lesions with a lower probability, ties counted half."""
     return [
         Made(
@@ -63,7 +62,8 @@ def image_rank(source: Source, recipe: "FeatureRecipe") -> list[Made]:
     ]
 
 
-def image_site_age_z(source: Source, recipe: "FeatureRecipe") -> list[Made]:
+@family(place=190, sets=(), looks_at="table")
+def image_site_age_z(source: Source, settings: Settings) -> list[Made]:
     """z-score of the logit among all lesions of the table at the same site and age: looks at other patients."""
     if not source.has(AGE, SITE):
         return []
@@ -73,13 +73,12 @@ def image_site_age_z(source: Source, recipe: "FeatureRecipe") -> list[Made]:
             Feature(
                 f"{name}_site_age_z",
                 "image_site_age_z",
-                f"(logit p - mean) / (sd + {recipe.epsilon:g}) by site and age over the table, p of {name}",
+                f"(logit p - mean) / (sd + {settings.epsilon:g}) by site and age over the table, p of {name}",
                 "sd",
                 image=True,
-                transductive=True,
             ),
             (logit(name) - logit(name).mean().over(key))
-            / (logit(name).std().over(key).fill_null(0.0) + recipe.epsilon),
+            / (logit(name).std().over(key).fill_null(0.0) + settings.epsilon),
         )
         for name in source.image_scores
     ]

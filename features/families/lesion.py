@@ -5,7 +5,6 @@ data do not have is left out by `features.table`. Division by zero gives a missi
 """
 
 from math import pi
-from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -39,10 +38,8 @@ from features.columns import (
     Y,
     Z,
 )
+from features.families.family import BOTH, Settings, family
 from features.source import Feature, Made, Source, harmonic, ratio
-
-if TYPE_CHECKING:
-    from features.recipe import FeatureRecipe
 
 age, diameter, minor_axis, area, perimeter = (pl.col(c) for c in (AGE, DIAMETER, MINOR_AXIS, AREA, PERIMETER))
 hue, hue_skin, lightness, lightness_skin = (pl.col(c) for c in (H, H_SKIN, L, L_SKIN))
@@ -52,7 +49,8 @@ border_score, colour_score, asymmetry = (pl.col(c) for c in (BORDER, COLOUR, ASY
 eccentricity, area_perimeter, nevus = (pl.col(c) for c in (ECCENTRICITY, AREA_PERIMETER, NEVUS))
 
 
-def published(source: Source, recipe: "FeatureRecipe") -> list[Made]:
+@family(place=10, sets=BOTH)
+def published(source: Source, settings: Settings) -> list[Made]:
     """Columns as published."""
 
     def made(name: str, kind: str) -> Made:
@@ -65,10 +63,11 @@ def published(source: Source, recipe: "FeatureRecipe") -> list[Made]:
     return [made(name, "number") for name in source.numbers] + [made(name, "category") for name in source.categories]
 
 
-def size(source: Source, recipe: "FeatureRecipe") -> list[Made]:
+@family(place=20, lesion_alone=True)
+def size(source: Source, settings: Settings) -> list[Made]:
     """Size and shape: how large, how elongated, how far from a disc, and how that goes with age."""
     disc_perimeter = 2 * pi * (area / pi).sqrt()
-    return family(
+    return described(
         "size",
         ("minor_over_diameter", "minor axis / diameter", "1", ratio(minor_axis, diameter)),
         ("shape_index", "area / perimeter^2", "1", ratio(area, perimeter**2)),
@@ -85,11 +84,12 @@ def size(source: Source, recipe: "FeatureRecipe") -> list[Made]:
     )
 
 
-def colour(source: Source, recipe: "FeatureRecipe") -> list[Made]:
+@family(place=30, lesion_alone=True)
+def colour(source: Source, settings: Settings) -> list[Made]:
     """Colour: contrast to the skin around and variegation inside."""
     square = delta_a**2 + delta_b**2 + delta_l**2
     absolute = delta_l.abs() + delta_a.abs() + delta_b.abs()
-    return family(
+    return described(
         "colour",
         ("hue_contrast", "|H - Hext|", "degrees", (hue - hue_skin).abs()),
         ("lightness_contrast", "|L - Lext|", "CIELAB", (lightness - lightness_skin).abs()),
@@ -119,10 +119,11 @@ def colour(source: Source, recipe: "FeatureRecipe") -> list[Made]:
     )
 
 
-def border(source: Source, recipe: "FeatureRecipe") -> list[Made]:
+@family(place=40, lesion_alone=True)
+def border(source: Source, settings: Settings) -> list[Made]:
     """Border: irregular outline, alone and together with asymmetry, colour and elongation."""
     shape_index = ratio(area, perimeter**2)
-    return family(
+    return described(
         "border",
         ("border_and_asymmetry", "norm_border + symm_2axis", "1", border_score + asymmetry),
         (
@@ -169,11 +170,12 @@ def border(source: Source, recipe: "FeatureRecipe") -> list[Made]:
     )
 
 
-def position(source: Source, recipe: "FeatureRecipe") -> list[Made]:
+@family(place=50, lesion_alone=True)
+def position(source: Source, settings: Settings) -> list[Made]:
     """Position on the body, in the coordinates of the photograph."""
     x, y, z = pl.col(X), pl.col(Y), pl.col(Z)
     distance = (x**2 + y**2 + z**2).sqrt()
-    return family(
+    return described(
         "position",
         ("origin_distance", "sqrt(x^2 + y^2 + z^2)", "mm", distance),
         ("position_angle", "atan2(y, x)", "radians", pl.arctan2(y, x)),
@@ -181,6 +183,6 @@ def position(source: Source, recipe: "FeatureRecipe") -> list[Made]:
     )
 
 
-def family(name: str, *entries: tuple[str, str, str, pl.Expr]) -> list[Made]:
+def described(name: str, *entries: tuple[str, str, str, pl.Expr]) -> list[Made]:
     """Features of one family from (name, formula, unit, expression)."""
     return [Made(Feature(feature, name, formula, unit), value) for feature, formula, unit, value in entries]

@@ -5,17 +5,13 @@ group of one lesion has no sd and gives 0. A missing number stays missing and do
 Rows are sorted by patient (`features.source`): polars takes the patients as slices of the frame.
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import polars as pl
 
 from features.columns import AREA, PATIENT_CONSTANT
+from features.families.family import Settings, family
 from features.groups import z_scores
 from features.source import PATIENT, PLACES, Feature, Made, Source
-
-if TYPE_CHECKING:
-    from features.recipe import FeatureRecipe
 
 NORMAL_FROM_MEDIAN_DEVIATION = 1.4826
 """sd / median absolute deviation of a normal distribution."""
@@ -23,49 +19,56 @@ NORMAL_FROM_MEAN_DEVIATION = 1.2533
 """sd / mean absolute deviation of a normal distribution (Iglewicz and Hoaglin 1993, for a median deviation of 0)."""
 
 
-def compared(source: Source, recipe: "FeatureRecipe") -> list[str]:
+def compared(source: Source, settings: Settings) -> list[str]:
     """Published numbers that are compared between the lesions of a patient."""
-    wanted = recipe.compared_columns or source.numbers
+    wanted = settings.compared_columns or source.numbers
     return [name for name in wanted if name not in PATIENT_CONSTANT and name in source.numbers]
 
 
-def patient_z(source: Source, recipe: "FeatureRecipe") -> list[Made]:
+@family(place=60, looks_at="patient")
+def patient_z(source: Source, settings: Settings) -> list[Made]:
     """z-score among all lesions of the patient, of published numbers and of the numbers made from one lesion."""
     published = [name for name in source.numbers if name not in PATIENT_CONSTANT]
-    return z_family(source, "patient_z", PATIENT, "patient", [*published, *(f.name for f in source.derived)], recipe)
+    return z_family(source, "patient_z", PATIENT, "patient", [*published, *(f.name for f in source.derived)], settings)
 
 
-def location_z(source: Source, recipe: "FeatureRecipe") -> list[Made]:
+@family(place=70, looks_at="patient")
+def location_z(source: Source, settings: Settings) -> list[Made]:
     """z-score among the patient's lesions on the same fine body part."""
     key = PLACES["location"]
-    return z_family(source, "location_z", key, "patient and location", compared(source, recipe), recipe)
+    return z_family(source, "location_z", key, "patient and location", compared(source, settings), settings)
 
 
-def simple_location_z(source: Source, recipe: "FeatureRecipe") -> list[Made]:
+@family(place=80, looks_at="patient")
+def simple_location_z(source: Source, settings: Settings) -> list[Made]:
     """z-score among the patient's lesions on the same coarse body part."""
     key = PLACES["simple_location"]
-    return z_family(source, "simple_location_z", key, "patient and simple location", compared(source, recipe), recipe)
+    return z_family(
+        source, "simple_location_z", key, "patient and simple location", compared(source, settings), settings
+    )
 
 
-def site_z(source: Source, recipe: "FeatureRecipe") -> list[Made]:
+@family(place=90, looks_at="patient")
+def site_z(source: Source, settings: Settings) -> list[Made]:
     """z-score among the patient's lesions at the same anatomic site."""
-    return z_family(source, "site_z", PLACES["site"], "patient and site", compared(source, recipe), recipe)
+    return z_family(source, "site_z", PLACES["site"], "patient and site", compared(source, settings), settings)
 
 
-def z_family(
-    source: Source, family: str, key: str, among: str, columns: list[str], recipe: "FeatureRecipe"
-) -> list[Made]:
+def z_family(source: Source, family: str, key: str, among: str, columns: list[str], settings: Settings) -> list[Made]:
     """z-scores of several columns within one kind of group; none where the data lack the place."""
     if not source.has(key):
         return []
     formula = "({0} - mean) / (sd + {1:g}) by {2}"
     return [
-        Made(Feature(f"{name}_{family}", family, formula.format(name, recipe.epsilon, among), "sd"), pl.Series(values))
-        for name, values in zip(columns, z_scores(source.frame, columns, key, recipe.epsilon), strict=True)
+        Made(
+            Feature(f"{name}_{family}", family, formula.format(name, settings.epsilon, among), "sd"), pl.Series(values)
+        )
+        for name, values in zip(columns, z_scores(source.frame, columns, key, settings.epsilon), strict=True)
     ]
 
 
-def patient_rank(source: Source, recipe: "FeatureRecipe") -> list[Made]:
+@family(place=100, looks_at="patient")
+def patient_rank(source: Source, settings: Settings) -> list[Made]:
     """Share of the patient's lesions below, ties counted half: 0.5 for a single lesion."""
 
     def rank(name: str) -> pl.Expr:
@@ -77,11 +80,12 @@ def patient_rank(source: Source, recipe: "FeatureRecipe") -> list[Made]:
             Feature(f"{name}_patient_rank", "patient_rank", f"(rank of {name} in patient - 0.5) / lesions", "share"),
             rank(name),
         )
-        for name in compared(source, recipe)
+        for name in compared(source, settings)
     ]
 
 
-def patient_robust_z(source: Source, recipe: "FeatureRecipe") -> list[Made]:
+@family(place=110, looks_at="patient")
+def patient_robust_z(source: Source, settings: Settings) -> list[Made]:
     """Deviation from the patient's median in robust standard deviations, unmoved by the outliers it looks for.
 
     Where more than half of the values are equal the median deviation is 0; the mean deviation then takes its place.
@@ -96,32 +100,33 @@ def patient_robust_z(source: Source, recipe: "FeatureRecipe") -> list[Made]:
             .then(NORMAL_FROM_MEDIAN_DEVIATION * median_deviation)
             .otherwise(NORMAL_FROM_MEAN_DEVIATION * mean_deviation)
         )
-        return (value - value.median().over(PATIENT)) / (spread + recipe.epsilon)
+        return (value - value.median().over(PATIENT)) / (spread + settings.epsilon)
 
     formula = "({0} - median) / (1.4826 median|{0} - median| + {1:g}) by patient"
     return [
         Made(
-            Feature(f"{name}_patient_robust_z", "patient_robust_z", formula.format(name, recipe.epsilon), "sd"),
+            Feature(f"{name}_patient_robust_z", "patient_robust_z", formula.format(name, settings.epsilon), "sd"),
             robust(name),
         )
-        for name in compared(source, recipe)
+        for name in compared(source, settings)
     ]
 
 
-def outlying(source: Source, recipe: "FeatureRecipe") -> list[Made]:
+@family(place=120, looks_at="patient")
+def outlying(source: Source, settings: Settings) -> list[Made]:
     """In how many columns, and how far, a lesion stands out of its patient; missing columns do not count."""
-    columns = compared(source, recipe)
+    columns = compared(source, settings)
     if not columns:
         return []
     lesions = source.frame.height
     known, outside, total, square = (np.zeros(lesions) for _ in range(4))
     largest = np.full(lesions, np.nan)
-    for z in z_scores(source.frame, columns, PATIENT, recipe.epsilon):
+    for z in z_scores(source.frame, columns, PATIENT, settings.epsilon):
         distance = np.abs(z.astype(np.float64))
         known += ~np.isnan(distance)
         largest = np.fmax(largest, distance)
         distance = np.nan_to_num(distance, copy=False)
-        outside += distance > recipe.outlier_z
+        outside += distance > settings.outlier_z
         total += distance
         square += distance**2
     count = np.where(known > 0, known, np.nan)
@@ -130,8 +135,8 @@ def outlying(source: Source, recipe: "FeatureRecipe") -> list[Made]:
     return [
         Made(Feature(name, "outlying", f"{formula} over {len(columns)} columns by patient", unit), pl.Series(values))
         for name, formula, unit, values in (
-            ("outlying_columns", f"number of |z| > {recipe.outlier_z:g}", "columns", outside),
-            ("outlying_share", f"share of |z| > {recipe.outlier_z:g}", "share", outside / count),
+            ("outlying_columns", f"number of |z| > {settings.outlier_z:g}", "columns", outside),
+            ("outlying_share", f"share of |z| > {settings.outlier_z:g}", "share", outside / count),
             ("z_max", "max |z|", "sd", largest),
             ("z_mean", "mean |z|", "sd", mean),
             ("z_spread", "standard deviation of |z|", "sd", spread),
@@ -139,7 +144,8 @@ def outlying(source: Source, recipe: "FeatureRecipe") -> list[Made]:
     ]
 
 
-def counts(source: Source, recipe: "FeatureRecipe") -> list[Made]:
+@family(place=150, looks_at="patient")
+def counts(source: Source, settings: Settings) -> list[Made]:
     """How many lesions and how much lesion area, in the patient and at the place, and the lesion's part of it."""
     keys = {"patient": PATIENT} | {place: key for place, key in PLACES.items() if source.has(key)}
     area = pl.col(AREA)

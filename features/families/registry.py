@@ -1,51 +1,35 @@
-"""Every feature family by name. A new family is one function and one line here.
+"""Every feature family by name, in the order of their columns in the table.
 
-A function gets the source and the recipe and returns its features with their expressions or finished columns; the
-docstring is what `fusionnetx features --describe` and the documentation say of the family.
+A family is found where it is written: any module of this package may hold some (`features.families.family`). One from
+outside is added with `FAMILIES.add`, or offered by an installed package under `fusionnetx.families`.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, NamedTuple
+import pkgutil
+from collections.abc import Iterator
+from importlib import import_module
 
-from features.families import image_scores, lesion, outliers, patient
-from features.source import Made, Source
-
-if TYPE_CHECKING:
-    from features.recipe import FeatureRecipe
-
-BOTH: tuple[Literal["simple", "advanced"], ...] = ("simple", "advanced")
-ADVANCED: tuple[Literal["simple", "advanced"], ...] = ("advanced",)
+from data.registry import Registry
+from features.families.family import Family
 
 
-class Family(NamedTuple):
-    """How a family is made and where it belongs."""
+class Families(Registry[Family]):
+    """The registry of families: several to a module, and in their own order, which decides that of the columns."""
 
-    make: "Callable[[Source, FeatureRecipe], list[Made]]"
-    sets: tuple[Literal["simple", "advanced"], ...] = ADVANCED
-    """Sets it is part of; none: made only when the recipe names it."""
-    lesion_alone: bool = False
-    """Made of one lesion: available to the families after it as a number to compare."""
+    def __iter__(self) -> Iterator[str]:
+        found = self._all()
+        return iter(sorted(found, key=lambda name: (found[name].place, name)))
+
+    def _look(self) -> Iterator[tuple[str, Family]]:
+        for module in pkgutil.iter_modules(import_module(self._package).__path__):
+            for thing in vars(import_module(f"{self._package}.{module.name}")).values():
+                if isinstance(thing, Family):
+                    yield thing.name, thing
+        yield from super()._look()
 
 
-FAMILIES: dict[str, Family] = {
-    "published": Family(lesion.published, BOTH),
-    "size": Family(lesion.size, lesion_alone=True),
-    "colour": Family(lesion.colour, lesion_alone=True),
-    "border": Family(lesion.border, lesion_alone=True),
-    "position": Family(lesion.position, lesion_alone=True),
-    "patient_z": Family(patient.patient_z),
-    "location_z": Family(patient.location_z),
-    "simple_location_z": Family(patient.simple_location_z),
-    "site_z": Family(patient.site_z),
-    "patient_rank": Family(patient.patient_rank),
-    "patient_robust_z": Family(patient.patient_robust_z),
-    "outlying": Family(patient.outlying),
-    "local_outlier_factor": Family(outliers.local_outlier_factor),
-    "skin_neighbours": Family(outliers.skin_neighbours),
-    "counts": Family(patient.counts),
-    "image_logit": Family(image_scores.image_logit, BOTH),
-    "image_ratio": Family(image_scores.image_ratio),
-    "image_rank": Family(image_scores.image_rank),
-    "image_site_age_z": Family(image_scores.image_site_age_z, ()),
-}
-"""In the order of their columns in the table."""
+FAMILIES = Families("features.families", "FAMILY", "feature family")
+
+
+def patient_families() -> tuple[str, ...]:
+    """Families whose values depend on the patient's other lesions, and on nobody else's."""
+    return tuple(name for name, family in FAMILIES.items() if family.looks_at == "patient")

@@ -8,15 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from features.families.registry import patient_families
 from features.recipe import FeatureRecipe
 from pipeline.recipe import Recipe
 from tabular.recipe import MemberRecipe
-
-PATIENT_FAMILIES = (
-    "patient_z", "location_z", "simple_location_z", "site_z", "patient_rank", "patient_robust_z", "outlying",
-    "local_outlier_factor", "skin_neighbours", "counts", "image_ratio", "image_rank",
-)  # fmt: skip
-"""Families whose value depends on the patient's other lesions; a test asks every family."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +66,9 @@ def metadata_alone_simply(recipe: Recipe) -> Recipe | str:
 
 def without_patient_features(recipe: Recipe) -> Recipe | str:
     """No feature that compares a lesion with the patient's others."""
-    if not set(recipe.features.chosen) & set(PATIENT_FAMILIES):
+    if not set(recipe.features.chosen) & set(patient_families()):
         return "not in this recipe: no feature looks at the patient's other lesions"
-    without = tuple(dict.fromkeys([*recipe.features.without, *PATIENT_FAMILIES]))
+    without = tuple(dict.fromkeys([*recipe.features.without, *patient_families()]))
     return with_features(recipe, without=without)
 
 

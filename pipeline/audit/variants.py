@@ -9,7 +9,8 @@ from data.files import fingerprint
 from image_models.recipe import ImageModelRecipe
 from pipeline.audit.deal import Ints
 from pipeline.recipe import Recipe
-from tabular.recipe import BlendRecipe, MemberRecipe, Space, TabularRecipe
+from tabular.learners.search_space import SearchSpace
+from tabular.recipe import BlendRecipe, MemberRecipe, TabularRecipe
 
 EPOCHS, ITERATIONS, TRIALS = 3, 25, 3
 """At most this many epochs of an image model, trees of a member and trials of a search."""
@@ -57,9 +58,9 @@ def null_recipe(recipe: Recipe, *, binary: bool = True) -> Recipe:
     )
 
 
-def small_space(tabular: TabularRecipe, member: MemberRecipe) -> dict[str, Space]:
+def small_space(tabular: TabularRecipe, member: MemberRecipe) -> dict[str, SearchSpace]:
     """The member's search space without the number of trees, which would make the search slow again."""
-    space = tabular.tune.space_of(member)
+    space = tabular.tune.search_space_of(member)
     return {name: values for name, values in space.items() if name != "iterations"} or space
 
 
@@ -76,7 +77,9 @@ def strict_recipe(recipe: Recipe, *, without: tuple[str, ...] = (), one_of_each:
         for model in recipe.image_models
     ]
     members = [
-        fast_member(m).model_copy(update={"early_stopping": 10, "inner_share": INNER_SHARE})
+        fast_member(m).model_copy(
+            update={"early_stopping": 10 if m.learner.stops_early else 0, "inner_share": INNER_SHARE}
+        )
         for m in recipe.tabular.members
     ]
     if one_of_each:

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from pipeline.execute.job import Done, Job
 from pipeline.execute.work import perform
-from tabular.learners.learner import cuda_gpus
+from tabular.learners.device import cuda_gpus
 
 if TYPE_CHECKING:
     from pipeline.inputs import Inputs

@@ -73,7 +73,7 @@ def verify_run(run: Run, runtime: Runtime, facts: InputFacts | None = None, prog
         findings += [] if finding is None else [finding]
         size += sum(facts["bytes"] for facts in (step.report() or {"artefacts": {}})["artefacts"].values())
         progress(place, len(found.steps))
-    findings += [*metrics_trouble(run), *damaged_packs(recorded, runtime, notes)]
+    findings += [*metrics_trouble(run, notes), *damaged_packs(recorded, runtime, notes)]
     known = {str(step.report_path.relative_to(run.folder)) for step in found}
     return Verdict(tuple(findings), len(found.steps), size, (*notes, *surplus(run, reports, known)))
 
@@ -97,20 +97,36 @@ def examine(step: Step) -> Finding | None:
     return Finding(step.name, "stale" if stale else "damaged", reason if stale else "; ".join(damage), verb)
 
 
-def metrics_trouble(run: Run) -> list[Finding]:
-    """metrics.json must be of the submission that is there."""
+def metrics_trouble(run: Run, notes: list[str]) -> list[Finding]:
+    """metrics.json must be of the submission that is there, with the scores that its steps reported."""
     submission, path = run.folder / "submission.json", run.folder / "metrics.json"
     if not submission.is_file():
         return []
     try:
-        said, recorded = read_json(path)["submission"], read_json(submission)["fingerprint"]
+        said, recorded = read_json(path), read_json(submission)
+        stale = said["submission"] != recorded["fingerprint"]
+        scored = said["cross_validated"] | {"test": said["test"]}
+        reported = reported_scores(run) | {"test": recorded.get("scores")}
     except FileNotFoundError:
         return [Finding("metrics.json", "missing", "not written yet", "submission")]
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [Finding("metrics.json", "damaged", f"cannot be read ({error})", "submission")]
-    if said == recorded:
-        return []
-    return [Finding("metrics.json", "stale", "it tells of another submission than submission.csv", "submission")]
+    if stale:
+        return [Finding("metrics.json", "stale", "it tells of another submission than submission.csv", "submission")]
+    if scored != reported:
+        return [Finding("metrics.json", "damaged", "its scores are not those that the steps reported", "submission")]
+    if "report" in said:
+        notes.append("what `fusionnetx report` computed (metrics.json under `report`, report.html) is not checked")
+    return []
+
+
+def reported_scores(run: Run) -> dict[str, Any]:
+    """Cross-validated scores as the steps that joined the columns reported them."""
+    found = {}
+    for name, stage in (("image_models", "oof"), ("members", "tabular")):
+        path = run.folder / stage / "report.json"
+        found[name] = read_json(path)["scores"] if path.is_file() else {}
+    return found
 
 
 def damaged_packs(recorded: InputFacts, runtime: Runtime, notes: list[str]) -> Iterator[Finding]:

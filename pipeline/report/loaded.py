@@ -6,7 +6,7 @@ check. Loading once matters because permutation asks the same models hundreds of
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeGuard, runtime_checkable
+from typing import Any
 
 import numpy as np
 
@@ -16,21 +16,8 @@ from pipeline.report.finished import Floats, Ints
 from pipeline.step import Step
 from pipeline.steps.booster import booster_of
 from tabular.crossfit import load_models
-from tabular.learners.learner import Booster, Values
+from tabular.learners.learner import Model, Values
 from tabular.training_data import take
-
-
-@runtime_checkable
-class Explains(Protocol):
-    """A model that says what each feature adds to its answer; not every learner can."""
-
-    def contributions(self, values: Values, threads: int = 1) -> Floats:
-        """What each column adds to the margin of each row, and last what the model says of every row."""
-
-
-def explain(models: tuple[Any, ...]) -> TypeGuard[tuple[Explains, ...]]:
-    """Whether all of some models do."""
-    return all(isinstance(model, Explains) for model in models)
 
 
 @dataclass(frozen=True)
@@ -39,14 +26,11 @@ class LoadedMember:
 
     name: str
     features: tuple[str, ...]
-    models: tuple[Booster, ...]
+    models: tuple[Model, ...]
     weights: tuple[float, ...]
     """Each seed counts the same, however many bags it has."""
-
-    @property
-    def explains(self) -> bool:
-        """Whether it can say what pushed it."""
-        return explain(self.models)
+    explains: bool
+    """Whether it can say what pushed it; not every learner can."""
 
     def values(self, matrix: Matrix, rows: Ints) -> Values:
         """The member's columns of some rows."""
@@ -64,10 +48,9 @@ class LoadedMember:
         With several classes: to the logit of the class `towards` of each row, less the mean logit of all classes,
         because logits mean something only beside each other.
         """
-        models: tuple[Any, ...] = self.models
-        assert explain(models)
         values = self.values(matrix, rows)
-        return self._mean([for_class(model.contributions(values, threads), towards) for model in models])
+        found = [model.contributions(values, threads) for model in self.models]
+        return self._mean([for_class(part, towards) for part in found if part is not None])
 
     def _mean(self, parts: list[Floats]) -> Floats:
         return np.asarray(np.average(np.stack(parts), axis=0, weights=self.weights), dtype=np.float64)
@@ -84,13 +67,16 @@ def load_members(steps: Iterable[Step]) -> list[LoadedMember]:
 def load_member(name: str, seeds: Iterable[Step]) -> LoadedMember:
     """One member from the boosters of its seeds."""
     features: tuple[str, ...] = ()
-    models: list[Booster] = []
+    models: list[Model] = []
     weights: list[float] = []
+    explains = True
     for step in seeds:
-        features, bags = load_models(booster_of(step).member, step.folder)
+        member = booster_of(step).member
+        explains = member.learner.explains
+        features, bags = load_models(member, step.folder)
         models += bags
         weights += [1.0 / len(bags)] * len(bags)
-    return LoadedMember(name, features, tuple(models), tuple(weights))
+    return LoadedMember(name, features, tuple(models), tuple(weights), explains)
 
 
 def for_class(found: Floats, towards: Ints | None) -> Floats:

@@ -21,8 +21,6 @@ from tabular.crossfit import fit_member, predict_member
 from tabular.recipe import MemberRecipe
 
 Floats = npt.NDArray[np.float64]
-SLOWEST_FIRST = ("catboost", "lightgbm", "xgboost")
-"""By time on the CPU: side by side, a slow one that starts last would leave the other cores waiting."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +42,12 @@ class FitBooster(Work):
 
     @property
     def turn(self) -> tuple[Any, ...]:
-        """Fold by fold; within a fold the slowest first."""
-        return (self.fold, float(SLOWEST_FIRST.index(self.member.booster)))
+        """Fold by fold; within a fold the slowest first: one that starts last would leave the other cores waiting."""
+        return (self.fold, -self.member.learner.cost)
 
     def resources(self, inputs: Inputs, runtime: Runtime) -> Resources:
         """Threads, and a whole GPU where the library can use one: CatBoost takes nearly all of its memory."""
-        wants_gpu = self.member.booster != "lightgbm" and self.member.device != "cpu"
+        wants_gpu = self.member.learner.gpu == "cuda" and self.member.device != "cpu"
         gpus = 1.0 if wants_gpu and runtime.executor.gpus(runtime) else 0.0
         return Resources(inputs.run.recipe.resources.booster_threads, gpus)
 

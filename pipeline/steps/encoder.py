@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,7 +32,7 @@ class FitEncoder(Work):
     @property
     def turn(self) -> tuple[Any, ...]:
         """Fold by fold, so that a process has few folds' matrices in memory; before the fold's boosters."""
-        return (self.fold, -1.0)
+        return (self.fold, -inf)
 
     def resources(self, inputs: Inputs, runtime: Runtime) -> Resources:
         """As a booster."""

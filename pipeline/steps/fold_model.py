@@ -156,7 +156,7 @@ class FoldModel(Work):
         ).write(step.folder / PREDICTIONS)
         scores = score_columns(train, {"": probability}, seed=self.run_seed, rows=held_out, replicates=0)[""]
         attempt.finish(
-            [WEIGHTS, PREDICTIONS, *artefacts(self.model)],
+            [WEIGHTS, PREDICTIONS, "training.json", *artefacts(self.model)],
             training=training.as_dict(),
             seconds=training.seconds,
             scores=scores,

@@ -113,7 +113,11 @@ def tuning_step(run: Run, facts: InputFacts, folds: Step, images: ImageColumns, 
         work=SearchParameters(member, images),
         settings={
             "member": member.model_dump(mode="json"),
-            "tune": recipe.tabular.tune.model_dump(mode="json", exclude={"jobs", "workers", "members"}),
+            "tune": recipe.tabular.tune.model_dump(mode="json", exclude={"jobs", "workers", "members", "spaces"}),
+            "search_space": {
+                name: space.model_dump(mode="json")
+                for name, space in recipe.tabular.tune.search_space_of(member).items()
+            },
             "features": recipe.features.model_dump(mode="json"),
             "resample": recipe.tabular.resample.model_dump(mode="json"),
             "image_noise": recipe.tabular.image_noise,

@@ -18,7 +18,8 @@ from data.cohort import Cohort
 from data.folds import Folds
 from data.predictions import Predictions
 from features import arrange, encode
-from features.families import registry as families
+from features import table as feature_table
+from features.families.family import Family, Settings
 from features.source import Feature, Made, Source
 from pipeline import stage_two
 from pipeline.steps import blend as blend_step
@@ -173,15 +174,17 @@ def a_column_known_after_the_diagnosis() -> AbstractContextManager[None]:
 def a_rank_among_all_patients() -> AbstractContextManager[None]:
     """A feature compares a lesion with every lesion of the table and does not say so."""
 
-    def change(family: families.Family) -> families.Family:
-        def make(source: Source, recipe: Any) -> list[Made]:
+    def change(known: Mapping[str, Family]) -> Mapping[str, Family]:
+        published = known["published"]
+
+        def make(source: Source, settings: Settings) -> list[Made]:
             name = source.numbers[0]
             feature = Feature(f"{name}_of_table", "published", f"rank of {name} in the table", "share")
-            return [*family.make(source, recipe), Made(feature, pl.col(name).rank("average") / pl.len())]
+            return [*published.make(source, settings), Made(feature, pl.col(name).rank("average") / pl.len())]
 
-        return family._replace(make=make)
+        return {**known, "published": replace(published, make=make)}
 
-    return rewired(families.FAMILIES, "published", change)
+    return rewired(feature_table, "FAMILIES", change)
 
 
 def blend_weights_on_the_scored_rows() -> AbstractContextManager[None]:

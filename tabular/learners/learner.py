@@ -1,27 +1,39 @@
-"""One small protocol for three booster libraries, and the choice among them by name.
+"""What a learner is: one object per file of this folder, the only place that knows it.
 
-An adapter turns arrays into its library's binned data (`bin`), trains on that (`fit`), and keeps models in the
-library's own format. Binning is a step of its own because tuning trains on the same binned data hundreds of times.
-Which rows to train on is for `training_data`.
+A learner says what a recipe may ask of it and turns arrays into a `Model`. Two steps, because tuning trains hundreds of
+times on the same rows: `bin` brings the rows into the library's own form, `fit` trains on that. What only some learners
+have is left out by the others: data that trials share, early stopping, trees, importance, contributions. The library is
+imported inside the functions that use it, so that reading a recipe loads none. Which rows to train on is for
+`tabular.training_data`.
 """
 
-import ctypes
-import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import cache
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from data.errors import TrainingError
-from tabular.learners.parameters import BoosterName, Device, Value
+from tabular.learners.search_space import SearchSpace, Value
 
 Floats = npt.NDArray[np.float64]
 Values = npt.NDArray[np.float32]
+Device = Literal["cpu", "gpu", "auto"]
+
+DECIDED_ELSEWHERE: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("n_estimators", "num_iterations", "num_boost_round", "num_trees", "iterations"), "iterations"),
+        **dict.fromkeys(("seed", "random_seed", "random_state"), "seeds"),
+        **dict.fromkeys(("device", "device_type", "task_type", "tree_method"), "device"),
+        **dict.fromkeys(("early_stopping_round", "early_stopping_rounds", "od_wait"), "early_stopping"),
+        **dict.fromkeys(("class_weights", "auto_class_weights", "is_unbalance"), "tabular.resample.method"),
+    }
+)
+"""What no learner is told as a parameter, and the key of the recipe that says it."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Settings:
-    """What an adapter needs to know besides the rows."""
+    """What a learner needs to know besides the rows."""
 
     parameters: Mapping[str, Value]
     iterations: int
@@ -49,102 +61,125 @@ class Settings:
     seed: int = 42
 
 
-class Booster(Protocol):
-    """A booster of one library."""
+class Model(ABC):
+    """A fitted model."""
 
-    suffix: ClassVar[str]
-    """Of the library's own model format."""
-    binning: ClassVar[frozenset[str]]
-    """Parameters that change the binned data; data binned once serves every setting of the others."""
-    trees: int
-    """Boosting rounds in the fitted model (fewer than asked for after early stopping)."""
+    trees: int | None = None
+    """Boosting rounds (fewer than asked for after early stopping); None where there are none."""
 
-    @classmethod
-    def bin(cls, rows: Rows, settings: Settings) -> Any:
-        """The library's binned data; the arrays are no longer needed afterwards."""
-
-    @classmethod
-    def bin_watched(cls, rows: Rows, settings: Settings, training: Any) -> Any:
-        """Rows to watch for early stopping, in the bins of the training data."""
-
-    @classmethod
-    def fit(cls, training: Any, settings: Settings, watched: Any = None, patience: int = 0) -> Self:
-        """Train on binned data; with `watched`, stop after `patience` rounds without a better score there."""
-
+    @abstractmethod
     def predict(self, values: Values, threads: int = 1) -> Floats:
         """Probability of the positive class, or one column per class."""
 
-    def importance(self) -> Floats:
-        """Share of each column in the model, summing to one (all zero when no split was made)."""
+    @abstractmethod
+    def save(self, path: Path) -> None:
+        """Write the model without pickle; the same training writes the same bytes."""
 
-    def contributions(self, values: Values, threads: int = 1) -> Floats:
-        """Tree SHAP: what each column adds to the margin of each row, and last what the model says of every row.
+    def importance(self) -> Floats | None:
+        """Share of each column in the model, summing to one (all zero when no split was made); None: it keeps none."""
+        return None
+
+    def contributions(self, values: Values, threads: int = 1) -> Floats | None:
+        """What each column adds to the margin of each row, and last what the model says of every row.
 
         The sum over columns is the margin: the log-odds of the positive class (rows, columns + 1), or with several
-        classes the logits before the softmax (rows, classes, columns + 1).
+        classes the logits before the softmax (rows, classes, columns + 1). None where the learner does not explain.
         """
-
-    def save(self, path: Path) -> None:
-        """Write the model in the library's own format; the same training writes the same bytes."""
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a model; a truncated or foreign file is a DataError."""
+        return None
 
 
-def adapter(booster: BoosterName) -> type[Booster]:
-    """The adapter of a library; only that library is imported."""
-    if booster == "lightgbm":
-        from tabular.learners.lightgbm import LightGBMBooster
+@dataclass(frozen=True)
+class Defaults:
+    """What a member starts from when its recipe is silent."""
 
-        return LightGBMBooster
-    if booster == "xgboost":
-        from tabular.learners.xgboost import XGBoostBooster
-
-        return XGBoostBooster
-    from tabular.learners.catboost import CatBoostBooster
-
-    return CatBoostBooster
+    iterations: int
+    """Rounds of boosting, or steps of a solver at most."""
+    device: Device
+    parameters: Mapping[str, Value]
 
 
-def usable_device(booster: BoosterName, wanted: Device) -> tuple[Device, str | None]:
-    """Settle `auto`, with a sentence for the report when it had to give way; refuse `gpu` where there is none."""
-    if wanted == "cpu":
-        return "cpu", None
-    if wanted == "auto":
-        if booster == "lightgbm":
-            return "cpu", None  # Its published packages need OpenCL and gain nothing at these sizes.
-        return ("gpu", None) if cuda_gpus() else ("cpu", f"no CUDA GPU was found, so {booster} trained on the CPU")
-    if booster != "lightgbm" and not cuda_gpus():
-        raise TrainingError(f"{booster} is to train on a GPU, but no CUDA GPU was found; set device = 'auto' or 'cpu'")
-    return "gpu", None
+def as_they_are(rows: Rows, settings: Settings) -> Any:
+    """The rows themselves, for a learner that has no form of its own for them."""
+    return rows
 
 
-@cache
-def cuda_gpus() -> int:
-    """Number of CUDA devices, asked of the driver because this package does not need torch."""
-    with suppress(OSError, AttributeError):
-        driver = ctypes.CDLL("libcuda.so.1")
-        count = ctypes.c_int(0)
-        if driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0:
-            return count.value
-    return 0
+def nothing(parameters: Mapping[str, Value]) -> list[str]:
+    """No parameter of which anything is to be said."""
+    return []
 
 
-def shares(gain: npt.ArrayLike) -> Floats:
-    """Gains scaled to sum to one; all zero stays zero."""
-    gains = np.asarray(gain, dtype=np.float64)
-    total = gains.sum()
-    return gains / total if total > 0 else np.zeros_like(gains)
+@dataclass(frozen=True)
+class Learner:
+    """Everything the house knows of one learner."""
 
+    name: str
+    suffix: str
+    """Of its model files."""
+    defaults: Defaults
+    known: frozenset[str]
+    """Parameters a recipe may give."""
+    search_space: Mapping[str, SearchSpace]
+    """What tuning searches unless the recipe says otherwise; may hold `iterations`."""
+    cost: float
+    """Time of a fit on the CPU beside the other learners'; the slowest start first, or they would end alone."""
+    fit: Callable[[Any, Settings], Model]
+    """Train on what `bin` made."""
+    load: Callable[[Path, int, int], Model]
+    """Read a model of so many columns and classes; a truncated, foreign or forged file is a DataError."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Other spellings of parameters, turned into one, so that nothing is set twice."""
+    without_effect: Callable[[Mapping[str, Value]], list[str]] = nothing
+    """Parameters that the library takes and then ignores, each in one sentence for the report."""
+    gpu: Literal["cuda", "opencl"] | None = None
+    """What it can train on besides the CPU; `auto` looks for CUDA alone."""
+    explains: bool = False
+    """Whether its models have `contributions`."""
+    binning: frozenset[str] = frozenset()
+    """Parameters that change what `bin` makes; data binned once serve every setting of the others."""
+    bin: Callable[[Rows, Settings], Any] = as_they_are
+    """The library's form of the rows; the arrays are no longer needed afterwards."""
+    bin_watched: Callable[[Rows, Settings, Any], Any] | None = None
+    """Rows to watch for early stopping, in the bins of the training data."""
+    fit_watched: Callable[[Any, Settings, Any, int], Model] | None = None
+    """Train, and stop after so many rounds without a better score on the watched rows."""
 
-def refusal(library: str, error: Exception) -> TrainingError:
-    """A library's own complaint as one message."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return TrainingError(f"{library} refused to train: {lines[0] if lines else error!r}; check the member's parameters")
+    @property
+    def stops_early(self) -> bool:
+        """Whether it trains in rounds that can be watched."""
+        return self.fit_watched is not None
 
+    def binned(self, rows: Rows, watched: Rows | None, settings: Settings) -> tuple[Any, Any]:
+        """Training rows and, with early stopping, watched ones as the learner takes them."""
+        training = self.bin(rows, settings)
+        if watched is None or self.bin_watched is None:
+            return training, None
+        return training, self.bin_watched(watched, settings, training)
 
-def plain_names(names: Sequence[str]) -> list[str]:
-    """Names that every model format can hold (LightGBM splits at spaces; XGBoost refuses brackets), still distinct."""
-    plain = [re.sub(r"[^0-9A-Za-z_.%/+*^-]", "_", name) for name in names]
-    return [f"{name}_{i}" if plain.count(name) > 1 else name for i, name in enumerate(plain)]
+    def trained(self, binned: tuple[Any, Any], settings: Settings, patience: int) -> Model:
+        """Train on what `binned` made."""
+        training, watched = binned
+        if watched is None or self.fit_watched is None:
+            return self.fit(training, settings)
+        return self.fit_watched(training, settings, watched, patience)
+
+    def canonical(self, parameter: str) -> str:
+        """The one spelling of a parameter; a ValueError names the nearest known one."""
+        if parameter in DECIDED_ELSEWHERE:
+            key = DECIDED_ELSEWHERE[parameter]
+            raise ValueError(f"{parameter} is set by the key {key!r}, not among the parameters")
+        spelling = self.aliases.get(parameter, parameter)
+        if spelling not in self.known:
+            match = difflib.get_close_matches(parameter, [*self.known, *self.aliases], n=1, cutoff=0.5)
+            hint = f"; did you mean {match[0]!r}?" if match else ""
+            raise ValueError(f"{self.name} has no parameter {parameter!r} that a recipe may set{hint}")
+        return spelling
+
+    def canonical_parameters(self, given: Mapping[str, Value]) -> dict[str, Value]:
+        """All parameters under their one spelling; giving the same one twice is refused."""
+        result: dict[str, Value] = {}
+        for name, value in given.items():
+            spelling = self.canonical(name)
+            if spelling in result:
+                raise ValueError(f"{name} and {spelling} are two spellings of one {self.name} parameter; keep one")
+            result[spelling] = value
+        return result

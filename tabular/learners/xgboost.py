@@ -1,88 +1,30 @@
-"""XGBoost behind the booster protocol; models as UBJ (binary JSON)."""
+"""XGBoost; models as UBJ (binary JSON). Defaults of Table 2 of the FusionNetX paper."""
 
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xgboost as xgb
 
 from data.errors import DataError
 from data.files import atomic
-from tabular.learners.learner import Floats, Rows, Settings, Values, plain_names, refusal, shares
+from tabular.learners.adapting import model_bytes, plain_names, refusal, shares
+from tabular.learners.learner import Defaults, Floats, Learner, Model, Rows, Settings, Values
+from tabular.learners.search_space import SearchSpace
+from tabular.model_files.xgboost_ubj import check
+
+if TYPE_CHECKING:
+    import xgboost as xgb
 
 
-class XGBoostBooster:
+class XGBoostModel(Model):
     """An XGBoost model."""
 
-    suffix: ClassVar[str] = ".ubj"
-    binning: ClassVar[frozenset[str]] = frozenset({"max_bin"})
-
-    def __init__(self, model: xgb.Booster) -> None:
+    def __init__(self, model: "xgb.Booster") -> None:
         # Trained wherever, it predicts on the CPU, where the rows are.
         model.set_param({"device": "cpu"})
         self.model = model
         self.trees = int(model.num_boosted_rounds())
-
-    @classmethod
-    def bin(cls, rows: Rows, settings: Settings) -> Any:
-        """A QuantileDMatrix: the bins alone, a quarter of the memory of the float32 rows."""
-        return cls._quantiles(rows, settings, None)
-
-    @classmethod
-    def bin_watched(cls, rows: Rows, settings: Settings, training: Any) -> Any:
-        """A QuantileDMatrix in the bins of the training data."""
-        return cls._quantiles(rows, settings, training)
-
-    @classmethod
-    def _quantiles(cls, rows: Rows, settings: Settings, reference: Any) -> Any:
-        maximum = settings.parameters.get("max_bin")
-        kinds = ["q"] * len(rows.names)
-        for column in rows.categorical:
-            kinds[column] = "c"
-        try:
-            return xgb.QuantileDMatrix(
-                rows.values,
-                label=rows.target,
-                weight=rows.weight,
-                feature_names=plain_names(rows.names),
-                feature_types=kinds,
-                enable_categorical=True,
-                max_bin=None if maximum is None else int(maximum),
-                ref=reference,
-                nthread=settings.threads,
-            )
-        except (xgb.core.XGBoostError, ValueError) as error:
-            raise refusal("XGBoost", error) from error
-
-    @classmethod
-    def fit(cls, training: Any, settings: Settings, watched: Any = None, patience: int = 0) -> Self:
-        """Train; after early stopping only the rounds up to the best are kept."""
-        binary = settings.classes == 2
-        parameters = {
-            **settings.parameters,
-            "objective": "binary:logistic" if binary else "multi:softprob",
-            "eval_metric": "auc" if binary else "mlogloss",
-            **({} if binary else {"num_class": settings.classes}),
-            "tree_method": "hist",
-            "device": "cuda" if settings.device == "gpu" else "cpu",
-            "seed": settings.seed,
-            "nthread": settings.threads,
-            "verbosity": 0,
-        }
-        try:
-            model = xgb.train(
-                parameters,
-                training,
-                num_boost_round=settings.iterations,
-                evals=[(watched, "inner")] if watched is not None else None,
-                early_stopping_rounds=patience if watched is not None else None,
-                verbose_eval=False,
-            )
-        except (xgb.core.XGBoostError, ValueError) as error:
-            raise refusal("XGBoost", error) from error
-        if watched is not None:
-            model = model[: model.best_iteration + 1]
-        return cls(model)
 
     def predict(self, values: Values, threads: int = 1) -> Floats:
         """Probability of the positive class, or one column per class."""
@@ -96,6 +38,8 @@ class XGBoostBooster:
 
     def contributions(self, values: Values, threads: int = 1) -> Floats:
         """Tree SHAP by XGBoost."""
+        import xgboost as xgb
+
         self.model.set_param({"nthread": threads})
         rows = xgb.DMatrix(
             values,
@@ -111,23 +55,123 @@ class XGBoostBooster:
         with atomic(path) as temporary:
             temporary.write_bytes(self.model.save_raw(raw_format="ubj"))
 
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read UBJ.
 
-        Looked over first, because XGBoost ends the whole process on some files that are something else; the checksum in
-        a member's manifest catches what this does not.
-        """
-        try:
-            whole = path.read_bytes()
-        except OSError as error:
-            raise DataError(f"XGBoost model {path} cannot be read: {error.strerror}") from error
-        damaged = DataError(f"{path} is not a whole XGBoost model; train the member again")
-        if not whole.startswith(b"{L") or not whole.endswith(b"}"):
-            raise damaged
-        model = xgb.Booster()
-        try:
-            model.load_model(bytearray(whole))
-        except (xgb.core.XGBoostError, ValueError) as error:
-            raise damaged from error
-        return cls(model)
+def bin(rows: Rows, settings: Settings, reference: Any = None) -> Any:
+    """A QuantileDMatrix: the bins alone, a quarter of the memory of the float32 rows; with a reference, its bins."""
+    import xgboost as xgb
+
+    maximum = settings.parameters.get("max_bin")
+    kinds = ["q"] * len(rows.names)
+    for column in rows.categorical:
+        kinds[column] = "c"
+    try:
+        return xgb.QuantileDMatrix(
+            rows.values,
+            label=rows.target,
+            weight=rows.weight,
+            feature_names=plain_names(rows.names),
+            feature_types=kinds,
+            enable_categorical=True,
+            max_bin=None if maximum is None else int(maximum),
+            ref=reference,
+            nthread=settings.threads,
+        )
+    except (xgb.core.XGBoostError, ValueError) as error:
+        raise refusal("XGBoost", error) from error
+
+
+def fit(training: Any, settings: Settings, watched: Any = None, patience: int = 0) -> XGBoostModel:
+    """Train; after early stopping only the rounds up to the best are kept."""
+    import xgboost as xgb
+
+    binary = settings.classes == 2
+    parameters = {
+        **settings.parameters,
+        "objective": "binary:logistic" if binary else "multi:softprob",
+        "eval_metric": "auc" if binary else "mlogloss",
+        **({} if binary else {"num_class": settings.classes}),
+        "tree_method": "hist",
+        "device": "cuda" if settings.device == "gpu" else "cpu",
+        "seed": settings.seed,
+        "nthread": settings.threads,
+        "verbosity": 0,
+    }
+    try:
+        model = xgb.train(
+            parameters,
+            training,
+            num_boost_round=settings.iterations,
+            evals=[(watched, "inner")] if watched is not None else None,
+            early_stopping_rounds=patience if watched is not None else None,
+            verbose_eval=False,
+        )
+    except (xgb.core.XGBoostError, ValueError) as error:
+        raise refusal("XGBoost", error) from error
+    if watched is not None:
+        model = model[: model.best_iteration + 1]
+    return XGBoostModel(model)
+
+
+def load(path: Path, columns: int, classes: int) -> XGBoostModel:
+    """Read UBJ, checked first: XGBoost ends the whole process over some files that are something else."""
+    import xgboost as xgb
+
+    whole = model_bytes("XGBoost", path)
+    check(whole, path, columns, classes)
+    model = xgb.Booster()
+    try:
+        model.load_model(bytearray(whole))
+    except (xgb.core.XGBoostError, ValueError) as error:
+        raise DataError(f"{path} is not a whole XGBoost model; train the member again") from error
+    return XGBoostModel(model)
+
+
+KNOWN = """
+base_score booster colsample_bylevel colsample_bynode colsample_bytree gamma grow_policy learning_rate max_bin
+max_cat_threshold max_cat_to_onehot max_delta_step max_depth max_leaves min_child_weight normalize_type
+num_parallel_tree one_drop rate_drop reg_alpha reg_lambda sample_type sampling_method scale_pos_weight
+skip_drop subsample
+"""
+
+LEARNER = Learner(
+    name="xgboost",
+    suffix=".ubj",
+    defaults=Defaults(
+        iterations=100,
+        device="cpu",
+        parameters=MappingProxyType(
+            {
+                "learning_rate": 0.08501,
+                "max_depth": 6,
+                "subsample": 0.6013,
+                "colsample_bytree": 0.84378,
+                "min_child_weight": 85,
+                "scale_pos_weight": 3.2944,
+            }
+        ),
+    ),
+    known=frozenset(KNOWN.split()),
+    aliases=MappingProxyType(
+        {"alpha": "reg_alpha", "eta": "learning_rate", "lambda": "reg_lambda", "min_split_loss": "gamma"}
+    ),
+    search_space=MappingProxyType(
+        {
+            "learning_rate": SearchSpace(low=0.01, high=0.2, log=True),
+            "scale_pos_weight": SearchSpace(low=1.0, high=10.0, log=True),
+            "iterations": SearchSpace(low=50, high=400, log=True),
+            "max_depth": SearchSpace(low=3, high=9),
+            "subsample": SearchSpace(low=0.4, high=1.0),
+            "colsample_bytree": SearchSpace(low=0.3, high=1.0),
+            "min_child_weight": SearchSpace(low=1, high=150, log=True),
+        }
+    ),
+    cost=1.0,
+    gpu="cuda",
+    explains=True,
+    binning=frozenset({"max_bin"}),
+    bin=bin,
+    bin_watched=bin,
+    fit=fit,
+    fit_watched=fit,
+    load=load,
+)

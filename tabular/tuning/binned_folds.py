@@ -14,10 +14,11 @@ import numpy.typing as npt
 from data.errors import DataError
 from data.matrix import Matrix
 from data.scores.scores import pauc
-from tabular.learners.learner import Rows, Settings, Values, adapter, usable_device
-from tabular.learners.parameters import Value
+from tabular.learners.device import usable_device
+from tabular.learners.learner import Rows, Settings, Values
+from tabular.learners.search_space import Value
 from tabular.recipe import MemberRecipe, TabularRecipe
-from tabular.training_data import Ints, Part, derived, effective_parameters, gather, take, training_parts, view_of
+from tabular.training_data import Ints, derived, effective_parameters, gather_part, take, training_parts, view_of
 
 KEPT_BINNINGS = 2
 """Binned data sets kept per model when the search space itself changes the bins."""
@@ -78,10 +79,10 @@ class BinnedFold:
         self._recipe = recipe
         self._seed = seed
         self._threads = threads
-        self._device, _ = usable_device(member.booster, member.device or "cpu")
-        self._booster = adapter(member.booster)
+        self._learner = member.learner
+        self._device, _ = usable_device(self._learner, member.device or "cpu")
         self._patience = member.early_stopping
-        rebins = bool(self._booster.binning & set(searched))
+        rebins = bool(self._learner.binning & set(searched))
         # Parallel trials meet here, and the libraries do not promise that one data set serves two trainings at once.
         self._lock = threading.Lock()
         target = np.asarray(fold.train_target, dtype=np.int64)
@@ -90,9 +91,11 @@ class BinnedFold:
         parts, self.notes = training_parts(member, recipe, target, fold.train_groups, everyone, derived(seed, 0))
         self._models = []
         for part in parts:
-            rows = self._gathered(part, fold.train, target, view)
+            settings = self._settings(member, part.bag)
+            noise_seed = derived(seed, 2, part.bag)
+            rows = gather_part(view, fold.train, target, part, recipe, settings, noise_seed)
             model = _Model(part.bag, rows if rebins else None, {})
-            self._binned(model, self._settings(member, part.bag), rows)
+            self._binned(model, settings, rows)
             self._models.append(model)
         self._held_out: Values = take(fold.held_out.values, np.arange(len(fold.held_out.values)), view.columns)
         self._held_out_target = np.asarray(fold.held_out_target)
@@ -108,8 +111,7 @@ class BinnedFold:
             total = np.zeros(len(self._held_out_target))
             for data in self._models:
                 settings = self._settings(member, data.bag)
-                training, watched = self._binned(data, settings, data.rows)
-                fitted = self._booster.fit(training, settings, watched, self._patience)
+                fitted = self._learner.trained(self._binned(data, settings, data.rows), settings, self._patience)
                 total += fitted.predict(self._held_out, self._threads)
         target, block, probability = self._held_out_target, self._block, total / len(self._models)
         blocks = (pauc(target[block == k], probability[block == k]) for k in range(block.max() + 1))
@@ -119,25 +121,17 @@ class BinnedFold:
         parameters, _ = effective_parameters(member, self._recipe, 2)
         return Settings(parameters, member.iterations, 2, self._device, self._threads, derived(self._seed, 1, bag))
 
-    def _gathered(self, part: Part, matrix: Matrix, target: Ints, view: Any) -> tuple[Rows, Rows | None]:
-        noise_seed = derived(self._seed, 2, part.bag)
-        training = gather(view, matrix, target, part.rows, self._recipe, noise_seed=noise_seed)
-        watched = None if part.watched is None else gather(view, matrix, target, part.watched, self._recipe)
-        return training, watched
-
     def _binned(self, model: _Model, settings: Settings, rows: tuple[Rows, Rows | None] | None) -> tuple[Any, Any]:
         key = self._binning(settings.parameters)
         if key not in model.binned:
             assert rows is not None
             while len(model.binned) >= KEPT_BINNINGS:
                 del model.binned[next(iter(model.binned))]
-            training = self._booster.bin(rows[0], settings)
-            watched = None if rows[1] is None else self._booster.bin_watched(rows[1], settings, training)
-            model.binned[key] = training, watched
+            model.binned[key] = self._learner.binned(*rows, settings)
         return model.binned[key]
 
     def _binning(self, parameters: Mapping[str, Value]) -> tuple[Any, ...]:
-        return tuple((name, parameters.get(name)) for name in sorted(self._booster.binning))
+        return tuple((name, parameters.get(name)) for name in sorted(self._learner.binning))
 
 
 def blocks_of(target: npt.NDArray[Any]) -> Ints:

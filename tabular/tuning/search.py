@@ -20,12 +20,12 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from data.errors import TrainingError
 from data.files import atomic, fingerprint, write_json
 from data.progress import Progress, silent
-from tabular.learners.parameters import Value
-from tabular.recipe import MemberRecipe, Space, TabularRecipe
+from tabular.learners.search_space import SearchSpace, Value
+from tabular.recipe import MemberRecipe, TabularRecipe
 from tabular.training_data import derived
 from tabular.tuning.binned_folds import BLOCKS, POSITIVES_PER_BLOCK, BinnedFold, FoldData
 from tabular.tuning.study import inside, open_study, quiet, suggest
-from tabular.tuning.trial_claims import FAILURE, FROM_RECIPE, fill, finished, is_finished, slots_of
+from tabular.tuning.trial_claims import FAILURE, FROM_RECIPE, claims_of, fill, finished, is_finished
 
 SEARCH, REESTIMATE = 0, 1
 """Keys of the seeds of the two kinds of folds."""
@@ -96,7 +96,7 @@ def tune(
     `storage` is this process's own journal file; a string is any Optuna storage URL, where several workers may
     share a study. The study's name is completed by a checksum of the settings, so changed ones begin a new study.
     """
-    plan, space = recipe.tune, recipe.tune.space_of(member)
+    plan, space = recipe.tune, recipe.tune.search_space_of(member)
     start, notes = inside(space, {**member.parameters, "iterations": member.iterations})
     threads_per_trial = max(1, threads // plan.jobs)
     binned, digest = bin_folds(member, recipe, folds, seed=seed, threads=threads_per_trial, searched=space)
@@ -171,7 +171,7 @@ def _run(
     study: Study,
     member: MemberRecipe,
     folds: Sequence[BinnedFold],
-    space: Mapping[str, Space],
+    space: Mapping[str, SearchSpace],
     trials: int,
     jobs: int,
     progress: Progress,
@@ -219,7 +219,7 @@ def _importance(study: Study, seed: int) -> dict[str, float]:
 def trials_table(study: Study, parameters: Sequence[str], folds: int) -> pl.DataFrame:
     """Every trial that counts, in the order drawn."""
     rows: list[dict[str, Any]] = []
-    for trial in filter(is_finished, slots_of(study)):
+    for trial in filter(is_finished, claims_of(study)):
         row: dict[str, Any] = {"trial": len(rows), "state": trial.state.name.lower(), "pauc": _value(trial)}
         row["seconds"] = trial.duration.total_seconds() if trial.duration else None
         scores = trial.user_attrs.get(FOLD_SCORES, [])
@@ -231,7 +231,7 @@ def trials_table(study: Study, parameters: Sequence[str], folds: int) -> pl.Data
 
 
 def _first_value(study: Study) -> float | None:
-    return next((_value(trial) for trial in slots_of(study) if FROM_RECIPE in trial.user_attrs), None)
+    return next((_value(trial) for trial in claims_of(study) if FROM_RECIPE in trial.user_attrs), None)
 
 
 def _value(trial: FrozenTrial) -> float | None:

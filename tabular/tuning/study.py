@@ -1,6 +1,7 @@
 """Optuna, made repeatable and restartable: where a study lives, and how its trials are drawn.
 
-Knows parameters and values, not boosters; `tune` gives it something to maximise, `slots` shares it among workers.
+Knows parameters and values, not learners; `tune` gives it something to maximise, `trial_claims` shares it among
+workers.
 """
 
 import os
@@ -25,9 +26,9 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from data.errors import DataError
-from tabular.learners.parameters import Value
-from tabular.recipe import Space, TuneRecipe
-from tabular.tuning.trial_claims import requeue_dead, slots
+from tabular.learners.search_space import SearchSpace, Value
+from tabular.recipe import TuneRecipe
+from tabular.tuning.trial_claims import claims, requeue_dead
 
 STORAGE_ERRORS = (SQLAlchemyError, optuna.exceptions.OptunaError, OSError, ImportError, ValueError)
 HEARTBEAT_SECONDS = 30
@@ -156,12 +157,12 @@ def shown(storage: Path | str) -> str:
         return str(storage)
 
 
-def suggest(trial: Trial, space: Mapping[str, Space]) -> dict[str, Value]:
+def suggest(trial: Trial, space: Mapping[str, SearchSpace]) -> dict[str, Value]:
     """Draw one value for every parameter."""
     return {name: _suggest(trial, name, values) for name, values in space.items()}
 
 
-def _suggest(trial: Trial, name: str, values: Space) -> Value:
+def _suggest(trial: Trial, name: str, values: SearchSpace) -> Value:
     if values.choices:
         return cast(Value, trial.suggest_categorical(name, values.choices))
     assert values.low is not None
@@ -171,7 +172,7 @@ def _suggest(trial: Trial, name: str, values: Space) -> Value:
     return trial.suggest_float(name, float(values.low), float(values.high), log=values.log)
 
 
-def inside(space: Mapping[str, Space], start: Mapping[str, Value]) -> tuple[dict[str, Value], list[str]]:
+def inside(space: Mapping[str, SearchSpace], start: Mapping[str, Value]) -> tuple[dict[str, Value], list[str]]:
     """The starting values as far as the space holds them, and a sentence on each that had to give way."""
     result: dict[str, Value] = {}
     notes = []
@@ -188,7 +189,7 @@ def inside(space: Mapping[str, Space], start: Mapping[str, Value]) -> tuple[dict
     return result, notes
 
 
-def _nearest(values: Space, value: Value) -> Value | None:
+def _nearest(values: SearchSpace, value: Value) -> Value | None:
     if values.choices:
         return value if value in values.choices else None
     assert values.low is not None
@@ -213,7 +214,7 @@ class RepeatableTPE(BaseSampler):
         with self._lock:
             if trial.number not in self._samplers:
                 earlier = study.get_trials(deepcopy=False)[: trial.number]
-                place = [holder.number for holder in (*slots([*earlier, trial]), trial)].index(trial.number)
+                place = [holder.number for holder in (*claims([*earlier, trial]), trial)].index(trial.number)
                 self._samplers[trial.number] = TPESampler(
                     seed=int(np.random.SeedSequence(self._recipe.seed, spawn_key=(place,)).generate_state(1)[0]),
                     n_startup_trials=self._recipe.startup_trials,

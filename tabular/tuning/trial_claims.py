@@ -1,8 +1,8 @@
 """Who does which trial of a study that several workers share: as many as asked, none twice, none lost.
 
-A study of n trials has n slots. A slot goes from a trial to its retry when a worker dies, and to nobody else. Which
-trial holds which slot is read off the list of trials alone, so all workers see the same without talking to each other;
-what two of them began at the same moment for one slot, the later one withdraws.
+A study of n trials has n claims. A claim goes from a trial to its retry when a worker dies, and to nobody else. Which
+trial holds which claim is read off the list of trials alone, so all workers see the same without talking to each other;
+what two of them began at the same moment for one claim, the later one withdraws.
 """
 
 import os
@@ -29,11 +29,11 @@ WITHDRAWN = "withdrawn"
 WORKER = "worker"
 """User attribute: host and process that does or did a trial."""
 LOOK_SECONDS = 1.0
-"""How often a worker without a slot looks whether one has come free."""
+"""How often a worker without a claim looks whether one has come free."""
 
 
 class WithdrawnError(Exception):
-    """A trial that no slot is left for."""
+    """A trial that no claim is left for."""
 
 
 def is_dead(trial: FrozenTrial) -> bool:
@@ -46,42 +46,42 @@ def is_finished(trial: FrozenTrial) -> bool:
     return trial.state.is_finished() and not is_dead(trial)
 
 
-def slots(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """The trial that holds each slot, in the order in which the slots were first taken."""
+def claims(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The trial that holds each claim, in the order in which the claims were first taken."""
     holders: list[FrozenTrial] = []
-    slot_of: dict[int, int] = {}
+    claim_of: dict[int, int] = {}
     for trial in trials:
         attributes = trial.user_attrs
         if WITHDRAWN in attributes:
             continue
         if RETRY_OF in attributes:
-            slot = slot_of.get(attributes[RETRY_OF])
-            # Two workers saw the same death: the second retry finds its slot with the first.
-            if slot is None or holders[slot].number != attributes[RETRY_OF]:
+            claim = claim_of.get(attributes[RETRY_OF])
+            # Two workers saw the same death: the second retry finds its claim with the first.
+            if claim is None or holders[claim].number != attributes[RETRY_OF]:
                 continue
-            holders[slot] = trial
+            holders[claim] = trial
         elif FROM_RECIPE in attributes and any(FROM_RECIPE in holder.user_attrs for holder in holders):
             continue
         else:
-            slot = len(holders)
+            claim = len(holders)
             holders.append(trial)
-        slot_of[trial.number] = slot
+        claim_of[trial.number] = claim
     return holders
 
 
-def slots_of(study: Study) -> list[FrozenTrial]:
+def claims_of(study: Study) -> list[FrozenTrial]:
     """The same of a study."""
-    return slots(study.get_trials(deepcopy=False))
+    return claims(study.get_trials(deepcopy=False))
 
 
 def finished(study: Study) -> int:
     """Trials that count towards the number asked for."""
-    return sum(map(is_finished, slots_of(study)))
+    return sum(map(is_finished, claims_of(study)))
 
 
 def requeue_dead(study: Study) -> None:
-    """Queue every slot whose worker died, with what had been drawn for it."""
-    for trial in slots_of(study):
+    """Queue every claim whose worker died, with what had been drawn for it."""
+    for trial in claims_of(study):
         if is_dead(trial):
             wanted = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
             study.enqueue_trial(wanted, user_attrs={**trial.user_attrs, RETRY_OF: trial.number})
@@ -90,23 +90,23 @@ def requeue_dead(study: Study) -> None:
 def fill(
     study: Study, objective: Callable[[Trial], float], wanted: int, jobs: int, look: Callable[[int], object]
 ) -> None:
-    """Do trials until `wanted` slots are finished, here or by other workers; `look` is told how many are."""
+    """Do trials until `wanted` claims are finished, here or by other workers; `look` is told how many are."""
 
-    def claimed(trial: Trial) -> float:
-        if trial.number not in {holder.number for holder in slots_of(study)[:wanted]}:
+    def begun(trial: Trial) -> float:
+        if trial.number not in {holder.number for holder in claims_of(study)[:wanted]}:
             trial.set_user_attr(WITHDRAWN, True)
             raise WithdrawnError
         trial.set_user_attr(WORKER, f"{socket.gethostname()}:{os.getpid()}")
         return objective(trial)
 
     def stop_when_done(study: Study, _: FrozenTrial) -> None:
-        if not has_open_slot(study, wanted, look):
+        if not has_open_claim(study, wanted, look):
             study.stop()
 
     try:
-        while has_open_slot(study, wanted, look):
+        while has_open_claim(study, wanted, look):
             try:
-                study.optimize(claimed, n_jobs=jobs, callbacks=[stop_when_done], catch=(TrainingError, WithdrawnError))
+                study.optimize(begun, n_jobs=jobs, callbacks=[stop_when_done], catch=(TrainingError, WithdrawnError))
             except (UpdateFinishedTrialError, ValueError) as error:
                 if not was_given_away(error):
                     raise
@@ -134,12 +134,12 @@ def was_given_away(error: Exception) -> bool:
     return isinstance(error, UpdateFinishedTrialError) or str(error) == "Cannot tell a FAIL trial."
 
 
-def has_open_slot(study: Study, wanted: int, look: Callable[[int], object]) -> bool:
+def has_open_claim(study: Study, wanted: int, look: Callable[[int], object]) -> bool:
     """Whether a trial is to be done; waits while others are at work, because any of them may die."""
     while True:
         optuna.storages.fail_stale_trials(study)
         requeue_dead(study)
-        holders = slots_of(study)[:wanted]
+        holders = claims_of(study)[:wanted]
         done = sum(map(is_finished, holders))
         look(done)
         if done >= wanted:

@@ -171,7 +171,7 @@ def test_blocks_of_rows_join_up(lesions: int) -> None:
 def test_stored_as_json(recipe: FeatureRecipe, tmp_path: Path, cohort_of: Callable[..., Cohort]) -> None:
     cohort = cohort_of((5, 20, 30), missing=0.1)
     table = build(cohort, recipe)
-    encoder = Encoder.fit(table, np.arange(40), cohort.target, recipe, cohort.groups)
+    encoder = Encoder.fit(table, np.arange(40), cohort.target, recipe)
     write_json(tmp_path / "encoder.json", encoder.to_json())
     again = Encoder.from_json(read_json(tmp_path / "encoder.json"))
     assert again == encoder
@@ -211,3 +211,11 @@ def test_impossible_encodings_are_refused() -> None:
 def test_fit_transform_equals_transform_without_target_encoding() -> None:
     encoder, matrix = Encoder.fit_transform(SMALL, TRAINING, None, NATIVE)
     np.testing.assert_array_equal(matrix.values, encoder.transform(SMALL, TRAINING).values)
+
+
+def test_features_without_a_category_are_encoded(cohort_of: Callable[..., Cohort]) -> None:
+    cohort = cohort_of()
+    recipe = FeatureRecipe(families=("size",))
+    table = build(cohort, recipe)
+    _, matrix = Encoder.fit_transform(table, np.arange(len(table.frame)), cohort.target, recipe)
+    assert matrix.names == table.names

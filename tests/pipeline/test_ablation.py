@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from pipeline.steps.tabular import run_tabular
 
 from data.cohort import DataFolder
 from data.scores.intervals import bootstrap
 from data.scores.scores import pauc
-from features.families.registry import FAMILIES
+from features.families.registry import FAMILIES, patient_families
 from features.recipe import FeatureRecipe
 from features.table import build
 from pipeline.ablation.reuse import adopt
 from pipeline.ablation.rows import mean_of
 from pipeline.ablation.scores import verdict
 from pipeline.ablation.variants import (
-    PATIENT_FAMILIES,
     VARIANTS,
     metadata_alone,
     metadata_alone_simply,
@@ -32,7 +32,6 @@ from pipeline.ablation.variants import (
 from pipeline.commands.options import workspace
 from pipeline.recipe import Recipe, load_recipe, shipped_recipes
 from pipeline.run import Step
-from pipeline.steps.tabular import run_tabular
 
 READING = re.compile(r"published order .*?, (.+?): (.+)")
 
@@ -75,7 +74,7 @@ def test_families_of_the_patient_are_those_that_look_at_other_lesions(cohort_dir
         for feature in whole.features
         if not whole.frame.filter(kept)[feature.name].equals(half.frame[feature.name], null_equal=True)
     }
-    assert moved == set(PATIENT_FAMILIES)
+    assert moved == set(patient_families())
 
 
 def test_every_variant_takes_away_what_it_names() -> None:
@@ -96,8 +95,8 @@ def test_every_variant_takes_away_what_it_names() -> None:
     assert unsampled.tabular.resample.method == "none"
     lonely = without_patient_features(demo)
     assert isinstance(lonely, Recipe)
-    assert not set(lonely.features.chosen) & set(PATIENT_FAMILIES)
-    assert set(demo.features.chosen) - set(lonely.features.chosen) <= set(PATIENT_FAMILIES)
+    assert not set(lonely.features.chosen) & set(patient_families())
+    assert set(demo.features.chosen) - set(lonely.features.chosen) <= set(patient_families())
     paper = without_relabelled(load_recipe("fusionnetx"))
     assert isinstance(paper, Recipe)
     assert [model.name for model in paper.image_models] == ["convnextv2_nano", "vit_tiny"]

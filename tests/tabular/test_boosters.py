@@ -1,18 +1,19 @@
 """What every adapter promises, and each library's own traps."""
 
 from dataclasses import replace
-from typing import get_args
 
 import numpy as np
 import pytest
 
 from data.errors import DataError, TrainingError
 from data.scores.scores import auc
-from tabular.learners import learner as boosters
-from tabular.learners.learner import Rows, Settings, adapter, plain_names, shares, usable_device
-from tabular.learners.parameters import TABLE_TWO, BoosterName
+from tabular.learners import device as devices
+from tabular.learners.adapting import plain_names, shares
+from tabular.learners.device import usable_device
+from tabular.learners.learner import Rows, Settings
+from tabular.learners.registry import LEARNERS
 
-BOOSTERS = get_args(BoosterName)
+BOOSTERS = [name for name in LEARNERS if LEARNERS[name].stops_early]
 every_booster = pytest.mark.parametrize("booster", BOOSTERS)
 QUICK = {
     "lightgbm": {"learning_rate": 0.2, "min_data_in_leaf": 10},
@@ -21,7 +22,7 @@ QUICK = {
 }
 
 
-def settings_of(booster: BoosterName, **changed) -> Settings:
+def settings_of(booster: str, **changed) -> Settings:
     return replace(Settings(QUICK[booster], iterations=25), **changed)
 
 
@@ -30,8 +31,8 @@ def rows_of(table, rows=slice(None), **changed) -> Rows:
     return replace(whole, **changed)
 
 
-def fit(booster: BoosterName, rows: Rows, **changed):
-    library, settings = adapter(booster), settings_of(booster, **changed)
+def fit(booster: str, rows: Rows, **changed):
+    library, settings = LEARNERS[booster], settings_of(booster, **changed)
     return library.fit(library.bin(rows, settings), settings)
 
 
@@ -49,9 +50,9 @@ def test_it_learns(booster, table):
 @every_booster
 def test_a_saved_model_predicts_the_same(booster, table, tmp_path):
     model = fit(booster, rows_of(table))
-    path = tmp_path / f"model{model.suffix}"
+    path = tmp_path / f"model{LEARNERS[booster].suffix}"
     model.save(path)
-    loaded = adapter(booster).load(path)
+    loaded = LEARNERS[booster].load(path, 7, 2)
     np.testing.assert_array_equal(loaded.predict(table.matrix.values), model.predict(table.matrix.values))
     np.testing.assert_allclose(loaded.importance(), model.importance(), rtol=1e-6)
     assert loaded.trees == model.trees
@@ -71,7 +72,7 @@ def test_the_same_training_writes_the_same_bytes(booster, table, tmp_path):
 def test_the_number_of_threads_does_not_change_the_model(booster, table, tmp_path):
     for threads in (1, 2):
         fit(booster, rows_of(table), threads=threads).save(tmp_path / str(threads))
-    one, two = (adapter(booster).load(tmp_path / str(threads)) for threads in (1, 2))
+    one, two = (LEARNERS[booster].load(tmp_path / str(threads), 7, 2) for threads in (1, 2))
     np.testing.assert_allclose(one.predict(table.matrix.values), two.predict(table.matrix.values), rtol=1e-6)
     if booster == "lightgbm":
         assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
@@ -79,7 +80,7 @@ def test_the_number_of_threads_does_not_change_the_model(booster, table, tmp_pat
 
 @every_booster
 def test_binned_data_serves_many_trainings(booster, table):
-    library = adapter(booster)
+    library = LEARNERS[booster]
     binned = library.bin(rows_of(table), settings_of(booster))
     other = {"learning_rate": 0.05, **({"min_data_in_leaf": 40} if booster == "lightgbm" else {})}
     changed = settings_of(booster, parameters={**QUICK[booster], **other}, iterations=10, seed=9)
@@ -91,9 +92,7 @@ def test_binned_data_serves_many_trainings(booster, table):
 
 @every_booster
 def test_every_binning_parameter_is_one_the_recipe_may_set(booster):
-    from tabular.learners.parameters import KNOWN
-
-    assert adapter(booster).binning <= KNOWN[booster]
+    assert LEARNERS[booster].binning <= LEARNERS[booster].known
 
 
 @every_booster
@@ -156,12 +155,12 @@ def test_weights_count_as_repeats(booster):
 
 @every_booster
 def test_early_stopping_keeps_the_best_rounds(booster, table):
-    library = adapter(booster)
+    library = LEARNERS[booster]
     settings = settings_of(booster, iterations=150, parameters={**QUICK[booster], "learning_rate": 0.4})
     training = library.bin(rows_of(table, table.train_rows), settings)
     natural = rows_of(table, table.held_out_rows)
     watched = library.bin_watched(natural, settings, training)
-    model = library.fit(training, settings, watched, patience=5)
+    model = library.fit_watched(training, settings, watched, 5)
     assert model.trees < 150
     shorter = library.fit(training, replace(settings, iterations=model.trees))
     np.testing.assert_allclose(model.predict(natural.values), shorter.predict(natural.values), rtol=1e-6)
@@ -191,7 +190,7 @@ def test_a_class_without_training_rows_keeps_its_column(booster, table):
 @pytest.mark.parametrize("damage", ["half", "tail", "foreign", "empty", "absent"])
 def test_a_damaged_model_is_refused(booster, damage, table, tmp_path):
     model = fit(booster, rows_of(table), iterations=5)
-    path = tmp_path / f"model{model.suffix}"
+    path = tmp_path / f"model{LEARNERS[booster].suffix}"
     model.save(path)
     whole = path.read_bytes()
     kept = {
@@ -205,7 +204,7 @@ def test_a_damaged_model_is_refused(booster, damage, table, tmp_path):
     else:
         path.write_bytes(kept[damage])
     with pytest.raises(DataError, match="model"):
-        adapter(booster).load(path)
+        LEARNERS[booster].load(path, 7, 2)
 
 
 @every_booster
@@ -234,32 +233,32 @@ def test_catboost_puts_columns_back_in_their_places(table):
 
 @pytest.mark.parametrize("booster", BOOSTERS)
 def test_auto_says_when_it_falls_back(booster, monkeypatch):
-    monkeypatch.setattr(boosters, "cuda_gpus", lambda: 0)
-    device, note = usable_device(booster, "auto")
+    monkeypatch.setattr(devices, "cuda_gpus", lambda: 0)
+    device, note = usable_device(LEARNERS[booster], "auto")
     assert device == "cpu"
     assert (note is None) == (booster == "lightgbm")
-    assert usable_device(booster, "cpu") == ("cpu", None)
+    assert usable_device(LEARNERS[booster], "cpu") == ("cpu", None)
 
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
-    monkeypatch.setattr(boosters, "cuda_gpus", lambda: 0)
+    monkeypatch.setattr(devices, "cuda_gpus", lambda: 0)
     with pytest.raises(TrainingError, match=r"catboost is to train on a GPU.*set device = 'auto' or 'cpu'"):
-        usable_device("catboost", "gpu")
+        usable_device(LEARNERS["catboost"], "gpu")
 
 
 def test_auto_takes_a_gpu(monkeypatch):
-    monkeypatch.setattr(boosters, "cuda_gpus", lambda: 1)
-    assert usable_device("catboost", TABLE_TWO["catboost"].device) == ("gpu", None)
+    monkeypatch.setattr(devices, "cuda_gpus", lambda: 1)
+    assert usable_device(LEARNERS["catboost"], LEARNERS["catboost"].defaults.device) == ("gpu", None)
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("booster", ["xgboost", "catboost"])
 def test_a_model_trained_on_a_gpu_predicts_on_the_cpu(booster, table, tmp_path):
-    if not boosters.cuda_gpus():
+    if not devices.cuda_gpus():
         pytest.skip("no CUDA device")
     model = fit(booster, rows_of(table), device="gpu")
     model.save(tmp_path / "model")
-    loaded = adapter(booster).load(tmp_path / "model")
+    loaded = LEARNERS[booster].load(tmp_path / "model", 7, 2)
     np.testing.assert_allclose(loaded.predict(table.matrix.values), model.predict(table.matrix.values), rtol=1e-5)
     assert auc(table.target, model.predict(table.matrix.values)) > 0.9
 

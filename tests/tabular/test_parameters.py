@@ -1,66 +1,57 @@
 """The tables of parameters against the installed libraries."""
 
 import inspect
-from typing import get_args
 
 import catboost
 import lightgbm
 import pytest
 import xgboost
 
-from tabular.learners.parameters import (
-    ALIASES,
-    DECIDED_ELSEWHERE,
-    KNOWN,
-    TABLE_TWO,
-    BoosterName,
-    canonical,
-    canonical_parameters,
-    without_effect,
-)
+from tabular.learners.learner import DECIDED_ELSEWHERE
+from tabular.learners.registry import LEARNERS
 
-BOOSTERS = get_args(BoosterName)
 DART = {"normalize_type", "one_drop", "rate_drop", "sample_type", "skip_drop"}
 
 
 def test_lightgbm_knows_every_parameter_and_agrees_on_the_aliases():
     aliases = lightgbm.basic._ConfigAliases._get_all_param_aliases()
-    assert KNOWN["lightgbm"] <= aliases.keys()
-    assert {name: alias for name, alias in ALIASES["lightgbm"].items() if name not in aliases[alias]} == {}
+    assert LEARNERS["lightgbm"].known <= aliases.keys()
+    assert {name: alias for name, alias in LEARNERS["lightgbm"].aliases.items() if name not in aliases[alias]} == {}
 
 
 def test_xgboost_knows_every_parameter():
     signature = inspect.signature(xgboost.XGBModel.__init__).parameters.keys()
-    assert KNOWN["xgboost"] - DART <= signature
+    assert LEARNERS["xgboost"].known - DART <= signature
 
 
 def test_catboost_knows_every_parameter_and_alias():
     signature = inspect.signature(catboost.CatBoostClassifier.__init__).parameters.keys()
-    assert KNOWN["catboost"] <= signature
-    assert ALIASES["catboost"].keys() - {"reg_lambda"} <= signature
+    assert LEARNERS["catboost"].known <= signature
+    assert LEARNERS["catboost"].aliases.keys() - {"reg_lambda"} <= signature
 
 
-@pytest.mark.parametrize("booster", BOOSTERS)
-def test_tables_are_consistent(booster):
-    assert set(ALIASES[booster].values()) <= KNOWN[booster]
-    assert not ALIASES[booster].keys() & KNOWN[booster]
-    assert not DECIDED_ELSEWHERE.keys() & (KNOWN[booster] | ALIASES[booster].keys())
-    assert TABLE_TWO[booster].parameters.keys() <= KNOWN[booster]
+@pytest.mark.parametrize("learner", LEARNERS.values(), ids=list(LEARNERS))
+def test_tables_are_consistent(learner):
+    assert set(learner.aliases.values()) <= learner.known
+    assert not learner.aliases.keys() & learner.known
+    assert not DECIDED_ELSEWHERE.keys() & (learner.known | learner.aliases.keys())
+    assert learner.defaults.parameters.keys() <= learner.known
+    assert learner.search_space.keys() - {"iterations"} <= learner.known
 
 
 def test_an_unknown_parameter_names_the_nearest():
     with pytest.raises(ValueError, match=r"xgboost has no parameter 'min_child_wieght'.*'min_child_weight'"):
-        canonical("xgboost", "min_child_wieght")
+        LEARNERS["xgboost"].canonical("min_child_wieght")
 
 
 def test_a_parameter_with_a_key_of_its_own_is_refused():
     with pytest.raises(ValueError, match="n_estimators is set by the key 'iterations'"):
-        canonical("lightgbm", "n_estimators")
+        LEARNERS["lightgbm"].canonical("n_estimators")
 
 
 def test_two_spellings_of_one_parameter_are_refused():
     with pytest.raises(ValueError, match="two spellings"):
-        canonical_parameters("lightgbm", {"subsample": 0.5, "bagging_fraction": 0.6})
+        LEARNERS["lightgbm"].canonical_parameters({"subsample": 0.5, "bagging_fraction": 0.6})
 
 
 @pytest.mark.parametrize(
@@ -73,17 +64,15 @@ def test_two_spellings_of_one_parameter_are_refused():
     ],
 )
 def test_parameters_without_effect_are_named(booster, parameters, word):
-    (note,) = without_effect(booster, parameters)
+    (note,) = LEARNERS[booster].without_effect(parameters)
     assert word in note
 
 
 def test_parameters_with_effect_are_not_named():
-    assert (
-        without_effect("lightgbm", {"max_depth": -1, "num_leaves": 103, "bagging_fraction": 0.5, "bagging_freq": 1})
-        == []
-    )
-    assert without_effect("catboost", {"min_data_in_leaf": 24, "grow_policy": "Depthwise"}) == []
-    assert without_effect("xgboost", dict(TABLE_TWO["xgboost"].parameters)) == []
+    notes = {name: LEARNERS[name].without_effect for name in LEARNERS}
+    assert notes["lightgbm"]({"max_depth": -1, "num_leaves": 103, "bagging_fraction": 0.5, "bagging_freq": 1}) == []
+    assert notes["catboost"]({"min_data_in_leaf": 24, "grow_policy": "Depthwise"}) == []
+    assert notes["xgboost"](dict(LEARNERS["xgboost"].defaults.parameters)) == []
 
 
 def test_the_notes_are_true(table):

@@ -16,25 +16,25 @@ import pytest
 from optuna.trial import TrialState
 
 from data.errors import DataError
-from tabular.recipe import Space, TuneRecipe
-from tabular.tuning import study
-from tabular.tuning import trial_claims as slots
+from tabular.learners.search_space import SearchSpace
+from tabular.recipe import TuneRecipe
+from tabular.tuning import study, trial_claims
 from tabular.tuning.search import bin_folds
 from tabular.tuning.study import open_study, quiet, suggest
-from tabular.tuning.trial_claims import RETRY_OF, WORKER, fill, is_dead, slots_of
+from tabular.tuning.trial_claims import RETRY_OF, WORKER, claims_of, fill, is_dead
 
 pytestmark = pytest.mark.postgres
 psycopg = pytest.importorskip("psycopg", reason="needs the extra [cluster]")
 WORKER_FILE = Path(__file__).with_name("tuning_worker.py")
 ROOT = Path(__file__).parents[2]
 RECIPE = TuneRecipe(startup_trials=3)
-SPACE = {"rate": Space(low=0.01, high=1.0, log=True)}
+SPACE = {"rate": SearchSpace(low=0.01, high=1.0, log=True)}
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "GRACE_SECONDS", 1)
-    monkeypatch.setattr(slots, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(trial_claims, "LOOK_SECONDS", 0.1)
 
 
 def wait_for(condition: Callable[[], bool], processes: list["subprocess.Popen[bytes]"]) -> None:
@@ -86,7 +86,7 @@ def test_two_processes_share_a_study_and_one_is_killed(server: Any) -> None:
         assert retry.state is TrialState.COMPLETE
         done = [trial for trial in shared.trials if trial.state is TrialState.COMPLETE]
         assert len(done) == wanted
-        assert sorted(t.number for t in slots_of(shared)) == sorted(t.number for t in done)
+        assert sorted(t.number for t in claims_of(shared)) == sorted(t.number for t in done)
         assert len({tuple(sorted(trial.params.items())) for trial in done}) == wanted, "a trial was done twice"
         assert {trial.user_attrs[WORKER].split(":")[1] for trial in done} == {str(w.pid) for w in workers}
         alone_is_the_same(done)
@@ -147,4 +147,4 @@ def test_a_server_that_goes_away_is_one_message_and_the_study_goes_on(server: An
         assert "\n" not in str(caught.value)
         again = open_study(url, "s", RECIPE)
         fill(again, objective, 4, 1, lambda done: None)
-        assert [trial.state for trial in slots_of(again)] == [TrialState.COMPLETE] * 4
+        assert [trial.state for trial in claims_of(again)] == [TrialState.COMPLETE] * 4

@@ -5,8 +5,9 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from tabular.learners.parameters import TABLE_TWO
-from tabular.recipe import MemberRecipe, Space, TabularRecipe
+from tabular.learners.registry import LEARNERS
+from tabular.learners.search_space import SearchSpace
+from tabular.recipe import MemberRecipe, TabularRecipe
 
 
 def parse(**parts) -> TabularRecipe:
@@ -19,8 +20,8 @@ def test_the_default_is_the_ensemble_of_the_paper():
         ("lightgbm", False), ("lightgbm", True), ("catboost", True), ("xgboost", True),
     ]  # fmt: skip
     for member in recipe.members:
-        assert member.parameters == dict(TABLE_TWO[member.booster].parameters)
-        assert member.iterations == TABLE_TWO[member.booster].iterations
+        assert member.parameters == dict(LEARNERS[member.booster].defaults.parameters)
+        assert member.iterations == LEARNERS[member.booster].defaults.iterations
         assert member.seeds == (42,)
     assert (recipe.resample.over_ratio, recipe.resample.under_ratio) == (0.003, 0.01)
     assert recipe.blend.method == "mean"
@@ -28,11 +29,12 @@ def test_the_default_is_the_ensemble_of_the_paper():
 
 
 def test_table_two_as_printed():
-    assert TABLE_TWO["lightgbm"].parameters["learning_rate"] == 0.03231
-    assert TABLE_TWO["lightgbm"].parameters["scale_pos_weight"] == 2.7984
-    assert TABLE_TWO["xgboost"].parameters["min_child_weight"] == 85
-    assert TABLE_TWO["catboost"].parameters["depth"] == 7
-    assert [TABLE_TWO[b].iterations for b in ("lightgbm", "catboost", "xgboost")] == [200, 250, 100]
+    defaults = {name: LEARNERS[name].defaults for name in ("lightgbm", "catboost", "xgboost")}
+    assert defaults["lightgbm"].parameters["learning_rate"] == 0.03231
+    assert defaults["lightgbm"].parameters["scale_pos_weight"] == 2.7984
+    assert defaults["xgboost"].parameters["min_child_weight"] == 85
+    assert defaults["catboost"].parameters["depth"] == 7
+    assert [one.iterations for one in defaults.values()] == [200, 250, 100]
 
 
 def test_a_saved_recipe_reads_back_the_same():
@@ -74,7 +76,8 @@ def test_with_parameters_changes_only_what_it_is_given():
         ),
         ({"members": [{"name": "a", "booster": "catboost", "parameters": {"random_seed": 3}}]}, "key 'seeds'"),
         ({"members": [{"name": "a/b", "booster": "catboost"}]}, "pattern"),
-        ({"members": [{"name": "a", "booster": "adaboost"}]}, "'lightgbm', 'xgboost' or 'catboost'"),
+        ({"members": [{"name": "a", "booster": "adaboost"}]}, "'catboost', 'lightgbm', 'logistic' or 'xgboost'"),
+        ({"members": [{"name": "a", "booster": "logistic", "early_stopping": 5}]}, "set early_stopping = 0"),
         ({"members": [{"name": "a", "booster": "lightgbm", "seeds": [1, 1]}]}, "seeds must be different"),
         ({"members": [{"name": "a", "booster": "lightgbm", "seeds": []}]}, "at least 1"),
         ({"members": [{"name": "a", "booster": "lightgbm"}] * 2}, "two entries are named 'a'"),
@@ -103,14 +106,14 @@ def test_a_members_own_space_comes_before_its_boosters():
         }
     )
     metadata, full, catboost, _ = recipe.members
-    assert recipe.tune.space_of(metadata) == {"learning_rate": Space(choices=(0.1,))}
-    assert recipe.tune.space_of(full) == {"max_depth": Space(low=3, high=5)}
-    assert "depth" in recipe.tune.space_of(catboost)
+    assert recipe.tune.search_space_of(metadata) == {"learning_rate": SearchSpace(choices=(0.1,))}
+    assert recipe.tune.search_space_of(full) == {"max_depth": SearchSpace(low=3, high=5)}
+    assert "depth" in recipe.tune.search_space_of(catboost)
 
 
 def test_every_default_space_holds_table_two():
     recipe = TabularRecipe()
     for member in recipe.members:
         start = {**member.parameters, "iterations": member.iterations}
-        for name, space in recipe.tune.space_of(member).items():
+        for name, space in recipe.tune.search_space_of(member).items():
             assert space.low <= start[name] <= space.high, (member.name, name)

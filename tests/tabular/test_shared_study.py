@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from tabular.tuning.study import quiet
-from tabular.tuning.trial_claims import WORKER, slots_of
+from tabular.tuning.trial_claims import WORKER, claims_of
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 pytest.importorskip("psycopg", reason="needs the extra [cluster]")
@@ -41,7 +41,7 @@ def test_two_commands_search_one_study_and_find_the_same(server, start, variant,
     assert [command.returncode for command in commands] == [0, 0], answers
 
     with quiet():
-        done = slots_of(server.study(url))
+        done = claims_of(server.study(url))
     assert [trial.state for trial in done] == [TrialState.COMPLETE] * TRIALS
     hands = Counter(trial.user_attrs[WORKER] for trial in done)
     assert set(hands) == {worker for worker in hands if worker.endswith(tuple(f":{c.pid}" for c in commands))}

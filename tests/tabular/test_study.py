@@ -5,15 +5,16 @@ import pytest
 from optuna.trial import TrialState
 
 from data.errors import DataError
-from tabular.recipe import Space, TuneRecipe
+from tabular.learners.search_space import SearchSpace
+from tabular.recipe import TuneRecipe
 from tabular.tuning.study import inside, open_study, quiet, suggest
 from tabular.tuning.trial_claims import FAILURE, RETRY_OF, finished, is_dead
 
 RECIPE = TuneRecipe(startup_trials=3)
 SPACE = {
-    "depth": Space(low=2, high=9),
-    "rate": Space(low=0.01, high=1.0, log=True),
-    "policy": Space(choices=("deep", "wide")),
+    "depth": SearchSpace(low=2, high=9),
+    "rate": SearchSpace(low=0.01, high=1.0, log=True),
+    "policy": SearchSpace(choices=("deep", "wide")),
 }
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from data.matrix import Matrix
-from tabular.recipe import MemberRecipe, ResampleRecipe, Space, TabularRecipe, TuneRecipe
-from tabular.tuning import study
-from tabular.tuning import trial_claims as slots
+from tabular.learners.search_space import SearchSpace
+from tabular.recipe import MemberRecipe, ResampleRecipe, TabularRecipe, TuneRecipe
+from tabular.tuning import study, trial_claims
 from tabular.tuning.binned_folds import FoldData
 from tabular.tuning.search import tune
 
@@ -22,7 +22,7 @@ FOLD_SECONDS = 0.25
 MEMBER = MemberRecipe(
     name="m", booster="lightgbm", device="cpu", iterations=15, parameters={"min_data_in_leaf": 10}, image_columns=False
 )
-SPACE = {"iterations": Space(low=5, high=30), "learning_rate": Space(low=0.02, high=0.5, log=True)}
+SPACE = {"iterations": SearchSpace(low=5, high=30), "learning_rate": SearchSpace(low=0.02, high=0.5, log=True)}
 
 
 def recipe_of(trials: int) -> TabularRecipe:
@@ -43,7 +43,7 @@ def folds() -> Iterator[FoldData]:
 
 
 def main(url: str, trials: int) -> None:
-    study.HEARTBEAT_SECONDS, study.GRACE_SECONDS, slots.LOOK_SECONDS = 1, 3, 0.2
+    study.HEARTBEAT_SECONDS, study.GRACE_SECONDS, trial_claims.LOOK_SECONDS = 1, 3, 0.2
 
     def wait(done: int, total: int, **figures: object) -> None:
         if "fold" in figures:

@@ -1,4 +1,4 @@
-"""Slots: who holds which trial, read off the list; withdrawn, orphaned and given-away trials."""
+"""Claims: who holds which trial, read off the list; withdrawn, orphaned and given-away trials."""
 
 import threading
 from itertools import pairwise
@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import TrialState, create_trial
 
-from tabular.recipe import Space, TuneRecipe
+from tabular.learners.search_space import SearchSpace
+from tabular.recipe import TuneRecipe
 from tabular.tuning import study as study_module
 from tabular.tuning import trial_claims as module
 from tabular.tuning.study import open_study, quiet, suggest
@@ -19,14 +20,14 @@ from tabular.tuning.trial_claims import (
     RETRY_OF,
     WITHDRAWN,
     WORKER,
+    claims,
+    claims_of,
     fill,
     finished,
-    slots,
-    slots_of,
 )
 
 RECIPE = TuneRecipe(startup_trials=3)
-SPACE = {"rate": Space(low=0.01, high=1.0, log=True)}
+SPACE = {"rate": SearchSpace(low=0.01, high=1.0, log=True)}
 
 
 def rate(trial):
@@ -39,26 +40,26 @@ def numbers(*made):
     for state, attributes in made:
         value = 1.0 if state is TrialState.COMPLETE else None
         study.add_trial(create_trial(state=state, value=value, user_attrs=attributes))
-    return [holder.number for holder in slots(study.trials)]
+    return [holder.number for holder in claims(study.trials)]
 
 
 DONE, DEAD, WAITING = TrialState.COMPLETE, TrialState.FAIL, TrialState.WAITING
 
 
-def test_a_retry_takes_the_slot_of_the_dead_and_of_nobody_else():
+def test_a_retry_takes_the_claim_of_the_dead_and_of_nobody_else():
     assert numbers((DONE, {}), (DEAD, {}), (DONE, {})) == [0, 1, 2]
     assert numbers((DONE, {}), (DEAD, {}), (DONE, {}), (WAITING, {RETRY_OF: 1})) == [0, 3, 2]
     assert numbers((DEAD, {}), (DEAD, {RETRY_OF: 0}), (DONE, {RETRY_OF: 1})) == [2]
 
 
-def test_what_two_workers_began_for_one_slot_counts_once():
+def test_what_two_workers_began_for_one_claim_counts_once():
     assert numbers((DEAD, {}), (DONE, {RETRY_OF: 0}), (WAITING, {RETRY_OF: 0})) == [1]
     assert numbers((DONE, {FROM_RECIPE: True}), (WAITING, {FROM_RECIPE: True}), (DONE, {})) == [0, 2]
     assert numbers((DONE, {}), (DEAD, {WITHDRAWN: True}), (DEAD, {FAILURE: "no"})) == [0, 2]
 
 
 @given(st.lists(st.tuples(st.sampled_from([DONE, DEAD, WAITING]), st.none() | st.integers(0, 8)), max_size=9))
-def test_later_trials_never_move_a_slot_to_another_place(made):
+def test_later_trials_never_move_a_claim_to_another_place(made):
     states = [(s, {} if of is None or of >= n else {RETRY_OF: of}) for n, (s, of) in enumerate(made)]
     lengths = [len(numbers(*states[:count])) for count in range(len(states) + 1)]
     assert all(0 <= later - earlier <= 1 for earlier, later in pairwise(lengths))
@@ -104,7 +105,7 @@ def test_a_worker_taken_for_dead_goes_on_and_its_trial_counts_once(tmp_path, mon
     with quiet():
         study = open_study(url, "s", RECIPE)
         fill(study, stands_still, 4, 1, lambda done: None)
-        holders = slots_of(study)
+        holders = claims_of(study)
     assert [trial.state for trial in holders] == [DONE] * 4
     assert [trial.user_attrs.get(RETRY_OF) for trial in holders].count(1) == 1
     assert len([trial for trial in study.trials if trial.state is DONE]) == 4
@@ -127,4 +128,4 @@ def test_a_trial_runs_only_with_a_heartbeat(tmp_path, monkeypatch):
             open_study(url, "s", RECIPE).ask()
         survivor = open_study(url, "s", RECIPE)
         fill(survivor, rate, 1, 1, lambda done: None)
-        assert [trial.user_attrs.get(RETRY_OF) for trial in slots_of(survivor)] == [0]
+        assert [trial.user_attrs.get(RETRY_OF) for trial in claims_of(survivor)] == [0]

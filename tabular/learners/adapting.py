@@ -1,0 +1,38 @@
+"""What the adapters of the libraries have in common: shares of gain, a library's complaints, names of columns."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from data.errors import DataError, TrainingError
+from tabular.learners.learner import Floats
+
+
+def shares(gain: npt.ArrayLike) -> Floats:
+    """Gains scaled to sum to one; all zero stays zero."""
+    gains = np.asarray(gain, dtype=np.float64)
+    total = gains.sum()
+    return gains / total if total > 0 else np.zeros_like(gains)
+
+
+def refusal(library: str, error: Exception) -> TrainingError:
+    """A library's own complaint as one message."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return TrainingError(f"{library} refused to train: {lines[0] if lines else error!r}; check the member's parameters")
+
+
+def plain_names(names: Sequence[str]) -> list[str]:
+    """Names that every model format can hold (LightGBM splits at spaces; XGBoost refuses brackets), still distinct."""
+    plain = [re.sub(r"[^0-9A-Za-z_.%/+*^-]", "_", name) for name in names]
+    return [f"{name}_{i}" if plain.count(name) > 1 else name for i, name in enumerate(plain)]
+
+
+def model_bytes(library: str, path: Path) -> bytes:
+    """A model file; DataError when it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{library} model {path} cannot be read: {error.strerror}; train the member again") from error
