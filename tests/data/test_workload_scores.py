@@ -48,10 +48,11 @@ def top_by_loop(target, probability, groups, top):
         malignant = sum(target[i] for i in rows)
         if not malignant:
             continue
-        found = []
-        for order in itertools.permutations(rows):
-            if all(probability[a] >= probability[b] for a, b in itertools.pairwise(order)):
-                found.append(sum(target[i] for i in order[:top]))
+        found = [
+            sum(target[i] for i in order[:top])
+            for order in itertools.permutations(rows)
+            if all(probability[a] >= probability[b] for a, b in itertools.pairwise(order))
+        ]
         shares.append(np.mean(found) / malignant)
     return np.mean(shares)
 
