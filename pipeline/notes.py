@@ -75,12 +75,12 @@ def strangers(cohort: Cohort, seen: Seen) -> Iterator[str]:
             continue
         shown = ", ".join(strange.unique(maintain_order=True).head(3).to_list())
         yield (
-            f"{len(strange) / len(table):.0%} of the {noun}s have a {name} that training had not ({shown}): how well the "
-            "answers hold there is not known. Check them on labelled ones of that kind, and recalibrate"
+            f"{len(strange) / len(table):.0%} of the {noun}s have a value of {name} that training had not ({shown}): "
+            "whether the answers hold there is not known. Check them on labelled ones of that kind, and recalibrate"
         )
     for name, (low, high) in seen.numbers.items():
         if name in table.columns:
             value = table[name].cast(pl.Float64)
             share = ((value < low) | (value > high)).fill_null(False).mean()
             if isinstance(share, float) and share > LOUD_SHARE:
-                yield f"{share:.0%} of the {noun}s have a {name} outside the training range of {low:g} to {high:g}"
+                yield f"{share:.0%} of the {noun}s have a value of {name} outside the training range {low:g} to {high:g}"
