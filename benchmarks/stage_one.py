@@ -1,6 +1,7 @@
 """Images per second of stage one, against the straightforward way of feeding a network.
 
     python -m benchmarks.stage_one [--model convnextv2_nano] [--size 224] [--batch 32] [--seconds 5] [--json PATH]
+    python -m benchmarks.stage_one --small    (seconds, to see that it runs; its figures mean nothing)
 
 (a) straightforward: a torch Dataset that opens the HDF5 file, decodes and augments image by image with Pillow and
     torchvision, in a DataLoader with one worker per core;
@@ -22,7 +23,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from itertools import count
+from itertools import count, repeat
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,13 @@ from torchvision import transforms
 
 from image_models.device import choose_device, device_name
 from image_models.lesions import Lesions
+from image_models.networks.cost import describe
 from image_models.networks.zoo import build
 from image_models.precision import autocast, choose_precision
 from image_models.predict import placed
-from image_models.recipe import AugmentRecipe, ImageModelRecipe
+from image_models.recipe import ImageModelRecipe
+from image_models.setup import Setup
 from image_models.training.augment import IMAGENET_MEAN, IMAGENET_STD
-from image_models.training.groups import describe
 from image_models.training.inputs import step_inputs
 from image_models.training.loader import gathered, overlapped, resident_images
 from image_models.training.losses import summed_loss
@@ -50,6 +52,7 @@ from image_models.training.plan import FitPlan, plan_training
 
 Batch = tuple[Tensor, Tensor]
 """Pixels, and labels as shares of the two classes, on the device."""
+SMALL = {"images": 64, "pack": 32, "size": 32, "model": "lesion_net", "batch": 8, "seconds": 0.05, "repeats": 1}
 Work = Callable[[], Iterator[int]]
 """Makes an endless piece of work that yields how many images each turn was for."""
 
@@ -121,7 +124,6 @@ class Stage:
             batch_size=options.batch,
             negatives_per_positive=0,
             resident=options.resident,
-            augment=AugmentRecipe(),
         )
         names = write_tiles(folder / "tiles.hdf5", options.images)
         self.lesions = packed(folder / "tiles.hdf5", names, options.pack, folder)
@@ -149,14 +151,13 @@ class Stage:
     def ours(self, device: torch.device) -> Iterator[Batch]:
         """Yield batches of our loader, on the device, for ever."""
         for epoch in count():
-            inputs = step_inputs(
-                self.recipe, self.lesions, self.plan,
-                epoch=epoch, first=0, seed=0, device=device, precision=self.precision,
-                resident=self.resident if device == self.device else None,
-            )  # fmt: skip
+            resident = self.resident if device == self.device else None
+            setup = Setup(device, self.precision)
+            inputs = step_inputs(self.recipe, self.lesions, self.plan, setup, epoch=epoch, seed=0, resident=resident)
             for step in overlapped(inputs, device):
-                for part in step.parts:
-                    yield part.pixels, part.shares
+                for batch in step.batches:
+                    assert batch.shown.pixels is not None
+                    yield batch.shown.pixels, batch.shares
 
     def gathering(self) -> Iterator[int]:
         """Do the processor's share of our loader when a GPU augments: gather rows of the memory map."""
@@ -211,17 +212,13 @@ def measure(stage: Stage, seconds: float, repeats: int) -> dict[str, float]:
     one_batch = next(stage.ours(here))
     cores, wall, used = torch.get_num_threads(), time.perf_counter, time.process_time
 
-    def same() -> Iterator[Batch]:
-        while True:
-            yield one_batch
-
     works: dict[str, tuple[Work, int, Callable[[], float], torch.device]] = {
         "straightforward loader, one core": (lambda: only_loading(stage.straightforward(0)), 1, used, here),
         "gathering, one core": (stage.gathering, 1, used, cpu),
         "loader and augmentation, one core": (lambda: only_loading(stage.ours(cpu)), 1, used, cpu),
         "(a) straightforward loader": (lambda: only_loading(stage.straightforward(stage.workers)), cores, wall, here),
         "(b) our loader": (lambda: only_loading(stage.ours(here)), cores, wall, here),
-        "(c) model alone": (lambda: stage.train(same()), cores, wall, here),
+        "(c) model alone": (lambda: stage.train(repeat(one_batch)), cores, wall, here),
         "(d) end to end": (lambda: stage.train(stage.ours(here)), cores, wall, here),
         "model fed by (a)": (lambda: stage.train(stage.straightforward(stage.workers)), cores, wall, here),
     }
@@ -257,8 +254,8 @@ def results(speed: dict[str, float], on_gpu: bool) -> list[dict[str, Any]]:
     ]
 
 
-def main() -> None:
-    """Measure and print."""
+def asked() -> argparse.Namespace:
+    """What the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=4000)
     parser.add_argument("--pack", type=int, default=224, help="side of the packed images")
@@ -266,22 +263,28 @@ def main() -> None:
     parser.add_argument("--model", default="convnextv2_nano")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--resident", choices=["auto", "device", "host"], default="host", help="where the pack lives")
+    parser.add_argument("--resident", choices=["auto", "device", "host"], default="auto", help="where the pack lives")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seconds", type=float, default=5.0, help="of every measurement")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--small", action="store_true", help="a few seconds in all, to see that it runs")
     parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    if parser.parse_known_args()[0].small:
+        parser.set_defaults(**SMALL)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and print."""
+    options = asked()
     with tempfile.TemporaryDirectory() as name:
         stage = Stage(options, Path(name))
-        machine = (
-            f"{platform.machine()}, {os.cpu_count()} cores, {device_name(stage.device)}, torch {torch.__version__}"
-        )
-        print(
-            f"{machine}\n{options.model} at {options.size} px, batches of {options.batch}, {stage.precision}: "
-            f"{stage.cost.parameters / 1e6:.1f} M parameters, {stage.cost.gflops:.2f} GFLOP per image"
-        )
         speed = measure(stage, options.seconds, options.repeats)
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, {device_name(stage.device)}, torch {torch.__version__}"
+    print(
+        f"{machine}\n{options.model} at {options.size} px, batches of {options.batch}, {stage.precision}: "
+        f"{stage.cost.parameters / 1e6:.1f} M parameters, {stage.cost.gflops:.2f} GFLOP per image"
+    )
     for name, value in speed.items():
         print(f"{name:40} {value:12,.1f} images/s")
     rows = results(speed, stage.device.type == "cuda")

@@ -47,6 +47,10 @@ class Registry(Mapping[str, T], Generic[T]):
         """Forget one that was added."""
         del self._added[name]
 
+    def look_again(self) -> None:
+        """Forget what was found: files have come or gone."""
+        self._found = None
+
     def __getitem__(self, name: str) -> T:
         try:
             return self._all()[name]

@@ -8,10 +8,20 @@ from contextlib import contextmanager
 import torch
 
 from data.errors import TrainingError
+from image_models.gpu import refuse_without_kernels, warn_of_unseen_gpu
 
 
 def choose_device(name: str) -> torch.device:
     """`auto` is a CUDA GPU if there is one, else the CPU; any other name must be a device that is really there."""
+    device = _named_device(name)
+    if device.type == "cuda":
+        refuse_without_kernels(device)
+    elif name == "auto":
+        warn_of_unseen_gpu()
+    return device
+
+
+def _named_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -36,7 +46,7 @@ def reproducible(device: torch.device) -> Iterator[None]:
     filling = torch.utils.deterministic
     filled = filling.fill_uninitialized_memory  # type: ignore[attr-defined]
     cuda = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda), torch.backends.cudnn.flags(enabled=True, benchmark=bool(cuda)):
+    with torch.random.fork_rng(devices=cuda), fastest_convolutions(device):
         try:
             torch.use_deterministic_algorithms(device.type == "cpu")
             # Filling fresh memory with NaN is a debugging aid that would cost a pass over every activation.
@@ -47,6 +57,17 @@ def reproducible(device: torch.device) -> Iterator[None]:
         finally:
             torch.use_deterministic_algorithms(deterministic)
             filling.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
+
+
+@contextmanager
+def fastest_convolutions(device: torch.device) -> Iterator[None]:
+    """Let cuDNN try its algorithms once per image shape and keep the fastest; its other settings stay the caller's."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = before or device.type == "cuda"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def peak_memory_bytes(device: torch.device) -> int:

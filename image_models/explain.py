@@ -20,19 +20,16 @@ from torch.nn import functional
 
 from data.errors import TrainingError
 from image_models.device import choose_device
-from image_models.lesions import Lesions
+from image_models.lesions import Ints, Lesions
 from image_models.networks.image_branch import ImageBranch
-from image_models.networks.image_model import at_size
-from image_models.networks.zoo import FusionModel, ImageModel
+from image_models.networks.image_model import FusionModel, Network, at_size
 from image_models.predict import placed
 from image_models.recipe import ImageModelRecipe
+from image_models.setup import Setup
 from image_models.training.inputs import Shown, plain_inputs
 from image_models.training.loader import overlapped
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Network = ImageModel | FusionModel
-
 STEPS = 50
 """Points on the way from the baseline to the lesion's metadata; Gauss-Legendre, captum's default."""
 
@@ -112,8 +109,8 @@ def grad_cam(model: Network, pixels: Tensor, metadata: Tensor | None, towards: i
     """One map (N, rows, columns) per look at the images, at the size of its feature map."""
     pixels = pixels.detach().clone().requires_grad_()
 
-    def ask(images: Tensor, told: Tensor | None) -> Tensor:
-        return score(model(images, told), towards)
+    def ask(images: Tensor, beside: Tensor | None) -> Tensor:
+        return score(model(images, beside), towards)
 
     # A network that looks once takes the images at any size, as they are.
     sizes = model.sizes if isinstance(model, FusionModel) and len(model.sizes) > 1 else (pixels.shape[-1],)
@@ -217,20 +214,20 @@ def metadata_relevance(
         raise ValueError(f"model {recipe.name!r} takes no metadata: there is nothing to attribute to")
     found, moved = [], []
     for shown in _shown(model, recipe, lesions, rows, device):
-        told = shown.metadata
-        assert told is not None
+        metadata = shown.metadata
+        assert metadata is not None
         with torch.no_grad():
-            empty = told.new_zeros(len(told), 0)
+            empty = metadata.new_zeros(len(metadata), 0)
             vectors = empty if shown.pixels is None or not model.branches else model.image_vectors(shown.pixels)
 
-        def ask(metadata: Tensor, seen: Tensor) -> Tensor:
-            return score(model.from_vectors(seen, metadata), towards)
+        def ask(numbers: Tensor, seen: Tensor) -> Tensor:
+            return score(model.from_vectors(seen, numbers), towards)
 
         attributions = IntegratedGradients(ask).attribute(
-            told, baselines=torch.zeros_like(told), additional_forward_args=(vectors,), n_steps=steps
+            metadata, baselines=torch.zeros_like(metadata), additional_forward_args=(vectors,), n_steps=steps
         )
         with torch.no_grad():
-            moved.append((ask(told, vectors) - ask(torch.zeros_like(told), vectors)).cpu().double())
+            moved.append((ask(metadata, vectors) - ask(torch.zeros_like(metadata), vectors)).cpu().double())
         found.append(torch.stack([attributions[:, list(group)].sum(1) for group in shape.groups], 1).cpu().double())
     return MetadataRelevance(
         recipe.metadata.columns,
@@ -243,7 +240,7 @@ def _shown(model: Network, recipe: ImageModelRecipe, lesions: Lesions, rows: Int
     """The lesions in batches as `predict` shows them, in float32; the model is put on the device in its eval mode."""
     place = choose_device(device)
     placed(model, recipe, place).eval()
-    inputs = plain_inputs(recipe, lesions.seen_by(recipe), rows, device=place, precision="fp32")
+    inputs = plain_inputs(recipe, lesions.seen_by(recipe), rows, Setup(place, "fp32"))
     with closing(inputs):
         for batch in overlapped(inputs, place):
             yield batch.shown

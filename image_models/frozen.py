@@ -8,6 +8,7 @@ on with the part it was at, and every part carries its checksum. Heads are train
 import hashlib
 import logging
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,14 @@ from torch import Tensor, nn
 from data.files import fingerprint
 from data.progress import Progress, silent
 from image_models.device import explained_out_of_memory
-from image_models.lesions import Lesions
-from image_models.networks.image_model import FusionModel, ImageModel
-from image_models.precision import Precision, autocast
+from image_models.lesions import Ints, Lesions
+from image_models.networks.image_model import FusionModel, ImageModel, Network
+from image_models.precision import autocast
 from image_models.recipe import ImageModelRecipe
-from image_models.training.distributed import ALONE, Ranks
-from image_models.training.inputs import plain_inputs
-from image_models.training.loader import Ints, Resident, overlapped
-from image_models.training.state import read_header, read_tensors, write_tensors
+from image_models.setup import Setup
+from image_models.tensor_file import read_header, read_tensors, write_tensors
+from image_models.training.inputs import plain_inputs, predicted_at_once
+from image_models.training.loader import Resident, overlapped
 
 Floats = npt.NDArray[np.float32]
 
@@ -43,43 +44,35 @@ def kept_vectors(
     recipe: ImageModelRecipe,
     lesions: Lesions,
     rows: Ints,
+    setup: Setup,
     *,
-    device: torch.device,
-    precision: Precision,
     cache_dir: Path | None = None,
     progress: Progress = silent,
-    ranks: Ranks = ALONE,
 ) -> Resident:
     """The vectors of `rows` (ascending, with images) on the device; empty ones for a network without images.
 
     With `cache_dir` and lesions whose images have a fingerprint, the vectors of all lesions are computed and kept.
     """
     if recipe.backbone == "none" or len(rows) == 0:
-        return Resident(rows, torch.empty((len(rows), 0), device=device))
+        return Resident(rows, torch.empty((len(rows), 0), device=setup.device))
     assert isinstance(model, ImageModel | FusionModel)
-    maker = _Maker(model.eval(), recipe, lesions, device, precision, progress, ranks)
+    maker = _Maker(model.eval(), recipe, lesions, setup, progress)
     if cache_dir is None or not lesions.images_fingerprint:
         vectors = maker.compute(rows, 0, len(rows))
     else:
         vectors = _from_disk(cache_dir / "image_vectors" / maker.key(), maker, rows)
-    return Resident(rows, torch.from_numpy(vectors).to(device))
+    return Resident(rows, torch.from_numpy(vectors).to(setup.device))
 
 
+@dataclass(frozen=True)
 class _Maker:
     """Computes vectors of lesions with one network."""
 
-    def __init__(
-        self,
-        model: ImageModel | FusionModel,
-        recipe: ImageModelRecipe,
-        lesions: Lesions,
-        device: torch.device,
-        precision: Precision,
-        progress: Progress,
-        ranks: Ranks,
-    ) -> None:
-        self.model, self.recipe, self.lesions, self.ranks = model, recipe, lesions, ranks
-        self.device, self.precision, self.progress = device, precision, progress
+    model: Network
+    recipe: ImageModelRecipe
+    lesions: Lesions
+    setup: Setup
+    progress: Progress
 
     def key(self) -> str:
         """Name of everything that the vectors depend on."""
@@ -89,12 +82,14 @@ class _Maker:
             "weights": _branch_checksum(self.model),
             "branches": [[branch.backbone, branch.head, branch.image_size] for branch in recipe.image_branches()],
             # Not the numbers but their rounding depends on these, and two runs must agree to the bit.
-            "batch": recipe.predict_batch_size,
+            "batch": predicted_at_once(recipe, self.setup.device),
             "channels_last": recipe.channels_last,
-            "precision": self.precision,
-            "device": self.device.type,
+            "precision": self.setup.precision,
+            "device": self.setup.device.type,
             "versions": [torch.__version__, timm.__version__],
         }
+        if self.setup.precision != "fp32":
+            facts["pooled"] = "fp32"  # once it was in the network's own format
         return fingerprint(facts)[:32]
 
     def compute(self, rows: Ints, before: int, total: int) -> Floats:
@@ -102,35 +97,38 @@ class _Maker:
         found: list[Tensor] = []
         done = before
         remedy = f"lower predict_batch_size (now {self.recipe.predict_batch_size}) of image model {self.recipe.name}"
-        mine = rows[self.ranks.share(len(rows))]
-        inputs = plain_inputs(self.recipe, self.lesions, mine, device=self.device, precision=self.precision)
-        with torch.inference_mode(), explained_out_of_memory(remedy, self.device), closing(inputs):
-            for batch in overlapped(inputs, self.device):
+        device, ranks = self.setup.device, self.setup.ranks
+        mine = rows[ranks.share(len(rows))]
+        inputs = plain_inputs(self.recipe, self.lesions, mine, self.setup)
+        with torch.inference_mode(), explained_out_of_memory(remedy, device), closing(inputs):
+            for batch in overlapped(inputs, device):
                 assert batch.shown.pixels is not None
-                with autocast(self.precision, self.device):
-                    vectors = self.model.image_vectors(batch.shown.pixels)
-                found.append(vectors.cpu())
+                with autocast(self.setup.precision, device):
+                    # They stay on the device until all are there: fetching each batch would keep it waiting.
+                    found.append(self.model.image_vectors(batch.shown.pixels))
                 done += batch.count * len(rows) // len(mine)
                 self.progress(done, total)
         if not len(rows):
             return np.empty((0, 0), np.float32)
         # A process without a row learns from the first one how wide a vector is.
-        width = self.ranks.agreed(list(found[0].shape[1:]) if found else None)
-        return self.ranks.joined(torch.cat(found) if found else torch.empty(0, *width), len(rows)).numpy()
+        width = ranks.agreed(list(found[0].shape[1:]) if found else None)
+        own = torch.cat(found) if found else torch.empty(0, *width, device=device)
+        vectors: Floats = ranks.joined(own, len(rows)).cpu().numpy()
+        return vectors
 
 
 def _from_disk(folder: Path, maker: _Maker, rows: Ints) -> Floats:
     """Vectors of `rows` out of the parts in `folder`, after computing the parts that are not there."""
-    present = maker.lesions.present
+    present, ranks = maker.lesions.present, maker.setup.ranks
     parts: list[Floats] = []
     for start in range(0, len(present), PART_ROWS):
         inside = np.flatnonzero(present[start : start + PART_ROWS]) + start
         wanted = rows[(rows >= start) & (rows < start + PART_ROWS)]
         path = folder / f"{start:08}.safetensors"
-        vectors = maker.ranks.agreed_array(_read(path, len(inside)) if maker.ranks.leads else None)
+        vectors = ranks.agreed_array(_read(path, len(inside)) if ranks.leads else None)
         if vectors is None:
             vectors = maker.compute(inside, int(present[:start].sum()), int(present.sum()))
-            if maker.ranks.leads:
+            if ranks.leads:
                 _write(path, vectors)
         if len(wanted):
             parts.append(vectors[np.searchsorted(inside, wanted)])
@@ -160,7 +158,7 @@ def _checksum(vectors: Floats) -> str:
     return hashlib.sha256(np.ascontiguousarray(vectors).data).hexdigest()
 
 
-def _branch_checksum(model: ImageModel | FusionModel) -> str:
+def _branch_checksum(model: Network) -> str:
     """Checksum of every weight that image vectors depend on."""
     digest = hashlib.sha256()
     for branch in model.branches:

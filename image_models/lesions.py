@@ -15,6 +15,9 @@ from data.images.shards import Pixels
 from image_models.networks.metadata_shape import MetadataShape
 from image_models.recipe import ImageModelRecipe
 
+Ints = npt.NDArray[np.int64]
+"""Row numbers, labels and codes."""
+
 UNKNOWN = -1
 """Target of a lesion whose diagnosis is not known (test rows)."""
 

@@ -22,6 +22,8 @@ from image_models.recipe import ImageModelRecipe
 Precision = Literal["fp32", "bf16", "fp16"]
 
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+FP16_UNITS, BF16_UNITS = (7, 0), (8, 0)
+"""Compute capability of the first cards that multiply matrices of the format in hardware."""
 WORTHWHILE = 1.15
 """bf16 must be this much faster on a CPU, so that a noisy measurement near the boundary keeps the exact format."""
 
@@ -44,12 +46,22 @@ def choose_precision(
         # Whatever works on vectors and metadata computes in float32.
         return "fp32"
     if device.type == "cuda":
-        # Ampere (8.0) is the first with bf16 units; from Pascal's P100 (6.0) on fp16 is at least as fast as fp32.
+        # Volta (7.0) is the first with units for fp16 matrices, Ampere (8.0) with units for bf16. What PyTorch has no
+        # kernels for, of late everything before Turing (7.5), `choose_device` has refused.
         capability = torch.cuda.get_device_capability(device)
-        return "bf16" if capability >= (8, 0) else "fp16" if capability >= (6, 0) else "fp32"
+        return "bf16" if capability >= BF16_UNITS else "fp16" if capability >= FP16_UNITS else "fp32"
     if device.type == "cpu" and cache_dir is not None and cpu_has_bf16_units():
         return remembered_cpu_precision(recipe, model, cache_dir, metadata_columns)
     return "fp32"
+
+
+def goes_on_in(precision: Precision, begun_on: str, device: torch.device) -> bool:
+    """Whether a fit begun in a format on a kind of device (`cpu`, `cuda`) goes on in it here: if this device has it."""
+    if device.type == "cuda":
+        return precision != "bf16" or torch.cuda.get_device_capability(device) >= BF16_UNITS
+    if begun_on == device.type or precision == "fp32":
+        return True
+    return precision == "bf16" and device.type == "cpu" and cpu_has_bf16_units()
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 
 from data.errors import TrainingError
 from data.progress import Progress, silent
-from image_models.device import choose_device, explained_out_of_memory
+from image_models.device import choose_device, explained_out_of_memory, fastest_convolutions
 from image_models.frozen import kept_vectors
-from image_models.lesions import Lesions
+from image_models.lesions import Ints, Lesions
 from image_models.networks.model_file import load_model
 from image_models.precision import Precision, autocast, choose_precision
 from image_models.recipe import ImageModelRecipe
+from image_models.setup import Setup
 from image_models.training.augment import symmetries
 from image_models.training.distributed import ALONE, Ranks
 from image_models.training.inputs import Shown, plain_inputs
@@ -27,8 +28,6 @@ from image_models.training.loader import Resident, overlapped
 from image_models.training.losses import log_probabilities
 
 __all__ = ["load_model", "predict"]
-
-Ints = npt.NDArray[np.int64]
 
 
 def predict(
@@ -53,23 +52,17 @@ def predict(
     precision: Precision = ranks.agreed(
         choose_precision(recipe, place, model, cache_dir=cache_dir, metadata_columns=columns) if ranks.leads else None
     )
+    setup = Setup(place, precision, ranks)
     model = placed(model, recipe, place)
     ranks.same_weights(model)
-    if recipe.compile:
-        model.compile()
     resident = None
     # Kept vectors are those of the image as it is; its symmetries would need vectors of their own.
     worthwhile = recipe.test_time == "none" and cache_dir is not None and bool(lesions.images_fingerprint)
-    if recipe.backbone == "none" or (recipe.frozen and worthwhile):
-        shown = np.unique(rows[lesions.present[rows]])
-        resident = kept_vectors(
-            model, recipe, lesions, shown, device=place, precision=precision, cache_dir=cache_dir, progress=progress,
-            ranks=ranks,
-        )  # fmt: skip
-    return predict_on(
-        model, recipe, lesions, rows, device=place, precision=precision, resident=resident, progress=progress,
-        ranks=ranks,
-    )  # fmt: skip
+    with fastest_convolutions(place):
+        if recipe.backbone == "none" or (recipe.frozen and worthwhile):
+            shown = np.unique(rows[lesions.present[rows]])
+            resident = kept_vectors(model, recipe, lesions, shown, setup, cache_dir=cache_dir, progress=progress)
+        return predict_on(model, recipe, lesions, rows, setup, resident=resident, progress=progress)
 
 
 def placed(model: nn.Module, recipe: ImageModelRecipe, device: torch.device) -> nn.Module:
@@ -83,14 +76,13 @@ def predict_on(
     recipe: ImageModelRecipe,
     lesions: Lesions,
     rows: Ints,
+    setup: Setup,
     *,
-    device: torch.device,
-    precision: Precision,
     resident: Resident | None = None,
     progress: Progress = silent,
-    ranks: Ranks = ALONE,
 ) -> npt.NDArray[np.float64]:
     """`predict` with a model that is already on the device, from images or from `resident` vectors."""
+    device, precision, ranks = setup.device, setup.precision, setup.ranks
     probabilities = np.full((len(rows), lesions.columns), np.nan)
     places = np.flatnonzero(lesions.present[rows])
     shown = rows[places]
@@ -101,7 +93,7 @@ def predict_on(
     done = 0
     model.eval()
     remedy = f"lower predict_batch_size (now {recipe.predict_batch_size}) of image model {recipe.name}"
-    inputs = plain_inputs(recipe, lesions, mine, device=device, precision=precision, resident=resident)
+    inputs = plain_inputs(recipe, lesions, mine, setup, resident)
     with torch.inference_mode(), explained_out_of_memory(remedy, device), closing(inputs):
         for batch in overlapped(inputs, device):
             with autocast(precision, device):

@@ -46,6 +46,9 @@ def make_batch(name: str, steps: Sequence[Step], inputs: Inputs, runtime: Runtim
 def tell(steps: Sequence[Step], todo: dict[Step, str], runtime: Runtime) -> None:
     """Say how many of a batch are done, and why those that were done are done again."""
     say = runtime.display.say
+    for step in steps:
+        if step.work.announced and step not in todo:
+            say(f"{step.name}: {step.folder / step.work.announced} is up to date")
     counted = [step for step in steps if step.work.things]
     if not counted:
         return

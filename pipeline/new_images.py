@@ -60,12 +60,13 @@ class FoldNetwork:
         """The image model it belongs to."""
         return fold_model_of(self.step).model
 
-    def see(self, table: pl.DataFrame, lesions: "Lesions") -> None:
-        """Predict one block."""
+    def see(self, table: pl.DataFrame, lesions: "Lesions", turns: dict[str, threading.Lock]) -> None:
+        """Predict one block, when its device is free."""
         from image_models.predict import predict
 
-        shown = with_stored_metadata(self.model, self.step.folder, table, lesions)
-        self.found.append(predict(self.network, self.model, shown, np.arange(len(lesions)), device=self.device))
+        with turns[self.device]:
+            shown = with_stored_metadata(self.model, self.step.folder, table, lesions)
+            self.found.append(predict(self.network, self.model, shown, np.arange(len(lesions)), device=self.device))
 
 
 def image_columns(
@@ -91,7 +92,7 @@ def image_columns(
         for part, pack in blocks(recipe, cohort, source if seeing else None, decoding):
             lesions = unlabelled_lesions(part, pack)
             present.append(lesions.present)
-            for _ in pool.map(partial(show, table=part.table, lesions=lesions, turns=turns), networks):
+            for _ in pool.map(partial(FoldNetwork.see, table=part.table, lesions=lesions, turns=turns), networks):
                 seen += len(part.ids)
                 progress(seen, views)
     if missing := missing_images(cohort, source, np.concatenate(present)):
@@ -129,12 +130,6 @@ def fold_networks(fold_models: Sequence[Step], classes: int, devices: Sequence[s
         FoldNetwork(step, load_model(step.folder / WEIGHTS, fold_model_of(step).model, classes), device)
         for step, device in zip(fold_models, cycle(devices), strict=False)
     ]
-
-
-def show(network: FoldNetwork, table: pl.DataFrame, lesions: "Lesions", turns: dict[str, threading.Lock]) -> None:
-    """Show one block to one network, when its device is free."""
-    with turns[network.device]:
-        network.see(table, lesions)
 
 
 def blocks(

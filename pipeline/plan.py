@@ -22,8 +22,9 @@ from pipeline.steps.blend import blend_step
 from pipeline.steps.booster import booster_step
 from pipeline.steps.calibration import calibration_step
 from pipeline.steps.encoder import encoder_step
-from pipeline.steps.fold_model import fold_model_step, test_lesions_step
+from pipeline.steps.fold_model import fold_model_step
 from pipeline.steps.folds import folds_step
+from pipeline.steps.on_test_lesions import test_lesions_step
 from pipeline.steps.oof_table import oof_table_step
 from pipeline.steps.submission import submission_step
 from pipeline.steps.tuning import found_member, tuning_step, wanted_members

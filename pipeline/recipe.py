@@ -22,7 +22,7 @@ from data.errors import RecipeError
 from data.folds import FoldRecipe
 from data.recipe import DataRecipe
 from features.recipe import FeatureRecipe
-from image_models.recipe import ImageModelRecipe
+from image_models.recipe import RETIRED_KEYS, ImageModelRecipe
 from pipeline.execute.resources import ResourcesRecipe
 from tabular.recipe import TabularRecipe
 
@@ -121,6 +121,7 @@ def read_toml(text: str) -> dict[str, Any]:
 
 def parse_recipe(raw: dict[str, Any], origin: str) -> Recipe:
     """Validate; JSON is the strict mode in which TOML's arrays may become tuples."""
+    forget_retired_keys(raw)
     infinite = [f"  {path} = {value}: a finite number is needed" for path, value in not_finite(raw, "")]
     if infinite:
         raise RecipeError(f"recipe {origin} cannot be used:\n" + "\n".join(infinite))
@@ -130,6 +131,15 @@ def parse_recipe(raw: dict[str, Any], origin: str) -> Recipe:
         lines = [explain(raw, detail) for detail in error.errors(include_url=False, include_context=False)]
         unique = list(dict.fromkeys(lines))
         raise RecipeError(f"recipe {origin} cannot be used:\n" + "\n".join(f"  {line}" for line in unique)) from error
+
+
+def forget_retired_keys(raw: dict[str, Any]) -> None:
+    """Take out keys that recipe files of finished runs hold and that have no other value any more."""
+    models = raw.get("image_models")
+    for model in models if isinstance(models, list) else ():
+        for key, value in RETIRED_KEYS.items():
+            if isinstance(model, dict) and model.get(key) is value:
+                del model[key]
 
 
 def not_finite(value: Any, path: str) -> Iterable[tuple[str, float]]:

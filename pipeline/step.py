@@ -55,6 +55,8 @@ class Work:
     undone: ClassVar[str] = "to do"
     again: ClassVar[str] = ""
     """`..., trained again`, of a step that is done once more."""
+    announced: ClassVar[str] = ""
+    """The file of the step that is said to be up to date when nothing is to be done."""
     here: ClassVar[bool] = False
     """Done by the process that leads the run, which may spread parts of it."""
     for_prediction: ClassVar[bool] = True

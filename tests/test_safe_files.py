@@ -38,7 +38,10 @@ NEEDED = {  # calls that are safe with this keyword at this value alone
     "np.save": ("allow_pickle", False),
 }
 REFUSED_KEYWORDS = {"shell": True, "allow_pickle": True, "weights_only": False, "trust_remote_code": True}
-BY_A_FIXED_TABLE = {"data/registry.py", "pipeline/execute/work.py", "pipeline/execute/ray_cluster.py"}
+BY_A_FIXED_TABLE = {
+    "data/registry.py", "features/families/registry.py", "image_models/networks/registries.py",
+    "pipeline/execute/work.py", "pipeline/execute/ray_cluster.py",
+}  # fmt: skip
 """Modules imported by name there: the names stand in the code or are those of installed files, none comes from data."""
 
 

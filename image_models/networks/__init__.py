@@ -1,1 +1,1 @@
-"""Networks of our own, one file each, built by name through `image_models.zoo.NETWORKS`."""
+"""From images and metadata to logits: backbones, pooling, fusions and heads, put together by `zoo.build`."""

@@ -18,7 +18,7 @@ from image_models.networks.heads import classifier
 from image_models.networks.image_branch import ImageBranch, Layout
 from image_models.networks.metadata_shape import MetadataShape
 from image_models.recipe import ImageModelRecipe
-from image_models.training.augment import resized
+from image_models.resize import resized
 
 
 class ImageModel(ImageBranch):
@@ -103,6 +103,10 @@ class FusionModel(nn.Module):
         if wanted is not None and (metadata is None or metadata.shape[1:] != (wanted,)):
             found = "none" if metadata is None else f"{tuple(metadata.shape)}"
             raise ValueError(f"the network takes metadata (N, {wanted}); it was given {found}")
+
+
+Network = ImageModel | FusionModel
+"""What `zoo.build` makes."""
 
 
 def at_size(images: Tensor, size: int) -> Tensor:

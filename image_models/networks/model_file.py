@@ -9,10 +9,11 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from data.errors import TrainingError
+from image_models.networks.image_model import Network
 from image_models.networks.metadata_shape import MetadataShape
-from image_models.networks.zoo import FusionModel, ImageModel, build
+from image_models.networks.zoo import build
 from image_models.recipe import ImageModelRecipe
-from image_models.training.state import read_header, read_tensors, write_tensors
+from image_models.tensor_file import read_header, read_tensors, write_tensors
 
 STRUCTURE = (
     *("name", "backbone", "head", "second_backbone", "second_image_size", "metadata", "fusion", "site_column"),
@@ -41,14 +42,14 @@ def save_model(
     *,
     metadata: MetadataShape | None = None,
 ) -> None:
-    """Write a network's weights; `key` says by which fit they were made, `metadata` what it is told beside images."""
+    """Write a network's weights; `key` says by which fit they were made, `metadata` what it takes beside images."""
     if recipe.metadata.columns and metadata is None:
         raise ValueError(f"model {recipe.name!r} takes metadata columns: its file needs their MetadataShape")
     header = {"model": description(recipe, classes), "key": key}
     write_tensors(path, weights, header | ({"metadata_shape": metadata.to_json()} if metadata else {}))
 
 
-def load_model(path: Path, recipe: ImageModelRecipe, classes: int) -> ImageModel | FusionModel:
+def load_model(path: Path, recipe: ImageModelRecipe, classes: int) -> Network:
     """Build the recipe's network and fill it with the file's weights; both must be of the same make."""
     header, weights = _read(path)
     wanted = description(recipe, classes)
@@ -68,7 +69,7 @@ def load_model(path: Path, recipe: ImageModelRecipe, classes: int) -> ImageModel
 
 
 def read_metadata_shape(path: Path) -> MetadataShape | None:
-    """What the network of a model file is told beside images; None for images alone."""
+    """What the network of a model file takes beside images; None for images alone."""
     return _shape(_read(path)[0])
 
 

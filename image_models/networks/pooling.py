@@ -1,4 +1,8 @@
-"""From feature maps or tokens to one vector per image: multi-scale generalised mean, averages, self-attention."""
+"""From feature maps or tokens to one vector per image: multi-scale generalised mean, averages, self-attention.
+
+Sums over places are taken and kept in float32 whatever format the backbone computes in: in bfloat16 a mean would be
+known to four parts in a thousand, and the classifier behind it computes in float32 anyway.
+"""
 
 import math
 
@@ -34,7 +38,7 @@ class MultiScaleGeM(nn.Module):
     """Weighted sum of windowed generalised means at several window sizes, then the average over the map.
 
     X_ms = sum over kernels k of w_k GeM_k(X), every p_k and w_k learnable (FusionNetX). Maps (N, C, H, W) to (N, C);
-    powers are always taken in float32 or better, whatever autocast says.
+    powers are taken, and vectors given, in float32 or better, whatever autocast says.
     """
 
     def __init__(self, kernels: tuple[int, ...] = (3, 5), p: float = 3.0) -> None:
@@ -48,7 +52,7 @@ class MultiScaleGeM(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Pool maps (N, C, H, W) to vectors (N, C)."""
         with torch.autocast(maps.device.type, enabled=False):
-            exact = maps if maps.dtype == torch.float64 else maps.float()
+            exact = maps.to(exact_format(maps))
             p = self.p.clamp(*P_RANGE)
             pooled = torch.stack(
                 [
@@ -56,7 +60,7 @@ class MultiScaleGeM(nn.Module):
                     for scale, kernel in enumerate(self.kernels)
                 ]
             ).sum(dim=0)
-        return pooled.to(maps.dtype)
+        return pooled
 
     def extra_repr(self) -> str:
         """Show the window sizes when printed."""
@@ -68,7 +72,7 @@ class MapAverage(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Pool maps to vectors."""
-        return maps.mean(dim=(2, 3))
+        return maps.mean(dim=(2, 3), dtype=exact_format(maps))
 
 
 class TokenAverage(nn.Module):
@@ -80,7 +84,7 @@ class TokenAverage(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Pool tokens to vectors."""
-        return tokens[:, self.prefix_tokens :].mean(dim=1)
+        return tokens[:, self.prefix_tokens :].mean(dim=1, dtype=exact_format(tokens))
 
     def extra_repr(self) -> str:
         """Show how many leading tokens are left out when printed."""
@@ -105,4 +109,9 @@ class AttendedAverage(nn.Module):
         places = tokens[:, self.prefix_tokens :]
         normalised = self.norm(places)
         attended: Tensor = places + self.attention(normalised, normalised)
-        return attended.mean(dim=1)
+        return attended.mean(dim=1, dtype=exact_format(attended))
+
+
+def exact_format(features: Tensor) -> torch.dtype:
+    """Float32, or the float64 that the features are in already."""
+    return torch.float64 if features.dtype == torch.float64 else torch.float32

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from data.errors import RecipeError, TrainingError
 from data.files import atomic
+from image_models.networks.layers import batch_norms
 from image_models.recipe import ImageModelRecipe
-from image_models.training.groups import batch_norms
 
 State = dict[str, Tensor]
 

@@ -1,11 +1,9 @@
-"""Networks by name: backbones from timm or from `networks/`, and above them what the recipe asks for.
+"""Networks by name: backbones from timm or from `own/`, and above them what the recipe asks for.
 
-A network of one's own is one file in `networks/` and one entry in NETWORKS. Pretrained weights come from `weights.py`;
-training, data and the loss are elsewhere.
+Pretrained weights come from `weights.py`; training, data and the loss are elsewhere.
 """
 
 import difflib
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,28 +16,13 @@ from timm.models.convnext import ConvNeXt
 from torch import Tensor, nn
 
 from data.errors import RecipeError
-from image_models.networks.custom_cnn import CustomCNN
-from image_models.networks.dermi_resnet import DermiResNet
-from image_models.networks.heads import FusionHead, ImagesHead, MetadataHead, SiteHead, TokenCrossAttentionHead
+from image_models.networks.heads import ImagesHead, MetadataHead
 from image_models.networks.image_branch import ImageBranch, Layout
-from image_models.networks.image_model import FusionModel, ImageModel
-from image_models.networks.lesion_net import LesionNet
-from image_models.networks.lesion_vit import LesionViT
+from image_models.networks.image_model import FusionModel, ImageModel, Network
 from image_models.networks.metadata_shape import MetadataShape
+from image_models.networks.registries import FUSIONS, NETWORKS
 from image_models.networks.weights import load_pretrained
 from image_models.recipe import ImageModelRecipe
-from image_models.training.groups import Cost, describe, parameter_groups
-
-__all__ = ["NETWORKS", "Cost", "FusionModel", "ImageModel", "build", "build_backbone", "describe", "parameter_groups"]
-
-NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "custom_cnn": CustomCNN,
-    "dermi_resnet": DermiResNet,
-    "lesion_net": LesionNet,
-    "lesion_vit": LesionViT,
-}
-"""Our own backbones: modules with `num_features`, `forward_features(images)` and perhaps `group_matcher()`; with layers
-behind the pooling also `head_layers`, `head_hidden_size` and `forward_head(features, pre_logits)`."""
 
 
 def build(
@@ -48,25 +31,25 @@ def build(
     *,
     weights_dir: Path | None = None,
     metadata: MetadataShape | None = None,
-) -> ImageModel | FusionModel:
+) -> Network:
     """Build the recipe's network for `classes` classes, with the pretrained weights it asks for.
 
     `metadata` says what the encoded metadata columns of the recipe are; a recipe without any needs none. New weights
     are drawn from torch's global generator: seed it first. The branches of a frozen recipe do not take gradients.
     """
-    told = bool(recipe.metadata.columns)
-    if told and metadata is None:
+    takes_metadata = bool(recipe.metadata.columns)
+    if takes_metadata and metadata is None:
         raise ValueError(f"model {recipe.name!r} takes metadata columns: build needs their MetadataShape")
     outputs = 1 if classes == 2 else classes
     parts = recipe.image_branches()
-    if len(parts) == 1 and not told:
-        model: ImageModel | FusionModel = ImageModel(*backbone_and_head(parts[0], weights_dir), recipe, outputs)
+    if len(parts) == 1 and not takes_metadata:
+        model: Network = ImageModel(*backbone_and_head(parts[0], weights_dir), recipe, outputs)
     else:
         twice = recipe.second_backbone == "same"
         branches = [ImageBranch(*backbone_and_head(part, weights_dir)) for part in (parts[:1] if twice else parts)]
         if twice:
             feature_shape(branches[0].backbone, parts[1])
-        shape = metadata if told else None
+        shape = metadata if takes_metadata else None
         width = sum(branch.width for branch in branches) * (2 if twice else 1)
         head = build_head(width, shape, recipe, outputs)
         model = FusionModel(branches, [part.image_size for part in parts], head, shape)
@@ -82,16 +65,8 @@ def build_head(image_width: int, shape: MetadataShape | None, recipe: ImageModel
         return ImagesHead(image_width, recipe, outputs)
     if recipe.backbone == "none":
         return MetadataHead(shape, recipe, outputs)
-    if recipe.fusion == "token_cross_attention":
-        return TokenCrossAttentionHead(image_width, shape, recipe, outputs)
-    if recipe.fusion != "site_branches":
-        return FusionHead(image_width, shape, recipe, outputs)
-    if not shape.sites:
-        raise RecipeError(
-            f"model {recipe.name!r}: site_column = {recipe.site_column!r} names no site in the training lesions; it "
-            "must be a column of categories with at least one value"
-        )
-    return SiteHead(image_width, shape, recipe, outputs)
+    head: nn.Module = FUSIONS.need(recipe.fusion).head(image_width, shape, recipe, outputs)
+    return head
 
 
 def backbone_and_head(recipe: ImageModelRecipe, weights_dir: Path | None) -> tuple[nn.Module, Layout, str]:
@@ -100,7 +75,7 @@ def backbone_and_head(recipe: ImageModelRecipe, weights_dir: Path | None) -> tup
     load_pretrained(backbone, recipe, weights_dir)
     shape = feature_shape(backbone, recipe)
     layout = layout_of(backbone, shape, recipe)
-    if recipe.fusion == "token_cross_attention":
+    if recipe.metadata.columns and FUSIONS.need(recipe.fusion).places:
         return backbone, layout, "places"
     head = recipe.head if recipe.head != "auto" else suited_head(backbone, layout)
     check_head(head, backbone, layout, shape, recipe)
@@ -122,7 +97,7 @@ def build_backbone(recipe: ImageModelRecipe) -> Any:
             raise RecipeError(
                 f"model {recipe.name!r}: drop_path = {recipe.drop_path}: {name!r} has no paths to drop; take 0"
             )
-        return NETWORKS[name]()
+        return NETWORKS.need(name)()
     check_name(name)
     # Where the number of tokens is fixed, position embeddings and windows are made for the size asked for.
     source = get_pretrained_cfg(name)
@@ -144,7 +119,7 @@ def check_name(name: str) -> None:
     if not is_model(architecture):
         near = difflib.get_close_matches(architecture, [*NETWORKS, *timm.list_models()], n=3)
         remedy = f"did you mean {' or '.join(map(repr, near))}?" if near else "timm.list_models() lists the names."
-        raise RecipeError(f"backbone = {name!r}: neither a timm model nor one of {sorted(NETWORKS)}; {remedy}")
+        raise RecipeError(f"backbone = {name!r}: neither a timm model nor one of {list(NETWORKS)}; {remedy}")
     tags = get_arch_pretrained_cfgs(architecture)
     if tag and name not in tags:
         known = ", ".join(tags) or "none"

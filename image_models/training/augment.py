@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from image_models.recipe import AugmentRecipe
+from image_models.keys.augment import AugmentRecipe
+from image_models.resize import resized, shrunk
 
 Triple = tuple[float, float, float]
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
@@ -37,6 +38,8 @@ LUMA = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)
 YIQ = torch.tensor(
     [LUMA.tolist(), [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]], dtype=torch.float64
 )
+RGB = torch.linalg.inv(YIQ)
+"""The way back from YIQ."""
 
 
 def augment(
@@ -46,8 +49,6 @@ def augment(
     generator: torch.Generator,
     dtype: torch.dtype = torch.float32,
     *,
-    mean: Triple = IMAGENET_MEAN,
-    std: Triple = IMAGENET_STD,
     share: slice | None = None,
     batch: int = 0,
 ) -> Tensor:
@@ -58,7 +59,7 @@ def augment(
     """
     draws = torch.rand(len(images) if share is None else batch, DRAWS, generator=generator)[share or slice(None)]
     pixels = shrunk(planar(images), math.ceil(MOST_SHRINK * size))
-    pixels = recolour(pixels, colour_changes(draws[:, COLOUR], recipe, mean, std))
+    pixels = recolour(pixels, colour_changes(draws[:, COLOUR], recipe, IMAGENET_MEAN, IMAGENET_STD))
     if recipe.blur:
         pixels = blurred(pixels, draws[:, BLUR], recipe.blur)
     pixels = sample(pixels, affine(draws, recipe), size) if moves(recipe) else resized(pixels, size)
@@ -67,16 +68,10 @@ def augment(
     return pixels.to(dtype=dtype, memory_format=torch.channels_last)
 
 
-def prepare(
-    images: Tensor,
-    size: int,
-    dtype: torch.dtype = torch.float32,
-    *,
-    mean: Triple = IMAGENET_MEAN,
-    std: Triple = IMAGENET_STD,
-) -> Tensor:
+def prepare(images: Tensor, size: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Normalise and, where needed, resize uint8 images (N, H, W, 3); return (N, 3, size, size), channels last."""
-    pixels = recolour(shrunk(planar(images), size), colour_map(torch.eye(3).double(), torch.zeros(1), mean, std))
+    unchanged = colour_map(torch.eye(3).double(), torch.zeros(1), IMAGENET_MEAN, IMAGENET_STD)
+    pixels = recolour(shrunk(planar(images), size), unchanged)
     return resized(pixels, size).to(dtype=dtype, memory_format=torch.channels_last)
 
 
@@ -107,20 +102,6 @@ def symmetries(images: Tensor, kind: Literal["none", "flips", "dihedral"]) -> It
 def planar(images: Tensor) -> Tensor:
     """Turn (N, H, W, 3) uint8 into (N, 3, H, W) float32, rearranged while the pixels are still small."""
     return images.permute(0, 3, 1, 2).contiguous().float()
-
-
-def shrunk(pixels: Tensor, size: int) -> Tensor:
-    """Average images down to `size`; leave smaller ones alone."""
-    if pixels.shape[2] <= size:
-        return pixels
-    return functional.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
-
-
-def resized(pixels: Tensor, size: int) -> Tensor:
-    """Bring images to `size`, averaging down or interpolating up."""
-    if pixels.shape[2] >= size:
-        return shrunk(pixels, size)
-    return functional.interpolate(pixels, size=(size, size), mode="bilinear", align_corners=False)
 
 
 def moves(recipe: AugmentRecipe) -> bool:
@@ -178,7 +159,7 @@ def colour_changes(draws: Tensor, recipe: AugmentRecipe, mean: Triple, std: Trip
     cosine, sine = torch.cos(2 * math.pi * changes[:, 3]), torch.sin(2 * math.pi * changes[:, 3])
     turn = torch.eye(3, dtype=torch.float64).repeat(len(draws), 1, 1)
     turn[:, 1, 1], turn[:, 1, 2], turn[:, 2, 1], turn[:, 2, 2] = cosine, -sine, sine, cosine
-    matrices = scale * (torch.linalg.inv(YIQ) @ turn @ YIQ @ saturate)
+    matrices = scale * (RGB @ turn @ YIQ @ saturate)
     return colour_map(matrices, (1 - contrast) * brightness, mean, std)
 
 

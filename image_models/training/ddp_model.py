@@ -27,12 +27,12 @@ BUFFERS = next(
 """How DistributedDataParallel calls the copying of buffers before each pass; the second is the name of old."""
 
 
-class Learner:
-    """Asks the network for the logits that a loss is computed from."""
+class DdpModel:
+    """The network as a loss asks it for logits; with several processes behind `DistributedDataParallel`."""
 
     def __init__(self, model: nn.Module, ranks: Ranks = ALONE, sample: Shown | None = None) -> None:
-        """`sample`: two lesions' worth of what the network will be shown, for processes that learn together."""
-        self.ranks = ranks
+        """`sample`: two lesions' worth of what the network will be shown, for processes that train together."""
+        self.model, self.ranks = model, ranks
         self._asking: nn.Module = _Asking(model)
         if ranks.count > 1:
             unused = has_unused_weights(self._asking, sample)
@@ -72,7 +72,8 @@ def has_unused_weights(asking: nn.Module, sample: Shown | None) -> bool:
     if sample is None:
         return True
     trial = copy.deepcopy(asking).train()
-    with torch.random.fork_rng():
+    devices = {tensor.device for tensor in sample.tensors() if tensor.device.type == "cuda"}
+    with torch.random.fork_rng(devices=devices):
         trial(sample.pixels, sample.vectors, sample.metadata).sum().backward()
     return any(weight.requires_grad and weight.grad is None for weight in trial.parameters())
 

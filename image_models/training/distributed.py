@@ -2,7 +2,7 @@
 
 PyTorch's own process group does the work (gloo between CPUs, NCCL between GPUs); somebody else has started it, by
 `torchrun` or otherwise. What one process finds out alone (a measurement, a saved state) it tells as JSON and tensors in
-safetensors, never as pickled objects. Gradients are exchanged in `learner.py`.
+safetensors, never as pickled objects. Gradients are exchanged in `ddp_model.py`.
 """
 
 import json
@@ -65,7 +65,7 @@ class Ranks:
         """What the leading process holds, in every process: anything that JSON can hold."""
         if self.count == 1:
             return value
-        return json.loads(told(json.dumps(value).encode() if self.leads else b""))
+        return json.loads(broadcast_bytes(json.dumps(value).encode() if self.leads else b""))
 
     def agreed_state(
         self, saved: tuple[dict[str, Tensor], dict[str, Any]] | None
@@ -74,7 +74,7 @@ class Ranks:
         position = self.agreed(saved[1] if saved is not None else None)
         if position is None or self.count == 1:
             return saved
-        return load(told(save(saved[0]) if self.leads and saved is not None else b"")), position
+        return load(broadcast_bytes(save(saved[0]) if self.leads and saved is not None else b"")), position
 
     def agreed_array(self, array: npt.NDArray[np.float32] | None) -> npt.NDArray[np.float32] | None:
         """The array that the leading process holds, or its None, in every process."""
@@ -104,7 +104,7 @@ ALONE = Ranks()
 """A process of its own."""
 
 
-def told(message: bytes, group: distributed.ProcessGroup | None = None) -> bytes:
+def broadcast_bytes(message: bytes, group: distributed.ProcessGroup | None = None) -> bytes:
     """The leading process's message, in every process of the group; others give anything."""
     leads = distributed.get_rank() == 0
     length = torch.tensor([len(message)], dtype=torch.int64)

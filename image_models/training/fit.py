@@ -1,37 +1,36 @@
 """One fit of one network: epochs of optimiser steps, the average of the weights, and the choice among epochs.
 
 Everything random in a step comes from streams named by the step's number, so the position (`Tally`), the tensors and
-nothing else make up the state of a fit. Saving that state, and what happens between fits, is left to `train.py`.
+nothing else make up the state of a fit. Saving that state is left to `resume.py`, what happens between fits to
+`train.py`.
 """
 
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from data.errors import TrainingError
-from data.scores.multiclass import auc as macro_auc
-from data.scores.ranking import pauc
-from image_models.lesions import Lesions
-from image_models.precision import Precision, autocast
+from image_models.lesions import Ints, Lesions
+from image_models.networks.layers import branch_batch_norms
+from image_models.precision import autocast
 from image_models.predict import predict_on
 from image_models.recipe import ImageModelRecipe
-from image_models.training.ddp_model import Learner
-from image_models.training.groups import branch_batch_norms
+from image_models.setup import Setup
+from image_models.training.ddp_model import DdpModel
+from image_models.training.inner_score import checked_score, inner_score
 from image_models.training.inputs import StepInput, step_inputs
-from image_models.training.loader import Ints, Resident, overlapped, resident_images
+from image_models.training.loader import Resident, overlapped, resident_images
 from image_models.training.losses import class_weights, summed_loss
 from image_models.training.optimise import AveragedModel, Optimiser
 from image_models.training.plan import FitPlan, derived_seed
 from image_models.training.report import EpochCurve
 from image_models.training.schedule import epochs_without_gain, learning_rate
-from image_models.training.state import taken_from, under
 
 STEPS_IN_FLIGHT = 8
 """Steps a GPU may be behind before its loss is read: reading at once would leave it idle between steps."""
@@ -80,31 +79,29 @@ class Fit:
 
     def __init__(
         self,
-        model: nn.Module,
+        ddp_model: DdpModel,
         recipe: ImageModelRecipe,
         lesions: Lesions,
         plan: FitPlan,
-        inner_rows: Ints | None,
+        setup: Setup,
         *,
         seed: int,
-        device: torch.device,
-        precision: Precision,
+        inner_rows: Ints | None = None,
         vectors: Resident | None = None,
-        learner: Learner | None = None,
     ) -> None:
         """`vectors` stand in place of the images of every row that the fit shows or scores."""
-        self.model, self.recipe, self.lesions, self.plan, self.inner_rows = model, recipe, lesions, plan, inner_rows
-        self.seed, self.device, self.precision, self.vectors = seed, device, precision, vectors
-        self.learner = learner or Learner(model)
-        self.ranks = self.learner.ranks
-        self.optimiser = Optimiser(model, recipe, precision, device)
+        self.recipe, self.lesions, self.plan, self.inner_rows = recipe, lesions, plan, inner_rows
+        self.setup, self.seed, self.ddp_model, self.vectors = setup, seed, ddp_model, vectors
+        self.model = model = ddp_model.model
+        self.device, self.ranks = setup.device, setup.ranks
+        self.optimiser = Optimiser(model, recipe, setup.precision, setup.device)
         self.average = AveragedModel(model, recipe.ema_decay) if recipe.ema_decay else None
         self.best: dict[str, Tensor] = {}
         self.tally = Tally()
         self.loss: float | None = None
         self.rate = 0.0
         self.class_weights = class_weights(recipe, plan.sampler.class_counts(plan.labels, lesions.classes))
-        self._device_weights = torch.from_numpy(self.class_weights).to(device)
+        self._device_weights = torch.from_numpy(self.class_weights).to(setup.device)
         self._focal_gamma = recipe.focal_gamma if recipe.loss == "focal" else 0.0
         self._pending: deque[StepFigures] = deque()
         self._mark = time.perf_counter()
@@ -156,13 +153,11 @@ class Fit:
             self.recipe,
             self.lesions,
             self.plan,
+            self.setup,
             epoch=self.tally.epoch,
             first=self.tally.step,
             seed=self.seed,
-            device=self.device,
-            precision=self.precision,
             resident=resident,
-            ranks=self.ranks,
         )
         with closing(inputs):
             for shown in overlapped(inputs, self.device):
@@ -179,11 +174,11 @@ class Fit:
         # Of the labels before mixup, which is the same up to the pairing and needs no word from the device.
         weight = float(self.class_weights[self.plan.labels[shown.rows]].sum()) or 1.0
         total = torch.zeros((), device=self.device)
-        for part in shown.parts:
-            with self.learner.exchanging(last=part is shown.parts[-1]):
-                with autocast(self.precision, self.device):
-                    logits = self.learner.logits(part.shown)
-                loss = summed_loss(logits, part.shares, self._device_weights, self._focal_gamma)
+        for batch in shown.batches:
+            with self.ddp_model.exchanging(last=batch is shown.batches[-1]):
+                with autocast(self.setup.precision, self.device):
+                    logits = self.ddp_model.logits(batch.shown)  # (N, outputs)
+                loss = summed_loss(logits, batch.shares, self._device_weights, self._focal_gamma)
                 # The processes' gradients are averaged, and it is their sum that is wanted.
                 self.optimiser.backward(loss / (weight / self.ranks.count))
             total += loss.detach()
@@ -206,7 +201,7 @@ class Fit:
             loss, norm = figures.read()
             self.loss, self.rate = loss / figures.weight, figures.rate
             # A float16 gradient that overflows is the scaler's business: it skips the step and scales less.
-            if not np.isfinite(loss) or not (np.isfinite(norm) or self.precision == "fp16"):
+            if not np.isfinite(loss) or not (np.isfinite(norm) or self.setup.precision == "fp16"):
                 self._stop_for(figures, norm)
             self.tally.loss_sum += loss
             self.tally.weight_sum += figures.weight
@@ -216,10 +211,10 @@ class Fit:
         self._mark = now
 
     def _stop_for(self, figures: StepFigures, norm: float) -> None:
-        ids = ", ".join(self.lesions.ids[figures.rows])
+        ids, precision = ", ".join(self.lesions.ids[figures.rows]), self.setup.precision
         raise TrainingError(
             f"loss {self.loss}, gradient norm {norm} at step {figures.step + 1} of fit {self.plan.number}, learning "
-            f"rate {figures.rate:.3g}, {self.precision}: lower learning_rate or clip_norm, set precision = 'fp32', or "
+            f"rate {figures.rate:.3g}, {precision}: lower learning_rate or clip_norm, set precision = 'fp32', or "
             f"look at the lesions of this batch: {ids}"
         )
 
@@ -261,7 +256,7 @@ class Fit:
         return {name: value for name, value in figures.items() if value is not None}
 
     def _inner_score(self, tell: Callable[[], None]) -> float:
-        """pAUC (many classes: mean AUC) of the inner rows, against `target` whatever the labels of the fit are."""
+        """The recipe's score of the inner rows, against `target` whatever the labels of the fit are."""
         rows = self.inner_rows
         assert rows is not None
         probability = predict_on(
@@ -269,43 +264,8 @@ class Fit:
             self.recipe,
             self.lesions,
             rows,
-            device=self.device,
-            precision=self.precision,
+            self.setup,
             resident=self.vectors,
             progress=lambda done, total, **figures: tell(),
-            ranks=self.ranks,
         )
-        target = self.lesions.target[rows]
-        return pauc(target, probability[:, 0]) if self.lesions.classes == 2 else macro_auc(target, probability)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Every tensor of the state, by name."""
-        average = self.average.model.state_dict() if self.average is not None else {}
-        return {
-            **under("model", self.model.state_dict()),
-            **under("average", average),
-            **under("best", self.best),
-            **under("optimiser", self.optimiser.tensors()),
-        }
-
-    def position(self) -> dict[str, Any]:
-        """Everything else of the state, as JSON-like values."""
-        return {
-            "tally": asdict(self.tally),
-            "rate": self.rate,
-            "averaged_updates": self.average.updates if self.average is not None else 0,
-            "scaler": self.optimiser.scaler.state_dict(),
-        }
-
-    def restore(self, tensors: dict[str, Tensor], position: dict[str, Any]) -> None:
-        """Take over a state given by `tensors` and `position`."""
-        self.model.load_state_dict(taken_from("model", tensors))
-        if self.average is not None:
-            self.average.model.load_state_dict(taken_from("average", tensors))
-            self.average.updates = position["averaged_updates"]
-        self.best = {name: tensor.to(self.device) for name, tensor in taken_from("best", tensors).items()}
-        self.optimiser.restore(taken_from("optimiser", tensors))
-        self.optimiser.scaler.load_state_dict(position["scaler"])
-        tally = position["tally"]
-        self.tally = Tally(**{**tally, "curves": [EpochCurve(**curve) for curve in tally["curves"]]})
-        self.rate = position["rate"]
+        return inner_score(checked_score(self.recipe, self.lesions.classes), self.lesions.target[rows], probability)

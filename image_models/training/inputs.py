@@ -15,13 +15,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from image_models.lesions import Lesions
-from image_models.precision import DTYPES, Precision
+from image_models.lesions import Ints, Lesions
+from image_models.precision import DTYPES
 from image_models.recipe import ImageModelRecipe
+from image_models.setup import Setup
 from image_models.training.augment import augment, mixup, prepare
-from image_models.training.distributed import ALONE, Ranks
-from image_models.training.loader import Batch, Ints, Resident, batches
+from image_models.training.loader import Batch, Resident, batches
 from image_models.training.plan import STREAM_STEP, FitPlan, derived_seed
+
+PIXELS_ON_GPU = 1024 * 256**2
+"""Of one channel, that a GPU predicts at once when the recipe asks for no more: 1,024 lesions at 256 pixels."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,11 @@ class Shown:
     """What a network is shown of one batch: pixels, or vectors in their place; metadata if it takes any."""
 
     pixels: Tensor | None
+    """(N, 3, S, S), normalised, in the network's number format."""
     vectors: Tensor | None
+    """(N, width), float32."""
     metadata: Tensor | None
+    """(N, m), float32."""
 
     def tensors(self) -> list[Tensor]:
         """Every tensor."""
@@ -49,7 +55,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Part:
+class TrainingBatch:
     """One batch as the network and the loss take it."""
 
     shown: Shown
@@ -71,25 +77,23 @@ class StepInput:
     """Of everything random in the step."""
     rows: Ints
     """Of the whole step, whoever takes them."""
-    parts: list[Part]
+    batches: list[TrainingBatch]
 
     def tensors(self) -> list[Tensor]:
         """Every tensor."""
-        return [tensor for part in self.parts for tensor in part.tensors()]
+        return [tensor for batch in self.batches for tensor in batch.tensors()]
 
 
 def step_inputs(
     recipe: ImageModelRecipe,
     lesions: Lesions,
     plan: FitPlan,
+    setup: Setup,
     *,
     epoch: int,
-    first: int,
+    first: int = 0,
     seed: int,
-    device: torch.device,
-    precision: Precision,
-    resident: Resident | None,
-    ranks: Ranks = ALONE,
+    resident: Resident | None = None,
 ) -> Generator[StepInput]:
     """The steps of an epoch (counted from 0), from step `first` of it on.
 
@@ -98,16 +102,16 @@ def step_inputs(
     """
     steps = list(plan.sampler.steps(epoch, first))
     number = epoch * plan.sampler.steps_per_epoch + first
-    taken = [rows if recipe.augment.mixup else rows[ranks.share(len(rows))] for step in steps for rows in step]
-    with closing(batches(lesions, plan.labels, taken, device, resident)) as loaded:
+    taken = [rows if recipe.augment.mixup else rows[setup.ranks.share(len(rows))] for step in steps for rows in step]
+    with closing(batches(lesions, plan.labels, taken, setup.device, resident)) as loaded:
         for offset, step in enumerate(steps):
             stream = derived_seed(seed, STREAM_STEP, plan.number, number + offset)
             generator = torch.Generator().manual_seed(stream)
-            parts = [
-                _part(batch, recipe, lesions.classes, generator, precision, len(rows), ranks.share(len(rows)))
+            made = [
+                _training_batch(batch, recipe, lesions.classes, generator, setup, len(rows))
                 for rows, batch in zip(step, islice(loaded, len(step)), strict=True)
             ]
-            yield StepInput(number + offset, stream, np.concatenate(step), parts)
+            yield StepInput(number + offset, stream, np.concatenate(step), made)
 
 
 @dataclass(frozen=True)
@@ -126,22 +130,28 @@ def plain_inputs(
     recipe: ImageModelRecipe,
     lesions: Lesions,
     rows: Ints,
-    *,
-    device: torch.device,
-    precision: Precision,
+    setup: Setup,
     resident: Resident | None = None,
 ) -> Generator[PlainInput]:
     """The images of `rows` in their order, without any change but size and normalisation; or the resident vectors."""
-    width = recipe.predict_batch_size
+    width = predicted_at_once(recipe, setup.device)
     parts = [rows[start : start + width] for start in range(0, len(rows), width)]
-    with closing(batches(lesions, lesions.target, parts, device, resident)) as loaded:
+    with closing(batches(lesions, lesions.target, parts, setup.device, resident)) as loaded:
         for batch in loaded:
             if are_vectors(batch.images):
                 shown = Shown(None, batch.images, batch.metadata)
             else:
-                pixels = prepare(batch.images, recipe.input_size, DTYPES[precision])
+                pixels = prepare(batch.images, recipe.input_size, DTYPES[setup.precision])
                 shown = Shown(in_layout(pixels, recipe), None, batch.metadata)
             yield PlainInput(shown, len(batch.rows))
+
+
+def predicted_at_once(recipe: ImageModelRecipe, device: torch.device) -> int:
+    """Lesions per batch: the recipe's number, on a GPU up to four times as many as long as their images are small."""
+    if device.type != "cuda":
+        return recipe.predict_batch_size
+    at_home = PIXELS_ON_GPU // recipe.input_size**2
+    return max(recipe.predict_batch_size, min(4 * recipe.predict_batch_size, at_home))
 
 
 def are_vectors(images: Tensor) -> bool:
@@ -154,27 +164,22 @@ def in_layout(pixels: Tensor, recipe: ImageModelRecipe) -> Tensor:
     return pixels.contiguous(memory_format=torch.channels_last if recipe.channels_last else torch.contiguous_format)
 
 
-def _part(
-    batch: Batch,
-    recipe: ImageModelRecipe,
-    classes: int,
-    generator: torch.Generator,
-    precision: Precision,
-    length: int,
-    share: slice,
-) -> Part:
-    """The `share` of a batch of `length` lesions; `batch` holds it, or with mixup the whole."""
+def _training_batch(
+    batch: Batch, recipe: ImageModelRecipe, classes: int, generator: torch.Generator, setup: Setup, length: int
+) -> TrainingBatch:
+    """This process's share of a batch of `length` lesions; `batch` holds it, or with mixup the whole."""
+    share = setup.ranks.share(length)
     labels = functional.one_hot(batch.labels, classes).float()
     if are_vectors(batch.images):
-        whole = Part(Shown(None, batch.images, batch.metadata), labels)
-        return Part(whole.shown.cut(share), labels[share]) if recipe.augment.mixup else whole
-    changes, side, dtype = recipe.augment, recipe.input_size, DTYPES[precision]
+        whole = TrainingBatch(Shown(None, batch.images, batch.metadata), labels)
+        return TrainingBatch(whole.shown.cut(share), labels[share]) if recipe.augment.mixup else whole
+    changes, side, dtype = recipe.augment, recipe.input_size, DTYPES[setup.precision]
     if not changes.mixup:
         pixels = augment(batch.images, changes, side, generator, dtype, share=share, batch=length)
-        return Part(Shown(in_layout(pixels, recipe), None, batch.metadata), labels)
+        return TrainingBatch(Shown(in_layout(pixels, recipe), None, batch.metadata), labels)
     pixels = augment(batch.images, changes, side, generator, dtype)
     pixels, partner, own = mixup(pixels, changes.mixup, generator)
     labels = torch.lerp(labels[partner], labels, own[:, None])
     metadata = batch.metadata
     metadata = None if metadata is None else torch.lerp(metadata[partner], metadata, own[:, None])
-    return Part(Shown(in_layout(pixels, recipe), None, metadata).cut(share), labels[share])
+    return TrainingBatch(Shown(in_layout(pixels, recipe), None, metadata).cut(share), labels[share])

@@ -1,7 +1,7 @@
 """Batches of uint8 images (or of the vectors kept in their place) on the device, gathered by row.
 
-Either every row that a fit will show is put on the device once, or a background thread gathers the next batches from
-the image pack's memory map (into page-locked memory for CUDA) while the device works. Nothing is done image by image;
+Either every row that a fit will show is put on the device once, or background threads gather the next batches from the
+image pack's memory map (into page-locked memory for CUDA) while the device works. Nothing is done image by image;
 changing the images is left to `augment.py`, making vectors of them to `frozen.py`.
 """
 
@@ -9,25 +9,25 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from typing import Protocol, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from data.images.shards import Pixels, take
 from image_models.device import free_memory_bytes
-from image_models.lesions import Lesions
-from image_models.recipe import ImageModelRecipe
+from image_models.keys.runtime import RuntimeRecipe
+from image_models.lesions import Ints, Lesions
 
-Ints = npt.NDArray[np.int64]
-
-AHEAD = 3
+GATHERERS = 3
+"""Threads that read the pack for a GPU. For a CPU one does: its cores have the network to compute."""
+AHEAD = 4
 """Batches gathered ahead of the device."""
-UPLOAD_ROWS = 4096
-"""Rows copied at once when images move to the device to stay."""
+UPLOAD_ROWS = 256
+"""Rows copied at once when images move to the device to stay; page-locked memory of some such blocks is kept."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Resident:
     images: Tensor
 
 
-def resident_images(recipe: ImageModelRecipe, lesions: Lesions, rows: Ints, device: torch.device) -> Resident | None:
+def resident_images(recipe: RuntimeRecipe, lesions: Lesions, rows: Ints, device: torch.device) -> Resident | None:
     """Put the images of `rows` (ascending) on the device if the recipe asks for it, or if they fit comfortably."""
     if device.type == "cpu" or recipe.resident == "host":
         return None
@@ -114,7 +114,7 @@ def overlapped(items: Iterator[Item], device: torch.device) -> Iterator[Item]:
         yield from items
         return
     network = torch.cuda.current_stream(device)
-    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    side = side_stream(torch.cuda.current_device() if device.index is None else device.index)
     side.wait_stream(network)  # what the items are made from was put on the device there
 
     def make() -> Item | None:
@@ -131,8 +131,14 @@ def overlapped(items: Iterator[Item], device: torch.device) -> Iterator[Item]:
         item = make()
 
 
+@cache
+def side_stream(device: int) -> torch.cuda.Stream:
+    """The stream of a GPU on which items are made: memory freed on a stream is kept for that very stream."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
 def gathered(images: Pixels, parts: Sequence[Ints], device: torch.device) -> Generator[Tensor]:
-    """Images of each part on the device, read from the pack by a thread that stays a few parts ahead."""
+    """Images of each part on the device, read from the pack by threads that stay a few parts ahead."""
 
     def gather(rows: Ints) -> Tensor:
         # PyTorch reuses a page-locked block only after the copies from it have finished.
@@ -141,10 +147,10 @@ def gathered(images: Pixels, parts: Sequence[Ints], device: torch.device) -> Gen
         return block
 
     remaining = iter(parts)
-    with ThreadPoolExecutor(1, thread_name_prefix="gather") as thread:
-        waiting: deque[Future[Tensor]] = deque(thread.submit(gather, rows) for rows in islice(remaining, AHEAD))
+    with ThreadPoolExecutor(GATHERERS if device.type == "cuda" else 1, thread_name_prefix="gather") as threads:
+        waiting: deque[Future[Tensor]] = deque(threads.submit(gather, rows) for rows in islice(remaining, AHEAD))
         while waiting:
             block = waiting.popleft().result()
             for rows in islice(remaining, 1):
-                waiting.append(thread.submit(gather, rows))
+                waiting.append(threads.submit(gather, rows))
             yield block.to(device, non_blocking=device.type == "cuda")

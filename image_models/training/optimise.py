@@ -1,7 +1,7 @@
 """One optimiser step: AdamW or Adam with clipping and loss scaling, and the moving average of the weights.
 
 Also turns the optimiser's state into named tensors and back, so that it can be saved without pickle. When to step and
-with which rate is decided in `train.py` and `schedule.py`.
+with which rate is decided in `fit.py` and `schedule.py`.
 """
 
 import copy
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from image_models.precision import Precision
 from image_models.recipe import ImageModelRecipe
-from image_models.training.groups import parameter_groups
+from image_models.training.parameter_groups import parameter_groups
 
 
 class Optimiser:

@@ -7,16 +7,14 @@ here, hence nothing behind this point can learn from them.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from data.errors import TrainingError
 from data.inner_split import inner_split
-from image_models.lesions import UNKNOWN, Lesions
+from image_models.lesions import UNKNOWN, Ints, Lesions
 from image_models.recipe import ImageModelRecipe
+from image_models.training.inner_score import checked_score
 from image_models.training.sampler import Sampler, make_sampler
 from image_models.training.schedule import describe
-
-Ints = npt.NDArray[np.int64]
 
 
 def derived_seed(seed: int, *names: int) -> int:
@@ -52,6 +50,8 @@ class TrainingPlan:
     fits: tuple[FitPlan, ...]
     inner_rows: Ints | None
     """Rows of the inner split (training patients kept out of the fits); None when the last epoch is kept."""
+    inner_left_out: int = 0
+    """Rows that a protocol names for the inner split and that have no image or no known target."""
 
     @property
     def total_steps(self) -> int:
@@ -72,11 +72,16 @@ def plan_training(
 
     `inner_rows` compares epochs in place of an inner split, where a protocol says which rows do.
     """
-    rows = train_rows
-    if recipe.select != "best":
+    rows, left_out = train_rows, 0
+    if recipe.select == "best":
+        checked_score(recipe, lesions.classes)
+        if inner_rows is None:
+            rows, inner_rows = _split_off_inner_rows(recipe, lesions, train_rows, derived_seed(seed, STREAM_INNER))
+        else:
+            named, inner_rows = inner_rows, _usable_inner_rows(recipe, lesions, inner_rows)
+            left_out = len(named) - len(inner_rows)
+    else:
         inner_rows = None
-    elif inner_rows is None:
-        rows, inner_rows = _split_off_inner_rows(recipe, lesions, train_rows, derived_seed(seed, STREAM_INNER))
     target, relabelled = lesions.target, lesions.training_label
     wanted = {
         "target": [(target, recipe.epochs)],
@@ -97,7 +102,7 @@ def plan_training(
             smallest_batch=smallest_batch,
         )
         fits.append(FitPlan(number, labels, sampler, epochs))
-    return TrainingPlan(tuple(fit for fit in fits if fit.epochs), inner_rows)
+    return TrainingPlan(tuple(fit for fit in fits if fit.epochs), inner_rows, left_out)
 
 
 def describe_plan(recipe: ImageModelRecipe, plan: TrainingPlan) -> list[str]:
@@ -111,12 +116,24 @@ def describe_plan(recipe: ImageModelRecipe, plan: TrainingPlan) -> list[str]:
         )
         lines += [f"  {line}" for line in describe(fit.total_steps, recipe)]
     if plan.inner_rows is not None:
-        lines.append(f"best epoch by score on {len(plan.inner_rows):,} lesions of an inner split")
+        without = f"; {plan.inner_left_out:,} more cannot be scored" if plan.inner_left_out else ""
+        lines.append(f"best epoch by {recipe.select_by} on {len(plan.inner_rows):,} lesions of an inner split{without}")
         if recipe.stop_after:
             lines.append(f"a fit ends before its last epoch once {recipe.stop_after} in a row bring no better score")
     if recipe.frozen:
         lines.append("image vectors computed once, before the first step; no augmentation")
     return lines
+
+
+def _usable_inner_rows(recipe: ImageModelRecipe, lesions: Lesions, named: Ints) -> Ints:
+    """Those of the rows named for comparing epochs that a network can be scored on."""
+    usable: Ints = named[lesions.present[named] & (lesions.target[named] != UNKNOWN)]
+    if len(np.unique(lesions.target[usable])) < lesions.classes:
+        raise TrainingError(
+            f"image model {recipe.name}: {len(usable)} of {len(named)} lesions named for comparing epochs have an "
+            "image and a target, and these lack a class; name others, or use select = 'last'"
+        )
+    return usable
 
 
 def _split_off_inner_rows(recipe: ImageModelRecipe, lesions: Lesions, rows: Ints, seed: int) -> tuple[Ints, Ints]:

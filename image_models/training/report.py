@@ -17,7 +17,7 @@ class EpochCurve:
     learning_rate: float
     """Rate of the epoch's last step."""
     inner_score: float | None
-    """Score on the inner split; None without one."""
+    """Score on the inner split, the larger the better (a loss is negative); None without one."""
     seconds: float
     images_per_second: float
 
@@ -42,6 +42,8 @@ class TrainingReport:
     parameters: int
     resumed_at_step: int | None
     """Step at which this sitting took up a saved state; None for a fit in one go."""
+    inner_left_out: int = 0
+    """Lesions named for comparing epochs that have no image or no known target, and so were not scored."""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON-like values."""

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import TrainingError
+from image_models.lesions import Ints
 from image_models.recipe import ImageModelRecipe
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

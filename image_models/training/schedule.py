@@ -13,20 +13,20 @@ minimum, `"cycle"` climbs back to the full rate over the next T_max steps and do
 import math
 from collections.abc import Sequence
 
-from image_models.recipe import ImageModelRecipe
+from image_models.keys.schedule import ScheduleRecipe
 
 
-def warmup_steps(total_steps: int, recipe: ImageModelRecipe) -> int:
+def warmup_steps(total_steps: int, recipe: ScheduleRecipe) -> int:
     """Steps of the linear warm-up; at least one step is left to the cosine."""
     return min(round(recipe.warmup_ratio * total_steps), total_steps - 1)
 
 
-def cosine_steps(total_steps: int, recipe: ImageModelRecipe) -> int:
+def cosine_steps(total_steps: int, recipe: ScheduleRecipe) -> int:
     """Steps from the full rate down to the minimum (T_max)."""
     return recipe.cosine_steps or total_steps - warmup_steps(total_steps, recipe)
 
 
-def learning_rate(step: int, total_steps: int, recipe: ImageModelRecipe, scores: Sequence[float] = ()) -> float:
+def learning_rate(step: int, total_steps: int, recipe: ScheduleRecipe, scores: Sequence[float] = ()) -> float:
     """Rate of optimiser step `step`, counted from 0; `scores` are the inner scores of the epochs before it."""
     warmup = warmup_steps(total_steps, recipe)
     if step < warmup:
@@ -64,7 +64,7 @@ def epochs_without_gain(scores: Sequence[float]) -> int:
     return len(scores) - 1 - scores.index(max(scores)) if scores else 0
 
 
-def describe(total_steps: int, recipe: ImageModelRecipe) -> list[str]:
+def describe(total_steps: int, recipe: ScheduleRecipe) -> list[str]:
     """The schedule in words, one line per stretch, for a dry run."""
     warmup, last = warmup_steps(total_steps, recipe), total_steps - 1
     lines = []
@@ -92,6 +92,6 @@ def describe(total_steps: int, recipe: ImageModelRecipe) -> list[str]:
     return lines
 
 
-def rate_at(step: int, total_steps: int, recipe: ImageModelRecipe) -> str:
+def rate_at(step: int, total_steps: int, recipe: ScheduleRecipe) -> str:
     """A rate as printed."""
     return f"{learning_rate(step, total_steps, recipe):.3g}"

@@ -1,6 +1,6 @@
 """Training one image model for one fold: from training rows to `model.safetensors`, interruptible at every step.
 
-    train_fold(recipe, lesions, rows) -> plan -> Fit.run (once or twice) -> model.safetensors, training.json
+    train_fold(task, places) -> plan -> Fit.run (once or twice) -> model.safetensors, training.json
 
 The held-out fold never reaches this module. Predicting it, and telling the user which model and fold this is, is left
 to the caller.
@@ -9,81 +9,75 @@ to the caller.
 import dataclasses
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import nn
 
 from data.errors import Interrupted
 from data.files import read_json, write_json
 from data.progress import Progress, silent
 from image_models.device import choose_device, explained_out_of_memory, peak_memory_bytes, reproducible
 from image_models.frozen import kept_vectors
-from image_models.lesions import Lesions
-from image_models.networks.model_file import finished_by, save_model
+from image_models.networks.layers import batch_norms, branch_batch_norms
+from image_models.networks.model_file import finished_by, load_model, save_model
 from image_models.networks.zoo import build
-from image_models.precision import Precision, choose_precision
+from image_models.precision import Precision, choose_precision, goes_on_in
 from image_models.predict import placed
 from image_models.recipe import ImageModelRecipe
-from image_models.training.ddp_model import Learner, with_shared_statistics
+from image_models.setup import Setup
+from image_models.training.ddp_model import DdpModel, with_shared_statistics
 from image_models.training.distributed import ALONE, Ranks
 from image_models.training.fit import Fit
-from image_models.training.groups import batch_norms, branch_batch_norms
 from image_models.training.inputs import Shown
-from image_models.training.loader import Ints, Resident
+from image_models.training.loader import Resident
 from image_models.training.plan import STREAM_START, FitPlan, derived_seed, plan_training
-from image_models.training.report import EpochCurve, TrainingReport
+from image_models.training.report import TrainingReport
+from image_models.training.resume import earlier_sitting, position_of, tensors_of
 from image_models.training.scalars import Scalars
-from image_models.training.state import load_state, save_state, taken_from
+from image_models.training.state import save_state
+from image_models.training.task import FoldTask, Places
+
+__all__ = ["MODEL_FILE", "FoldTask", "Places", "Trained", "train_fold"]
 
 STATE_FILE, MODEL_FILE, REPORT_FILE = "last.safetensors", "model.safetensors", "training.json"
 
 
-def train_fold(
-    recipe: ImageModelRecipe,
-    lesions: Lesions,
-    train_rows: Ints,
-    *,
-    folder: Path,
-    seed: int,
-    fingerprint: str,
-    device: str = "auto",
-    weights_dir: Path | None = None,
-    cache_dir: Path | None = None,
-    log_dir: Path | None = None,
-    inner_rows: Ints | None = None,
-    progress: Progress = silent,
-    ranks: Ranks = ALONE,
-) -> TrainingReport:
-    """Train one model on `train_rows` and write `model.safetensors` into `folder`.
+@dataclass(frozen=True)
+class Trained:
+    """A trained network and how it came to be."""
 
-    A row named twice is shown twice an epoch.
-    `fingerprint` stands for the recipe and the data: a state or model in `folder` made under another fingerprint or
-    seed is not taken up. An unfinished fit goes on from its last saved step; a finished one is not trained again.
-    `cache_dir` keeps the precision measured for this machine (none: no measurement) and the image vectors of frozen
-    networks (none: computed again). `log_dir` receives TensorBoard scalars. `inner_rows` compare the epochs of
-    `select = "best"` where a protocol names them; else they are split off the training rows.
-    Every random number derives from `seed`, so
-    two runs on one machine's CPU with as many threads agree to the bit. PyTorch's random state is used and put back:
+    network: nn.Module
+    """What `load_model` would make of the fold's file, built once and ready to predict."""
+    report: TrainingReport
+
+
+def train_fold(
+    task: FoldTask, places: Places, *, device: str = "auto", progress: Progress = silent, ranks: Ranks = ALONE
+) -> Trained:
+    """Train one model and write `model.safetensors` into its folder.
+
+    An unfinished fit goes on from its last saved step; a finished one is not trained again.
+    Two runs on one machine's CPU with as many threads agree to the bit. PyTorch's random state is used and put back:
     train one fold at a time in a process. Processes that train together (`ranks`) all call this with the same
     arguments; one of them reads and writes the folder, measures and shows progress. The rows of a batch are shared
     among them: beside rounding and the masks of dropout, the result does not depend on their number.
     """
-    key = {"fingerprint": fingerprint, "seed": seed}
-    done = _finished_report(folder, key) if ranks.leads else None
-    done = ranks.agreed(done)
-    if done is not None:
-        return TrainingReport.from_dict(done)
     place = choose_device(device)
-    with reproducible(place), explained_out_of_memory(_memory_remedy(recipe), place):
-        training = _Training(
-            recipe, lesions, train_rows, folder, key, place, weights_dir, cache_dir, inner_rows, progress, ranks
-        )
-        with Scalars(log_dir if ranks.leads else None, training.steps_before) as scalars:
+    done = ranks.agreed(_finished_report(places.folder, task.key) if ranks.leads else None)
+    if done is not None:
+        network = load_model(places.folder / MODEL_FILE, task.recipe, task.lesions.classes)
+        return Trained(network, TrainingReport.from_dict(done))
+    with reproducible(place), explained_out_of_memory(_memory_remedy(task.recipe), place):
+        training = _Training(task, places, place, progress, ranks)
+        with Scalars(places.log_dir if ranks.leads else None, training.steps_before) as scalars:
             report = training.run(scalars)
     # Behind this nobody goes on before the model file is there.
-    return TrainingReport.from_dict(ranks.agreed(report.as_dict()))
+    report = TrainingReport.from_dict(ranks.agreed(report.as_dict()))
+    return Trained(training.model.eval(), report)
 
 
 def _memory_remedy(recipe: ImageModelRecipe) -> str:
@@ -108,73 +102,76 @@ def _finished_report(folder: Path, key: dict[str, Any]) -> dict[str, Any] | None
 class _Training:
     """The fits of one fold, one after the other, and their saved state."""
 
-    def __init__(
-        self,
-        recipe: ImageModelRecipe,
-        lesions: Lesions,
-        train_rows: Ints,
-        folder: Path,
-        key: dict[str, Any],
-        device: torch.device,
-        weights_dir: Path | None,
-        cache_dir: Path | None,
-        inner_rows: Ints | None,
-        progress: Progress,
-        ranks: Ranks,
-    ) -> None:
+    def __init__(self, task: FoldTask, places: Places, device: torch.device, progress: Progress, ranks: Ranks) -> None:
         self.started = self.saved_at = time.monotonic()
-        self.lesions = lesions = lesions.seen_by(recipe)
-        self.recipe, self.folder, self.key, self.device = recipe, folder, key, device
+        self.recipe, self.places, self.key, self.seed = task.recipe, places, task.key, task.seed
+        self.lesions = task.lesions.seen_by(task.recipe)
         self.progress, self.ranks = progress, ranks
-        self.seed: int = key["seed"]
-        saved = ranks.agreed_state(load_state(folder / STATE_FILE, key) if ranks.leads else None)
-        self.tensors, self.position = saved if saved is not None else ({}, {})
-        torch.manual_seed(derived_seed(self.seed, STREAM_START))
-        # Weights that a saved state or the leading process's are about to replace need no download.
-        start = recipe if saved is None and ranks.leads else dataclasses.replace(recipe, pretrained="none")
-        model = build(start, lesions.classes, weights_dir=weights_dir, metadata=lesions.metadata_shape)
-        if saved is not None:
-            # A frozen network's vectors are made before the fit takes up the rest of its state.
-            model.load_state_dict(taken_from("model", self.tensors))
-        self.model = placed(model, recipe, device)
-        ranks.same_weights(self.model)
-        normalising = set(batch_norms(self.model)) - (set(branch_batch_norms(self.model)) if recipe.frozen else set())
+        self.before = earlier_sitting(places.folder / STATE_FILE, task.key, ranks)
+        self.model = self._start(device)
         self.plan = plan_training(
-            recipe, lesions, train_rows, self.seed, smallest_batch=2 if normalising else 1, inner_rows=inner_rows
+            task.recipe,
+            self.lesions,
+            task.rows,
+            task.seed,
+            smallest_batch=self._smallest_batch(),
+            inner_rows=task.inner_rows,
         )
-        self.precision: Precision = ranks.agreed(self._precision(cache_dir) if ranks.leads else None)
-        self.vectors = self._vectors(cache_dir) if recipe.trains_on_vectors else None
+        precision: Precision = ranks.agreed(self._precision(device) if ranks.leads else None)
+        self.setup = Setup(device, precision, ranks)
+        self.vectors = self._vectors() if task.recipe.trains_on_vectors else None
         # From here on every forward pass in training needs all processes.
         if ranks.count > 1:
             self.model = with_shared_statistics(self.model, device)
-        self.learner = Learner(self.model, ranks, self._sample())
-        self.curves = [EpochCurve(**curve) for curve in self.position.get("curves", [])]
-        self.seconds_before: float = self.position.get("seconds", 0.0)
-        self.steps_before: int = self.position.get("steps", 0)
+        self.ddp_model = DdpModel(self.model, ranks, self._sample())
+        self.curves = self.before.curves
+        self.seconds_before: float = self.before.position.get("seconds", 0.0)
+        self.steps_before: int = self.before.position.get("steps", 0)
+
+    def _start(self, device: torch.device) -> nn.Module:
+        """The network as this sitting finds it, on the device: new, pretrained or taken up."""
+        torch.manual_seed(derived_seed(self.seed, STREAM_START))
+        # Weights that a saved state or the leading process's are about to replace need no download.
+        fresh = self.ranks.leads and not self.before.begun
+        start = self.recipe if fresh else dataclasses.replace(self.recipe, pretrained="none")
+        shape, weights_dir = self.lesions.metadata_shape, self.places.weights_dir
+        model: nn.Module = build(start, self.lesions.classes, weights_dir=weights_dir, metadata=shape)
+        if self.before.begun:
+            # A frozen network's vectors are made before the fit takes up the rest of its state.
+            model.load_state_dict(self.before.model)
+        model = placed(model, self.recipe, device)
+        self.ranks.same_weights(model)
+        return model
+
+    def _smallest_batch(self) -> int:
+        """2 where a layer that learns normalises by the batch."""
+        held = branch_batch_norms(self.model) if self.recipe.frozen else []
+        return 2 if set(batch_norms(self.model)) - set(held) else 1
 
     def _sample(self) -> Shown:
         """Two lesions as the network will be shown them, blank."""
-        side, metadata = self.recipe.input_size, self.lesions.metadata
-        told = None if metadata is None else torch.zeros(2, metadata.shape[1], device=self.device)
+        side, device, metadata = self.recipe.input_size, self.setup.device, self.lesions.metadata
+        numbers = None if metadata is None else torch.zeros(2, metadata.shape[1], device=device)
         if self.vectors is not None:
-            return Shown(None, self.vectors.images[:1].expand(2, *self.vectors.images.shape[1:]), told)
-        return Shown(torch.zeros(2, 3, side, side, device=self.device), None, told)
+            return Shown(None, self.vectors.images[:1].expand(2, *self.vectors.images.shape[1:]), numbers)
+        return Shown(torch.zeros(2, 3, side, side, device=device), None, numbers)
 
-    def _precision(self, cache_dir: Path | None) -> Precision:
+    def _precision(self, device: torch.device) -> Precision:
         """The number format; one fit keeps its own even if a measurement would now come out differently."""
-        if self.position.get("device") == self.device.type:
-            precision: Precision = self.position["precision"]
-            return precision
+        if self.before.begun:
+            begun_in: Precision = self.before.position["precision"]
+            if goes_on_in(begun_in, self.before.position["device"], device):
+                return begun_in
         metadata = self.lesions.metadata
         return choose_precision(
             self.recipe,
-            self.device,
+            device,
             self.model,
-            cache_dir=cache_dir,
+            cache_dir=self.places.cache_dir,
             metadata_columns=0 if metadata is None else metadata.shape[1],
         )
 
-    def _vectors(self, cache_dir: Path | None) -> Resident:
+    def _vectors(self) -> Resident:
         """What stands in place of images, for every row that a fit shows or scores."""
         rows = [fit.sampler.rows_of_fit(fit.epochs) for fit in self.plan.fits]
         if self.plan.inner_rows is not None:
@@ -184,20 +181,16 @@ class _Training:
             self.recipe,
             self.lesions,
             np.unique(np.concatenate(rows)),
-            device=self.device,
-            precision=self.precision,
-            cache_dir=cache_dir,
+            self.setup,
+            cache_dir=self.places.cache_dir,
             progress=self.progress,
-            ranks=self.ranks,
         )
 
     def run(self, scalars: Scalars) -> TrainingReport:
         """Run the fits that are not finished, write the model and say how it went."""
         for plan in self.plan.fits:
-            if plan.number >= self.position.get("fit", 1):
+            if plan.number >= self.before.position.get("fit", 1):
                 fit = self._fit(plan)
-                if self.recipe.compile:
-                    self.model.compile()
                 fit.run(self._teller(fit, scalars))
                 self.curves += fit.tally.curves
                 selected = fit.tally.best_epoch or plan.epochs
@@ -208,34 +201,30 @@ class _Training:
 
     def _write(self, report: TrainingReport) -> None:
         """Write the model, the mark of "done", and let go of the state."""
-        write_json(self.folder / REPORT_FILE, {"key": self.key, "report": report.as_dict()})
+        write_json(self.places.folder / REPORT_FILE, {"key": self.key, "report": report.as_dict()})
         save_model(
-            self.folder / MODEL_FILE,
+            self.places.folder / MODEL_FILE,
             self.model.state_dict(),
             self.recipe,
             self.lesions.classes,
             self.key,
             metadata=self.lesions.metadata_shape,
         )
-        (self.folder / STATE_FILE).unlink(missing_ok=True)
+        (self.places.folder / STATE_FILE).unlink(missing_ok=True)
 
     def _fit(self, plan: FitPlan) -> Fit:
         """A fit at its start, or where the saved state left it."""
         fit = Fit(
-            self.model,
+            self.ddp_model,
             self.recipe,
             self.lesions,
             plan,
-            self.plan.inner_rows,
+            self.setup,
             seed=self.seed,
-            device=self.device,
-            precision=self.precision,
+            inner_rows=self.plan.inner_rows,
             vectors=self.vectors,
-            learner=self.learner,
         )
-        if self.position.get("fit") == plan.number:
-            fit.restore(self.tensors, self.position["state"])
-            self.tensors = {}  # the copies are in the fit now
+        self.before.continue_fit(fit)
         return fit
 
     def _teller(self, fit: Fit, scalars: Scalars) -> Callable[[], None]:
@@ -265,14 +254,14 @@ class _Training:
         fit.settle()
         position = {
             "fit": fit.plan.number,
-            "state": fit.position(),
+            "state": position_of(fit),
             "steps": done,
             "seconds": self._seconds(),
             "curves": [dataclasses.asdict(curve) for curve in self.curves],
-            "device": self.device.type,
-            "precision": self.precision,
+            "device": self.setup.device.type,
+            "precision": self.setup.precision,
         }
-        save_state(self.folder / STATE_FILE, self.key, fit.tensors(), position)
+        save_state(self.places.folder / STATE_FILE, self.key, tensors_of(fit), position)
         self.saved_at = time.monotonic()
 
     def _seconds(self) -> float:
@@ -292,9 +281,10 @@ class _Training:
             images=images,
             seconds=self._seconds(),
             images_per_second=images / sum(curve.seconds for curve in self.curves),
-            peak_memory_bytes=peak_memory_bytes(self.device),
-            device=self.ranks.device_name(self.device),
-            precision=self.precision,
+            peak_memory_bytes=peak_memory_bytes(self.setup.device),
+            device=self.ranks.device_name(self.setup.device),
+            precision=self.setup.precision,
             parameters=sum(parameter.numel() for parameter in self.model.parameters()),
             resumed_at_step=self.steps_before or None,
+            inner_left_out=self.plan.inner_left_out,
         )

@@ -17,6 +17,7 @@ from data.cohort import DataFolder
 from data.images.pack import ImagePack
 from data.matrix import Matrix
 from data.progress import Progress, silent
+from features.table import FeatureTable
 from pipeline.audit.compare import fitted_differently, said_differently
 from pipeline.audit.deal import Ints
 from pipeline.audit.perturb import other_answers, other_measurements, other_pixels
@@ -29,6 +30,7 @@ from pipeline.steps import blend as blend_module
 from pipeline.steps import tuning
 from pipeline.steps.booster import member_columns
 from tabular.recipe import BlendRecipe
+from tabular.tuning.binned_folds import FoldData
 
 SCORED_FOLD = 1
 
@@ -127,10 +129,7 @@ def search_findings(trio: Trio) -> list[str]:
     one, other = trio.as_it_is.inputs, trio.answers_turned.inputs
     if len(one.data.train.task.classes) > 2:
         return []
-    tables = [features_of(run, run.runtime, run.data.train, None, "the audit") for run in (one, other)]
-    left, right = (
-        list(tuning.fold_data(run, table, run.folds)) for run, table in zip((one, other), tables, strict=True)
-    )
+    left, right = searched(one), searched(other)
     chosen, turned = left[SCORED_FOLD], right[SCORED_FOLD]
     found = []
     same = {
@@ -140,10 +139,20 @@ def search_findings(trio: Trio) -> list[str]:
         "features a trial is scored on": same_matrix(chosen.held_out, turned.held_out),
     }
     found += [f"search: {what} know the answers that score it" for what, equal in same.items() if not equal]
-    if any(same_matrix(again.held_out, fold.held_out) for again in tuning.other_fold_data(one, tables[0])
-           for fold in left):  # fmt: skip
+    again = tuning.other_fold_data(one, untold_features(one))
+    if any(same_matrix(other_fold.held_out, fold.held_out) for other_fold in again for fold in left):
         found.append("search: its winner is scored again on a fold that chose it")
     return found
+
+
+def untold_features(inputs: Inputs) -> FeatureTable:
+    """The features of the training lesions without image columns."""
+    return features_of(inputs.run.recipe.features, inputs.runtime.display, inputs.data.train, None, "the audit")
+
+
+def searched(inputs: Inputs) -> list[FoldData]:
+    """What a search of the run trains on and is scored by."""
+    return list(tuning.fold_data(inputs, untold_features(inputs), inputs.folds))
 
 
 def same_matrix(one: Matrix, other: Matrix) -> bool:

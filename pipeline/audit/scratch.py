@@ -55,7 +55,9 @@ def scratch(
     inputs: Inputs, runtime: Runtime, folder: Path, recipe: Recipe, data: DataFolder, pack: ImagePack | None = None
 ) -> Inputs:
     """The inputs of a scratch run; without a `pack`, packed images are shared with every other run."""
-    run = inputs.run.derive(recipe=recipe, folder=folder)
+    # Networks one after the other: their data, and leaks that are planted, are in this process alone.
+    alone = recipe.resources.model_copy(update={"image_models_at_once": 1})
+    run = inputs.run.derive(recipe=recipe.model_copy(update={"resources": alone}), folder=folder)
     return Inputs(run, runtime.shown_on(Quiet(runtime.display)), given=data, given_pack=pack)
 
 

@@ -56,13 +56,11 @@ def score_plot(figures: dict[str, Any]) -> Plot | None:
     marks = Marks([(name, Mark.each({"": found}, {"": ""})) for name, found in own if "low" in found])
     if not marks.rows:
         return None
-    words = figures["words"]
+    words, counts = figures["words"], ", ".join(f"{run['lesions']:,}" for run in figures["runs"])
     return forest(
         "The blend of every run, cross-validated",
-        "n = "
-        + ", ".join(f"{run['lesions']:,}" for run in figures["runs"])
-        + f" {words['rows']}; bars: 95 % over {words['groups']}",
-        marks.told(".4f"),
+        f"n = {counts} {words['rows']}; bars: 95 % over {words['groups']}",
+        marks.in_words(".4f"),
         SCORES[figures["score"]].title,
         marks,
         "/runs",
@@ -79,7 +77,7 @@ def difference_plot(figures: dict[str, Any]) -> Plot | None:
     return forest(
         f"Difference from {figures['first']}",
         f"n = {figures['runs'][0]['lesions']:,} {words['rows']}; the same drawn {words['groups']} for both; bars: 95 %",
-        marks.told("+.4f"),
+        marks.in_words("+.4f"),
         f"run less {figures['first']}",
         marks,
         "/differences",

@@ -20,7 +20,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from data import errors
 from data.errors import FusionNetXError, TrainingError
-from image_models.training.distributed import Ranks, told
+from image_models.training.distributed import Ranks, broadcast_bytes
 
 FAILED, OVER = "fusionnetx/failed", "fusionnetx/over"
 LOOK_SECONDS = 0.5
@@ -42,7 +42,7 @@ class Meeting:
 
     def order(self, text: str = "") -> str:
         """The leading process's next order, in every process."""
-        return told(text.encode(), self.orders).decode()
+        return broadcast_bytes(text.encode(), self.orders).decode()
 
     def report_failure(self, error: BaseException) -> None:
         """Tell the leading process why this one ends."""

@@ -24,16 +24,17 @@ def explain_boosters(population: Population, row: int, towards: int) -> dict[str
     pushes: dict[str, float] = {}
     features: dict[str, Feature] = {}
     base, members = 0.0, dict[str, bool]()
+    sign = -1.0 if two and towards == 0 else 1.0
     for fold in folds:
         encoder = stage_two.encoder(fold)
         matrix = encoder.transform(population.features(fold), np.array([row], dtype=np.int64))
         features |= dict(zip(matrix.names, (feature for _, feature, _ in encoder.columns()), strict=True))
         loaded = load_members(stage_two.of_fold(fold))
-        members |= {member.name: member.explains for member in loaded}
-        explaining = [member for member in loaded if member.explains]
-        share = (-1.0 if two and towards == 0 else 1.0) / (len(folds) * max(len(explaining), 1))
-        for member in explaining:
-            found = member.contributions(matrix, only, called, population.runtime.threads)[0]
+        asked = [(one, one.contributions(matrix, only, called, population.runtime.threads)) for one in loaded]
+        members |= {member.name: found is not None for member, found in asked}
+        explained = [(member, found[0]) for member, found in asked if found is not None]
+        for member, found in explained:
+            share = sign / (len(folds) * len(explained))
             base += share * float(found[-1])
             for name, value in zip(member.features, found[:-1], strict=True):
                 pushes[name] = pushes.get(name, 0.0) + share * float(value)

@@ -1,7 +1,7 @@
 """What the image models rest their answer about one lesion on, averaged over the fold models that did not see it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -9,11 +9,12 @@ import numpy.typing as npt
 from data.errors import DataError
 from data.images.decode import decode
 from image_models.explain import MetadataRelevance, heat_maps, metadata_relevance, scores, to_unit
-from image_models.lesions import UNKNOWN, Lesions
+from image_models.lesions import Lesions
 from image_models.predict import load_model
 from image_models.recipe import ImageModelRecipe
 from pipeline.explain.population import Population
 from pipeline.steps.fold_model import WEIGHTS
+from pipeline.steps.lesions import unlabelled_lesions
 from pipeline.steps.metadata import with_stored_metadata
 
 Floats = npt.NDArray[np.float64]
@@ -111,13 +112,5 @@ def mean_relevance(parts: Sequence[MetadataRelevance]) -> MetadataRelevance:
 
 def one_lesion(population: Population, row: int, image: Pixels | None) -> Lesions:
     """One lesion as the arrays that networks take, without reading anyone else's image."""
-    unknown = np.full(1, UNKNOWN, dtype=np.int64)
-    return Lesions(
-        images=np.zeros((1, 1, 1, 3), dtype=np.uint8) if image is None else image[None],
-        present=np.ones(1, dtype=np.bool_),
-        target=unknown,
-        training_label=unknown,
-        group=unknown,
-        classes=len(population.cohort.task.classes),
-        ids=population.ids[[row]],
-    )
+    lesion = unlabelled_lesions(replace(population.cohort, table=population.cohort.table[[row]]), None)
+    return lesion if image is None else replace(lesion, images=image[None])

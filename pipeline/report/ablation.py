@@ -6,6 +6,7 @@ from data.files import read_json
 from data.scores.scores import SCORES
 from pipeline.report.forest import Mark, Marks, forest
 from pipeline.report.svg import Plot
+from pipeline.report.words import counted
 from pipeline.run import Run
 from pipeline.step import read_step_report
 
@@ -39,15 +40,14 @@ def study_plot(figures: dict[str, Any], words: dict[str, str]) -> Plot:
     parts = {part: label for part, label in PARTS.items() if part in figures["samples"]}
     rows = Marks([(row["title"], Mark.each(row, parts, "difference")) for row in figures["rows"]])
     counts = "; ".join(
-        f"{label}: n = {sample['lesions']:,} {words['rows']} of {sample['patients']:,} {words['groups']}, "
-        f"{sample['positives']:,} malignant"
+        f"{label}: n = {counted(sample['lesions'], sample['patients'], words)}, {sample['positives']:,} malignant"
         for part, label in parts.items()
         for sample in [figures["samples"][part]]
     )
     return forest(
         "Difference from the full run",
         f"{counts}; bars: 95 % over {words['groups']}, the same drawn {words['groups']} for both",
-        "Left of the line a row scores less than the full run. " + rows.told("+.4f"),
+        "Left of the line a row scores less than the full run. " + rows.in_words("+.4f"),
         f"{SCORES[figures['score']].title}: row less full",
         rows,
         "/report/ablation/rows",

@@ -25,6 +25,8 @@ class FoldAttribution:
     rows: Ints
     contributions: dict[str, Floats]
     matrix: Matrix
+    members: tuple[str, ...]
+    """Those that explain themselves."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,13 @@ def attributed(
     members: Sequence[LoadedMember], matrix: Matrix, local: Ints, rows: Ints, called: Ints | None, threads: int
 ) -> FoldAttribution:
     """Mean over the members that explain themselves; a feature that one of them does not have counts as none."""
+    asked = [(member, member.contributions(matrix, local, called, threads)) for member in members]
+    found = [(member, each) for member, each in asked if each is not None]
     total: dict[str, Floats] = {}
-    explaining = [member for member in members if member.explains]
-    for member in explaining:
-        found = member.contributions(matrix, local, called, threads)
+    for member, each in found:
         for i, name in enumerate(member.features):
-            total[name] = total.get(name, np.zeros(len(rows))) + found[:, i] / len(explaining)
-    return FoldAttribution(rows, total, subset(matrix, local))
+            total[name] = total.get(name, np.zeros(len(rows))) + each[:, i] / len(found)
+    return FoldAttribution(rows, total, subset(matrix, local), tuple(member.name for member, _ in found))
 
 
 def joined(parts: Sequence[FoldAttribution], features: dict[str, Feature]) -> Attribution:

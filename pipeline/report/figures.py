@@ -33,14 +33,15 @@ def report_figures(finished: FinishedRun) -> dict[str, Any]:
     """Everything that the report computes; a section that does not apply is null."""
     published = finished.recipe.data.reader == PUBLISHED_ON
     figures: dict[str, Any] = {
-        "words": words_of(finished.task),
         "account": account(finished),
         "published": {"source": SOURCE, "rows": list(PUBLISHED)} if published else None,
         "image_models": networks(finished),
         "tuning": searches(finished.plan),
         "ablation": study_of(finished.inputs.run),
+        **dict.fromkeys(("curves", "groups", "correlation", "leave_one_out", "boosters", "gallery")),
+        **dict.fromkeys(("classes", "class_groups", "agreement")),
         "resampled": finished.recipe.tabular.resample.method != "none",
-        **dict.fromkeys(("curves", "groups", "correlation", "classes", "class_groups", "agreement")),
+        "words": words_of(finished.task),
     }
     of_task = two_class_figures if finished.binary else many_class_figures
     with finished.display.task(f"report: {'curves' if finished.binary else 'classes'} and groups"):

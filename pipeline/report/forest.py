@@ -42,7 +42,7 @@ class Marks:
         """Those that have something to show."""
         return [(name, marks) for name, marks in self.given if marks]
 
-    def told(self, spec: str) -> str:
+    def in_words(self, spec: str) -> str:
         """The figures of every row, in words."""
         return (
             "; ".join(

@@ -44,18 +44,17 @@ def gallery(
     rank = np.argsort(np.argsort(-np.where(np.isfinite(suspicion), suspicion, -1.0), kind="stable")) + 1
     return {
         kind: [
-            {
-                **lesion_figures(finished, int(row), int(rank[row])),
-                "pushes": [] if attribution is None else pushes(attribution, int(row), table),
-            }
+            lesion_figures(
+                finished, int(row), int(rank[row]), [] if attribution is None else pushes(attribution, int(row), table)
+            )
             for row in rows
         ]
         for kind, rows in chosen.items()
     }
 
 
-def lesion_figures(finished: FinishedRun, row: int, rank: int) -> dict[str, Any]:
-    """One lesion: who it is, what every column said, and the patient's other lesions."""
+def lesion_figures(finished: FinishedRun, row: int, rank: int, pushed: list[dict[str, Any]]) -> dict[str, Any]:
+    """One lesion: who it is, what every column said, what pushed it, and the patient's other lesions."""
     task, target, known = finished.task, finished.target, finished.known_rows
     others = known[(finished.groups[known] == finished.groups[row]) & (known != row)]
     code = None if finished.binary else int(finished.blend[row].argmax())
@@ -73,6 +72,7 @@ def lesion_figures(finished: FinishedRun, row: int, rank: int) -> dict[str, Any]
         "said": {name: finite(column[row]) for name, column in said.items()},
         "patient_lesions": len(others) + 1,
         "patient_malignant": int((target[np.append(others, row)] > 0).sum()),
+        "pushes": pushed,
         "others": [
             {
                 "lesion": str(finished.ids[i]),

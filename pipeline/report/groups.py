@@ -4,6 +4,7 @@ A figure of a handful of malignant lesions misleads; below MIN_POSITIVES a group
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -73,20 +74,17 @@ def divisions(finished: FinishedRun) -> Iterator[tuple[str, str, list[str], npt.
     folds = [f"fold {k}" for k in range(finished.inputs.folds.count)]
     yield "fold", "Fold", folds, np.array(folds)[finished.fold]
     frame = finished.table
-    age = next((column for column in (known.AGE, "age") if column in frame.columns), None)
-    site = next((column for column in (known.SITE, "localization") if column in frame.columns), None)
-    if site is not None:
-        yield "site", "Anatomic site", *categories(frame[site])
-    if age is not None:
-        yield "age", "Age, years", *bands(frame[age], AGE_BANDS, "")
-    if known.SEX in frame.columns:
-        yield "sex", "Sex", *categories(frame[known.SEX])
-    if known.L_SKIN in frame.columns:
-        yield "skin_tone", "Skin tone (lightness L of the skin around)", *quarters(frame[known.L_SKIN])
-    if "attribution" in frame.columns:
-        yield "attribution", "Institution", *categories(frame["attribution"])
-    if known.DIAMETER in frame.columns:
-        yield "size", "Longest diameter, mm", *bands(frame[known.DIAMETER], SIZE_BANDS_MM, " mm")
+    for name, title, columns, divide in (
+        ("site", "Anatomic site", (known.SITE, "localization"), categories),
+        ("age", "Age, years", (known.AGE, "age"), partial(bands, edges=AGE_BANDS, unit="")),
+        ("sex", "Sex", (known.SEX,), categories),
+        ("skin_tone", "Skin tone (lightness L of the skin around)", (known.L_SKIN,), quarters),
+        ("attribution", "Institution", ("attribution",), categories),
+        ("size", "Longest diameter, mm", (known.DIAMETER,), partial(bands, edges=SIZE_BANDS_MM, unit=" mm")),
+    ):
+        found = [column for column in columns if column in frame.columns]
+        if found:
+            yield name, title, *divide(frame[found[0]])
 
 
 def categories(column: pl.Series) -> tuple[list[str], npt.NDArray[Any]]:

@@ -50,14 +50,13 @@ def study_members(
     shuffled = Shuffled(sample(finished, len(finished.target), MOST_NEGATIVES, "shuffling"))
     sampled_rows = sample(finished, SAMPLED_POSITIVES, SAMPLED_NEGATIVES, "attribution")
     attributed_rows = np.union1d(sampled_rows, gallery_rows)
-    parts, features, unexplained = [], dict[str, Feature](), dict[str, None]()
+    parts, features = [], dict[str, Feature]()
     worst, stage_two, threads = 0.0, finished.plan.stage_two, finished.runtime.threads
     for fold in range(stage_two.folds):
         held_out, encoder = finished.inputs.folds.validation_rows(fold), stage_two.encoder(fold)
         matrix = encoder.transform(table, held_out)
         features |= dict(zip(matrix.names, (feature for _, feature, _ in encoder.columns()), strict=True))
         members = load_members(stage_two.of_fold(fold))
-        unexplained |= dict.fromkeys(member.name for member in members if not member.explains)
         local = np.flatnonzero(np.isin(held_out, shuffled.rows))
         worst = max(worst, shuffle_fold(finished, members, matrix, local, held_out[local], shuffled, fold))
         local = np.flatnonzero(np.isin(held_out, attributed_rows))
@@ -77,7 +76,7 @@ def study_members(
         "shuffled": counted(finished, shuffled.rows),
         "attributed": counted(finished, attribution.rows[sampled]),
         "largest_difference_to_stored_predictions": worst,
-        "without_shap": list(unexplained),
+        "without_shap": [name for name in gains if not any(name in part.members for part in parts)],
         "without_gain": [name for name, gain in gains.items() if gain is None],
     }
     return figures, attribution

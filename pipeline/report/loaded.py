@@ -29,8 +29,6 @@ class LoadedMember:
     models: tuple[Model, ...]
     weights: tuple[float, ...]
     """Each seed counts the same, however many bags it has."""
-    explains: bool
-    """Whether it can say what pushed it; not every learner can."""
 
     def values(self, matrix: Matrix, rows: Ints) -> Values:
         """The member's columns of some rows."""
@@ -42,15 +40,16 @@ class LoadedMember:
         values = self.values(matrix, rows)
         return self._mean([model.predict(values, threads) for model in self.models])
 
-    def contributions(self, matrix: Matrix, rows: Ints, towards: Ints | None = None, threads: int = 1) -> Floats:
+    def contributions(self, matrix: Matrix, rows: Ints, towards: Ints | None = None, threads: int = 1) -> Floats | None:
         """Mean contribution of each feature to the log-odds, and in the last column what no feature accounts for.
 
         With several classes: to the logit of the class `towards` of each row, less the mean logit of all classes,
-        because logits mean something only beside each other.
+        because logits mean something only beside each other. None of a member whose models cannot tell.
         """
         values = self.values(matrix, rows)
         found = [model.contributions(values, threads) for model in self.models]
-        return self._mean([for_class(part, towards) for part in found if part is not None])
+        parts = [for_class(one, towards) for one in found if one is not None]
+        return self._mean(parts) if len(parts) == len(found) else None
 
     def _mean(self, parts: list[Floats]) -> Floats:
         return np.asarray(np.average(np.stack(parts), axis=0, weights=self.weights), dtype=np.float64)
@@ -69,14 +68,11 @@ def load_member(name: str, seeds: Iterable[Step]) -> LoadedMember:
     features: tuple[str, ...] = ()
     models: list[Model] = []
     weights: list[float] = []
-    explains = True
     for step in seeds:
-        member = booster_of(step).member
-        explains = member.learner.explains
-        features, bags = load_models(member, step.folder)
+        features, bags = load_models(booster_of(step).member, step.folder)
         models += bags
         weights += [1.0 / len(bags)] * len(bags)
-    return LoadedMember(name, features, tuple(models), tuple(weights), explains)
+    return LoadedMember(name, features, tuple(models), tuple(weights))
 
 
 def for_class(found: Floats, towards: Ints | None) -> Floats:

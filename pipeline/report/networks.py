@@ -66,8 +66,8 @@ def cost(model: ImageModelRecipe, classes: int, metadata: MetadataShape | None =
 
     import torch
 
-    from image_models.networks.zoo import build, describe
-    from image_models.training.groups import blank_inputs
+    from image_models.networks.cost import blank_inputs, describe
+    from image_models.networks.zoo import build
 
     network = build(dataclasses.replace(model, pretrained="none"), classes, metadata=metadata).eval()
     facts = describe(network, model.input_size)

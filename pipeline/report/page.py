@@ -19,6 +19,7 @@ from pipeline.report.class_plots import class_plots
 from pipeline.report.plots import cost_plot, curve_plots, training_plots
 from pipeline.report.search_plots import search_plots
 from pipeline.report.svg import dot_strip, interval_strip
+from pipeline.report.words import short_title
 
 TEMPLATES = Path(__file__).parent
 NOTHING = "–"
@@ -156,6 +157,7 @@ def render(template: str, figures: dict[str, Any], **values: Any) -> str:
         "swarm": swarm,
         "largest": lambda rows, *path: max((abs(_reach(row, path)) for row in rows.value), default=0.0),
         "shade": shade,
+        "short_title": short_title,
         "titles": {name: score.title for name, score in SCORES.items()},
         **values,
     }

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.report.axis import Axis, around, probability_ticks, share, whole_numbers
 from pipeline.report.svg import SERIES, Area, Dots, Layer, Line, Plot
-from pipeline.report.words import short_title
+from pipeline.report.words import counted, short_title
 
 SCORED_ABOVE = 0.80
 """pAUC scores the ROC curve above this sensitivity."""
@@ -16,17 +16,15 @@ Figures = dict[str, Any]
 def curve_plots(metrics: Figures) -> list[Plot]:
     """The six plots of the blend's probability."""
     curves, words, score = metrics["report"]["curves"], metrics["report"]["words"], metrics["score"]
-    counted = (
-        f"n = {curves['lesions']:,} {words['rows']} of {curves['patients']:,} {words['groups']}, "
-        f"{curves['positives']:,} malignant; blend, out of fold"
-    )
+    counts = counted(curves["lesions"], curves["patients"], words)
+    about = f"n = {counts}, {curves['positives']:,} malignant; blend, out of fold"
     return [
-        roc_plot(curves["roc"], counted, words, scored=score == "pauc"),
-        precision_recall_plot(curves["precision_recall"], counted),
-        reliability_plot(curves["calibration"], counted, words),
-        distribution_plot(curves["distributions"], counted, words),
-        decision_plot(curves["decision"], counted, words),
-        workload_plot(curves, counted, words),
+        roc_plot(curves["roc"], about, words, scored=score == "pauc"),
+        precision_recall_plot(curves["precision_recall"], about),
+        reliability_plot(curves["calibration"], about, words),
+        distribution_plot(curves["distributions"], about, words),
+        decision_plot(curves["decision"], about, words),
+        workload_plot(curves, about, words),
     ]
 
 
@@ -148,7 +146,7 @@ def workload_plot(curves: Figures, about: str, words: Figures) -> Plot:
         Axis("sensitivity", 0.5, 1.0),
         Axis(f"flagged per {words['group']} (log scale)", min(y) * 0.8, max(everything, *y) * 1.1, log=True),
         [
-            Line([0.5, 1.0], [everything] * 2, f"every {words['row']} of a {words['group']}", 7, 2),
+            Line([0.5, 1.0], [everything] * 2, f"every {words['row']} of one {words['group']}", 7, 2),
             Line(figures["sensitivity"], y, "blend", 1, step=True),
             Dots([one["sensitivity"] for one in marked], estimate, label, 2, low, high),
         ],

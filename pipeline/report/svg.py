@@ -22,7 +22,7 @@ _ids = count(1)
 
 @dataclass(frozen=True)
 class Frame:
-    """Where a drawing's axes lie, in its own units."""
+    """The size of a drawing and its margins, in its own units."""
 
     width: float = 440
     height: float = 300
@@ -30,48 +30,6 @@ class Frame:
     right: float = 14
     top: float = 10
     bottom: float = 46
-
-    def across(self, axis: Axis, value: float) -> float:
-        """Horizontal position, kept inside the frame."""
-        return self.left + axis.inside(value) * (self.width - self.left - self.right)
-
-    def down(self, axis: Axis, value: float) -> float:
-        """Vertical position, kept inside the frame."""
-        return self.height - self.bottom - axis.inside(value) * (self.height - self.top - self.bottom)
-
-
-@dataclass(frozen=True)
-class Canvas:
-    """A frame with its axes: from values to places."""
-
-    frame: Frame
-    x: Axis
-    y: Axis
-
-    def at(self, x: float, y: float) -> tuple[float, float]:
-        """The place of a point."""
-        return self.frame.across(self.x, x), self.frame.down(self.y, y)
-
-    def axes(self, reference: float | None) -> str:
-        """Grid, ticks, axis labels, and a line across the whole height."""
-        frame = self.frame
-        bottom, right = frame.height - frame.bottom, frame.width - frame.right
-        parts = []
-        for value, label in self.x.marks():
-            place = frame.across(self.x, value)
-            parts.append(path("grid", f"M{place:.1f} {frame.top}V{bottom}"))
-            parts.append(text(place, bottom + 15, label, "middle", "tick"))
-        for value, label in self.y.marks():
-            place = frame.down(self.y, value)
-            parts.append("" if self.y.rows else path("grid", f"M{frame.left} {place:.1f}H{right}"))
-            parts.append(text(frame.left - 6, place + 4, label, "end", "" if self.y.rows else "tick"))
-        if reference is not None:
-            parts.append(path("reference", f"M{frame.across(self.x, reference):.1f} {frame.top}V{bottom}"))
-        parts.append(path("axis", f"M{frame.left} {bottom if self.y.rows else frame.top}V{bottom}H{right}"))
-        middle = (frame.top + bottom) / 2
-        parts.append(text((frame.left + right) / 2, frame.height - 8, self.x.label, "middle"))
-        turned = f' transform="rotate(-90 13 {middle})"'
-        return "".join(parts) + ("" if self.y.rows else text(13, middle, self.y.label, "middle", more=turned))
 
 
 @dataclass(frozen=True)
@@ -87,7 +45,7 @@ class Line:
     step: bool = False
     """Hold each y until the next x, as a histogram does."""
 
-    def drawn(self, on: Canvas) -> str:
+    def drawn(self, on: "Plot") -> str:
         """The line, begun anew after a gap."""
         parts, pen = [], "M"
         for x, y in zip(self.x, self.y, strict=True):
@@ -118,7 +76,7 @@ class Area:
     label: str = ""
     colour: int = 1
 
-    def drawn(self, on: Canvas) -> str:
+    def drawn(self, on: "Plot") -> str:
         """The shape."""
         places = (on.at(x, y) for x, y in zip(self.x, self.y, strict=True))
         points = " ".join(f"{across:.1f},{down:.1f}" for across, down in places)
@@ -143,34 +101,29 @@ class Dots:
     flat: bool = False
     """Whether the bars are intervals of x, not of y."""
 
-    def drawn(self, on: Canvas) -> str:
+    def drawn(self, on: "Plot") -> str:
         """Each marker with its bar and name."""
         places = [on.at(x, y) for x, y in zip(self.x, self.y, strict=True)]
-        names = self._names(places, on.frame) if self.names else [""] * len(places)
-        return "".join(
-            self._bar(i, place, on) + shape(*place, self.colour) + names[i] for i, place in enumerate(places)
-        )
+        parts = [self._bar(i, place, on) + shape(*place, self.colour) for i, place in enumerate(places)]
+        lifts = name_lifts(places) if self.names else []
+        return "".join([*parts, *(self._name(i, places[i], lift, on) for i, lift in enumerate(lifts))])
 
     def key(self) -> str:
         """What the legend shows."""
         return (path(f"line c{self.colour}", "M0 6H24") if self.flat else "") + shape(12, 6, self.colour)
 
-    def _bar(self, i: int, place: tuple[float, float], on: Canvas) -> str:
+    def _bar(self, i: int, place: tuple[float, float], on: "Plot") -> str:
         if not self.low:
             return ""
-        across, down = place
+        (across, down), low, high, kind = place, self.low[i], self.high[i], f"line c{self.colour}"
         if self.flat:
-            ends = (on.frame.across(on.x, end) for end in (self.low[i], self.high[i]))
-            return path(f"line c{self.colour}", "M{:.1f} {down:.1f}H{:.1f}".format(*ends, down=down))
-        ends = (on.frame.down(on.y, end) for end in (self.low[i], self.high[i]))
-        return path(f"line c{self.colour}", "M{across:.1f} {:.1f}V{:.1f}".format(*ends, across=across))
+            return path(kind, f"M{on.across(low):.1f} {down:.1f}H{on.across(high):.1f}")
+        return path(kind, f"M{across:.1f} {on.down(low):.1f}V{on.down(high):.1f}")
 
-    def _names(self, places: Sequence[tuple[float, float]], frame: Frame) -> list[str]:
-        parts = []
-        for (across, down), lift, name in zip(places, name_lifts(places), self.names, strict=True):
-            late = across > (frame.left + frame.width) / 2
-            parts.append(text(across + (-8 if late else 8), down - lift, name, "end" if late else "start", "name"))
-        return parts
+    def _name(self, i: int, place: tuple[float, float], lift: float, on: "Plot") -> str:
+        late = place[0] > (on.frame.left + on.frame.width) / 2
+        at = place[0] + (-8 if late else 8), place[1] - lift
+        return text(*at, self.names[i], "end" if late else "start", "name")
 
 
 Layer = Line | Area | Dots
@@ -196,26 +149,60 @@ class Plot:
 
     def __html__(self) -> str:
         """The figure with caption, drawing and legend; one of rows takes the page's width, or is scrolled."""
-        number, canvas, wide = next(_ids), Canvas(self.frame, self.x, self.y), self.y.rows
-        legend = "".join(
+        number, title, wide = next(_ids), escape(self.title), self.y.rows
+        keys = (
             f'<li><svg viewBox="0 0 24 12" aria-hidden="true">{layer.key()}</svg>{escape(layer.label)}</li>'
             for layer in self.layers
             if layer.label
         )
+        legend = "".join(keys)
         drawing = (
             f'<svg viewBox="0 0 {self.frame.width} {self.frame.height}" role="img"'
             f' aria-labelledby="t{number} d{number}">'
-            f'<title id="t{number}">{escape(self.title)}</title><desc id="d{number}">{escape(self.description)}</desc>'
-            f"{canvas.axes(self.reference)}{''.join(layer.drawn(canvas) for layer in self.layers)}</svg>"
+            f'<title id="t{number}">{title}</title><desc id="d{number}">{escape(self.description)}</desc>'
+            f"{self._axes()}{''.join(layer.drawn(self) for layer in self.layers)}</svg>"
         )
         if wide:
-            region = f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(self.title)}">'
-            drawing = f"{region}{drawing}</div>"
+            drawing = f'<div class="scroll" tabindex="0" role="region" aria-label="{title}">{drawing}</div>'
         return (
             f'<figure class="plot{" wide" if wide else ""}" data-source="{escape(self.source)}">'
-            f"<figcaption><strong>{escape(self.title)}</strong> <span>{escape(self.about)}</span></figcaption>"
+            f"<figcaption><strong>{title}</strong> <span>{escape(self.about)}</span></figcaption>"
             f"{drawing}{f'<ul class=legend>{legend}</ul>' if legend else ''}</figure>"
         )
+
+    def across(self, value: float) -> float:
+        """Horizontal position, kept inside the frame."""
+        return self.frame.left + self.x.inside(value) * (self.frame.width - self.frame.left - self.frame.right)
+
+    def down(self, value: float) -> float:
+        """Vertical position, kept inside the frame."""
+        frame = self.frame
+        return frame.height - frame.bottom - self.y.inside(value) * (frame.height - frame.top - frame.bottom)
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """The place of a point."""
+        return self.across(x), self.down(y)
+
+    def _axes(self) -> str:
+        """Grid, ticks, axis labels, and the line that marks a value of x."""
+        frame, rows = self.frame, self.y.rows
+        bottom, right = frame.height - frame.bottom, frame.width - frame.right
+        parts = []
+        for value, label in self.x.marks():
+            place = self.across(value)
+            parts.append(path("grid", f"M{place:.1f} {frame.top}V{bottom}"))
+            parts.append(text(place, bottom + 15, label, "middle", "tick"))
+        for value, label in self.y.marks():
+            place = self.down(value)
+            parts.append("" if rows else path("grid", f"M{frame.left} {place:.1f}H{right}"))
+            parts.append(text(frame.left - 6, place + 4, label, "end", "" if rows else "tick"))
+        if self.reference is not None:
+            parts.append(path("reference", f"M{self.across(self.reference):.1f} {frame.top}V{bottom}"))
+        parts.append(path("axis", f"M{frame.left} {bottom if rows else frame.top}V{bottom}H{right}"))
+        parts.append(text((frame.left + right) / 2, frame.height - 8, self.x.label, "middle"))
+        middle = (frame.top + bottom) / 2
+        turned = f' transform="rotate(-90 13 {middle})"'
+        return "".join([*parts, "" if rows else text(13, middle, self.y.label, "middle", more=turned)])
 
 
 def path(kind: str, points: str, more: str = "") -> str:

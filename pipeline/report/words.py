@@ -15,6 +15,11 @@ def words_of(task: Task) -> dict[str, str]:
     return {"row": row, "rows": f"{row}s", "group": group, "groups": f"{group}s"}
 
 
+def counted(rows: int, groups: int, words: dict[str, str]) -> str:
+    """`300 images of 240 lesions`; the rows alone where each is a group of its own."""
+    return f"{rows:,} {words['rows']}" + ("" if words["row"] == words["group"] else f" of {groups:,} {words['groups']}")
+
+
 def short_title(score: str) -> str:
     """A score's name without its condition: pAUC, AUC."""
     return SCORES[score].title.split(" above ")[0]

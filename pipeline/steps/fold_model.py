@@ -5,7 +5,6 @@ Leaving out one fold gives the out-of-fold columns; leaving out two gives the co
 so that another test table never trains anything again.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,8 @@ import numpy.typing as npt
 
 from data.errors import TrainingError
 from data.folds import Folds
-from data.predictions import TEST_FOLD, Predictions
-from image_models.recipe import ImageModelRecipe
+from data.predictions import Predictions
+from image_models.recipe import ImageModelRecipe, deciding_settings
 from pipeline.execute.side_by_side import image_model_resources, image_models_at_once
 from pipeline.facts import InputFacts
 from pipeline.inputs import Inputs
@@ -27,14 +26,12 @@ from pipeline.scoring import score_columns
 from pipeline.seeds import derive
 from pipeline.stage_two import PREDICTIONS
 from pipeline.step import Need, Resources, Step, Work
-from pipeline.steps.lesions import shared_test_lesions, shared_training_lesions
+from pipeline.steps.lesions import shared_training_lesions
 from pipeline.steps.metadata import artefacts, fit_metadata, with_stored_metadata
 
 if TYPE_CHECKING:
     pass
 
-NOT_IN_FINGERPRINT = ("checkpoint_seconds", "resident")
-"""Keys that change speed or safety, never the result."""
 WEIGHTS = "model.safetensors"
 
 
@@ -72,8 +69,7 @@ class FoldModel(Work):
     @property
     def settings(self) -> dict[str, Any]:
         """Everything of the recipe that decides its result."""
-        own = {k: v for k, v in dataclasses.asdict(self.model).items() if k not in NOT_IN_FINGERPRINT}
-        return {**own, "run_seed": self.run_seed, "pack_size": self.pack_size}
+        return {**deciding_settings(self.model), "run_seed": self.run_seed, "pack_size": self.pack_size}
 
     def held_out(self, folds: Folds) -> npt.NDArray[np.int64]:
         """Rows it must not see."""
@@ -105,9 +101,9 @@ class FoldModel(Work):
 
         Of processes that do this together, the leading one alone writes.
         """
-        from image_models.predict import load_model, predict
+        from image_models.predict import predict
         from image_models.training.distributed import ALONE
-        from image_models.training.train import train_fold
+        from image_models.training.train import FoldTask, Places, train_fold
 
         use_threads(runtime)
         train, folds, display = inputs.data.train, inputs.folds, runtime.display
@@ -125,24 +121,18 @@ class FoldModel(Work):
         log_dir = inputs.run.folder / "tensorboard" / self.model.name / self.name if runtime.tensorboard else None
         try:
             with display.task(f"{label}: training") as progress:
-                training = train_fold(
-                    self.model,
-                    lesions,
-                    rows,
-                    folder=step.folder,
-                    seed=self.seed,
-                    fingerprint=step.fingerprint,
-                    weights_dir=runtime.weights_dir,
-                    cache_dir=runtime.cache_dir,
-                    log_dir=log_dir,
+                trained = train_fold(
+                    FoldTask(self.model, lesions, rows, self.seed, step.fingerprint),
+                    Places(step.folder, runtime.weights_dir, runtime.cache_dir, log_dir),
                     progress=progress,
                     ranks=ranks,
                 )
-            network = load_model(step.folder / WEIGHTS, self.model, lesions.classes)
+            training = trained.report
             with display.task(f"{label}: predicting {len(held_out):,} lesions") as progress:
                 probability = predict(
-                    network, self.model, lesions, held_out, cache_dir=runtime.cache_dir, progress=progress, ranks=ranks
-                )
+                    trained.network, self.model, lesions, held_out, cache_dir=runtime.cache_dir, progress=progress,
+                    ranks=ranks,
+                )  # fmt: skip
         except TrainingError as error:
             raise TrainingError(f"{step.name}: {error}") from error
         if attempt is None:
@@ -165,70 +155,6 @@ class FoldModel(Work):
         display.say(f"{label}: {score}{training.seconds:.1f} s, {training.images_per_second:,.0f} images/s")
 
 
-@dataclass(frozen=True)
-class OnTestLesions(Work):
-    """What a fold model says of the test lesions."""
-
-    verb: ClassVar[str] = "oof"
-    stage: ClassVar[str] = "image models on test lesions"
-    batch: ClassVar[str] = "stage one: test lesions"
-    for_prediction: ClassVar[bool] = False
-
-    trained: Step
-    """The step of the fold model."""
-
-    @property
-    def model(self) -> ImageModelRecipe:
-        """The image model."""
-        return fold_model_of(self.trained).model
-
-    def resources(self, inputs: Inputs, runtime: Runtime) -> Resources:
-        """As for training."""
-        return image_model_resources(inputs.run.recipe, runtime)
-
-    def reads(self, inputs: Inputs) -> tuple[str, ...]:
-        """Packed images."""
-        return packs(inputs)
-
-    @classmethod
-    def at_once(cls, steps: Sequence[Step], inputs: Inputs, runtime: Runtime) -> int:
-        """Networks at work side by side."""
-        models = [fold_model_of(step.work.trained).model for step in steps if isinstance(step.work, OnTestLesions)]
-        return networks_at_once(models, inputs, runtime, training=False)
-
-    def prepare(self, steps: Sequence[Step], inputs: Inputs, runtime: Runtime) -> None:
-        """Pack the images before the first job asks for them."""
-        shared_test_lesions(inputs, runtime)
-
-    def do(self, step: Step, inputs: Inputs, runtime: Runtime) -> None:
-        """Predict every test lesion; of processes that do this together, the leading one alone writes."""
-        from image_models.predict import load_model, predict
-        from image_models.training.distributed import ALONE
-
-        use_threads(runtime)
-        test, ranks = inputs.data.test, runtime.ranks or ALONE
-        assert test is not None
-        attempt = step.begin() if ranks.leads else None
-        lesions = shared_test_lesions(inputs, runtime)
-        lesions = with_stored_metadata(self.model, self.trained.folder, test.table, lesions)
-        network = load_model(self.trained.folder / WEIGHTS, self.model, lesions.classes)
-        title = fold_model_of(self.trained).title
-        with runtime.display.task(f"{title}: predicting {len(lesions):,} test lesions") as progress:
-            probability = predict(
-                network, self.model, lesions, np.arange(len(lesions)), cache_dir=runtime.cache_dir, progress=progress,
-                ranks=ranks,
-            )  # fmt: skip
-        if attempt is None:
-            return
-        Predictions(
-            lesion_id=lesions.ids,
-            fold=np.full(len(lesions), TEST_FOLD, dtype=np.int64),
-            probabilities=probability,
-            columns=test.task.probability_columns,
-        ).write(step.folder / PREDICTIONS)
-        attempt.finish([PREDICTIONS])
-
-
 def fold_model_step(
     run: Run, facts: InputFacts, folds: Step, model: ImageModelRecipe, left_out: tuple[int, ...]
 ) -> Step:
@@ -246,26 +172,6 @@ def fold_model_step(
         settings=work.settings,
         needs=tuple(needs),
         unfinished="last.*",
-    )
-
-
-def test_lesions_step(facts: InputFacts, trained: Step) -> Step:
-    """The prediction of the test lesions by a fold model and everything it depends on."""
-    model = fold_model_of(trained).model
-    needs = [Need("model", step=trained, artefacts=(WEIGHTS,))]
-    if model.backbone != "none":
-        needs.append(Need("test images", facts.test_images or ""))
-    if model.metadata.columns:
-        needs.append(Need("test table", facts.test_table or ""))
-    needs += [Need(name, step=trained, artefacts=(name,)) for name in artefacts(model)]
-    return Step(
-        kind="test lesions",
-        key=trained.key,
-        name=f"{trained.name}, test lesions",
-        folder=trained.folder / "test",
-        work=OnTestLesions(trained),
-        settings={"test_time": model.test_time, "precision": model.precision},
-        needs=tuple(needs),
     )
 
 

@@ -34,6 +34,7 @@ class Submit(Work):
     verb: ClassVar[str] = "submission"
     stage: ClassVar[str] = "submission"
     batch: ClassVar[str] = "submission"
+    announced: ClassVar[str] = FILE
     here: ClassVar[bool] = True
     for_prediction: ClassVar[bool] = False
 

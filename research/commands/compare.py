@@ -56,9 +56,10 @@ def compare(
     if (recipe is None) == (not runs):
         raise RecipeError("compare needs either the names of finished runs or --recipe with systems to run, not both")
     if recipe is None:
+        from pipeline.actions.opening import surroundings
         from pipeline.comparison.build import run_compare
 
-        run_compare(runs or [], data, out)
+        run_compare(runs or [], data, out, surroundings())
         return
     from research.systems.comparison import Comparison
     from research.systems.protocols import protocols_named

@@ -13,7 +13,6 @@ def systems() -> None:
     import shutil
     import textwrap
 
-    from research.systems.cost import parameter_count
     from research.systems.registry import SOURCES, SYSTEMS
 
     width = shutil.get_terminal_size().columns
@@ -25,7 +24,7 @@ def systems() -> None:
         typer.secho(f"{source}  {text}", bold=True)
         for system in (system for system in SYSTEMS if system.source == source):
             typer.secho(f"  {system.name}", fg="cyan")
-            say(f"{system.title}; {parameter_count(system):,} parameters; recipe {system.recipe}", 6)
+            say(f"{system.title}; {system.parameters:,} parameters; recipe {system.recipe}", 6)
             for data_set, figures in system.published.items():
                 stated = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in figures.items())
                 say(f"published on {data_set}: {stated or 'no figure'}", 6)

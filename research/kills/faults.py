@@ -1,6 +1,6 @@
 """Kill a program at chosen moments, let it go on, and compare what it leaves with an uninterrupted run's.
 
-Works on any program that takes a run folder and a cache; `pipeline/commands/trust.py` hands it the pipeline.
+Works on any program that takes a run folder and a cache; `research/commands/faults.py` hands it the pipeline.
 """
 
 import os
@@ -128,7 +128,7 @@ class Harness:
         os.close(writing)
         try:
             with os.fdopen(reading, encoding="utf-8") as events:
-                yield process, (told(line) for line in events)
+                yield process, (read_line(line) for line in events)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -142,7 +142,7 @@ class Harness:
             raise ProgramError(f"{' '.join(self.program)} ended with {code} in {root}:\n" + "\n".join(end))
 
 
-def told(line: str) -> tuple[float, str]:
+def read_line(line: str) -> tuple[float, str]:
     """Time and file of one line of a watched program."""
     at, _, file = line.rstrip("\n").partition(" ")
     return float(at), file

@@ -3,29 +3,20 @@
 Chosen from what an uninterrupted run did and when, so that a seed stands for the same moments on every machine.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import numpy as np
 
-STAGES = (
-    ("cache/~synthetic", "synthetic cohort"),
-    ("cache/synthetic", "synthetic cohort"),
-    ("cache/", "image pack"),
-    ("run/folds", "folds"),
-    ("run/oof/oof.", "joining stage one"),
-    ("run/oof/test.", "joining stage one"),
-    ("run/oof/report.", "joining stage one"),
-    ("run/features/", "encoders"),
-    ("run/tabular/test.", "submission"),
-    ("run/tabular/oof.", "blend"),
-    ("run/tabular/blend.", "blend"),
-    ("run/tabular/report.", "blend"),
-    ("run/submission", "submission"),
-    ("run/metrics", "submission"),
-)
-"""Start of a file's name -> the stage that writes it; the rest is told by what the path holds."""
+from pipeline.facts import finished_fold_count, recorded_facts
+from pipeline.plan import plan
+from pipeline.run import Run
+
+StageOf = Callable[[str], str]
+"""From the name of a file, `run/...` or `cache/...`, to the stage that writes it."""
+COHORT, PACK, OTHERS = "synthetic cohort", "image pack", "between steps"
 
 
 @dataclass(frozen=True)
@@ -61,26 +52,32 @@ class Moment:
     @property
     def in_cache(self) -> bool:
         """True when the work that is cut off fills the cache, so that the cache must be empty at the start."""
-        return self.file.startswith("cache/") or self.stage in ("synthetic cohort", "image pack")
+        return self.file.startswith("cache/") or self.stage in (COHORT, PACK)
 
     def sooner(self) -> "Moment":
         """Half as long after the same file: the run had ended before it could be killed."""
         return replace(self, seconds=self.seconds / 2)
 
 
-def stage_of(file: str) -> str:
-    """The stage that writes a file."""
-    for start, stage in STAGES:
-        if file.startswith(start):
-            return stage
-    if file.startswith("run/oof/"):
-        return "test lesions" if "/test/" in file else "image models"
-    if file.startswith("run/tabular/"):
-        return "tuning" if "/tuning/" in file else "boosters"
-    return "start"
+def stages_of(run_dir: Path) -> StageOf:
+    """What the plan of a finished run says of its files: by the reports of the steps, else by their folders."""
+    run = Run.open(run_dir)
+    steps = plan(run, recorded_facts(run), finished_fold_count(run)).steps
+    files = {path.relative_to(run.folder).as_posix(): step.work.stage for step in steps for path in step.files()}
+    folders = {step.folder.relative_to(run.folder).as_posix(): step.work.stage for step in steps}
+    del folders["."]  # of the folds and the submission alone, whose files their reports name
+
+    def stage_of(file: str) -> str:
+        place, _, name = file.partition("/")
+        if place == "cache":
+            return COHORT if name.startswith(("synthetic", "~synthetic")) else PACK
+        owners = (folders[str(parent)] for parent in PurePosixPath(name).parents if str(parent) in folders)
+        return files.get(name) or next(owners, OTHERS)
+
+    return stage_of
 
 
-def choose(events: Sequence[Event], kills: int, seed: int) -> list[Moment]:
+def choose(events: Sequence[Event], stage_of: StageOf, kills: int, seed: int) -> list[Moment]:
     """`kills` different moments, the stages by turns; fewer when the program has not as many."""
     rng = np.random.default_rng(seed)
     times = occurrences(events)

@@ -9,20 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from data.errors import RecipeError
-from image_models.networks.metadata_shape import MetadataShape
-from image_models.networks.zoo import build, describe
-from image_models.training.groups import blank_inputs
-from research.systems.registry import System
+from image_models.networks.cost import blank_inputs, describe
 
 REPEATS = 7
-
-HAM10000_INPUTS = MetadataShape(
-    columns=("age", "age missing", "sex = female", "sex = male", *(f"localization = {i}" for i in range(14))),
-    sites=tuple(range(4, 18)),
-    groups=((0, 1), (2, 3), tuple(range(4, 18))),
-)
-"""What age, sex and site of HAM10000 become; the 14 sites it names."""
 
 
 @dataclass(frozen=True)
@@ -59,23 +48,3 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def parameter_count(system: System) -> int:
-    """Parameters of a system's networks at full size for seven classes and HAM10000's metadata, from building them."""
-    from dataclasses import replace
-
-    from pipeline.recipe import load_recipe
-
-    models = load_recipe(system.recipe).image_models if system.two_stages else (system.network,)
-    total = 0
-    for model in models:
-        shape = HAM10000_INPUTS if model.metadata.columns else None
-        # Shapes alone: on the meta device nothing is computed, and B4 at 1,024 px costs no more than a small network.
-        with torch.device("meta"):
-            try:
-                network = build(replace(model, pretrained="none"), 7, metadata=shape)
-            except RuntimeError as error:
-                raise RecipeError(f"system {system.name} cannot be built: {error}") from error
-        total += sum(parameter.numel() for parameter in network.parameters())
-    return total

@@ -1,214 +1,163 @@
 """One single network by one protocol: each part trained and predicted as a step, then the figures of all parts."""
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import polars as pl
-from pipeline.steps.fold_models import NOT_IN_FINGERPRINT
-from pipeline.workspace import Workspace
 
 from data.files import atomic
+from data.readers import READERS
 from data.readers.reading import ToldColumns
-from image_models.recipe import ImageModelRecipe
-from pipeline.run import Step
+from image_models.recipe import ImageModelRecipe, deciding_settings
+from pipeline.inputs import Inputs
+from pipeline.runtime import Runtime
 from pipeline.seeds import derive
+from pipeline.stage_two import PREDICTIONS
+from pipeline.step import Need, Step, Work
+from pipeline.steps.lesions import training_lesions
 from pipeline.steps.metadata import fit_metadata
-from research.systems.protocols import Division, Ints, Part, ProtocolName, allowed, divide
+from research.systems.comparison import Comparison
+from research.systems.forms import at_most, fast_form, full_form
+from research.systems.protocols import Division, Ints, Part, ProtocolName, divide
 from research.systems.registry import System
 from research.systems.scored import Scored
-from research.systems.told import told_columns
 
 if TYPE_CHECKING:
     from image_models.lesions import Lesions
 
 
-def full_form(system: System, told: ToldColumns, columns: tuple[str, ...], protocol: ProtocolName) -> ImageModelRecipe:
-    """The network of the system's recipe, told what this data set and protocol allow."""
-    model = dataclasses.replace(system.network, name=system.name)
-    if system.balance:  # the protocol has balanced the rows already
-        model = dataclasses.replace(model, sampling="all")
-    if protocol == "published" and system.source == "S5":
-        model = dataclasses.replace(model, select="last", stop_after=0)
-    if not model.metadata.columns:
-        return model
-    return dataclasses.replace(
-        model,
-        metadata=dataclasses.replace(model.metadata, columns=columns),
-        site_column=told.site if model.site_column else "",
-    )
+@dataclass(frozen=True, eq=False)
+class TrainPart(Work):
+    """The training of a network on a part of its protocol, and what it says of the part's test rows."""
 
+    verb: ClassVar[str] = "compare"
+    stage: ClassVar[str] = "systems"
+    batch: ClassVar[str] = "systems"
 
-def at_most(model: ImageModelRecipe, largest: int) -> ImageModelRecipe:
-    """The network on images no larger than `largest`; two sizes keep their proportion."""
-    if not largest or model.input_size <= largest:
-        return model
-    share = largest / model.input_size
-    second = model.second_image_size
-    return dataclasses.replace(
-        model,
-        image_size=round(model.image_size * share),
-        second_image_size=round(second * share) if second else 0,
-    )
+    model: ImageModelRecipe
+    part: Part
+    seed: int
+    late_columns: tuple[str, ...]
+    """Columns that are refused elsewhere, because only a diagnosis gives them."""
+    lesions: "Lesions"
+    label: str
 
+    def do(self, step: Step, inputs: Inputs, runtime: Runtime) -> None:
+        """Train, predict, measure."""
+        from image_models.predict import predict
+        from image_models.training.train import MODEL_FILE, FoldTask, Places, train_fold
+        from research.systems.cost import cost_of
 
-def fast_form(model: ImageModelRecipe, system: System, weights_dir: Path) -> ImageModelRecipe:
-    """The same network on smaller images for a few epochs, from the weights that are there, else from random ones."""
-    from image_models.networks.weights import local_path
-
-    fast, size = system.fast, system.fast.image_size
-    second = 0
-    if model.second_image_size:
-        # The second size keeps its proportion to the first.
-        second = size
-        size = size * model.image_size // model.second_image_size
-    there = model.pretrained != "timm" or local_path(model, weights_dir).is_file()
-    return dataclasses.replace(
-        model,
-        image_size=size,
-        second_image_size=second,
-        epochs=fast.epochs,
-        batch_size=min(model.batch_size, 64) if model.batch_size >= 32 else 16,
-        accumulate=1,
-        learning_rate=fast.learning_rate,
-        minimum_learning_rate=1e-6,
-        warmup_ratio=0.05,
-        schedule="cosine",
-        cosine_steps=0,
-        select="last",
-        stop_after=0,
-        pretrained=model.pretrained if there else "none",
-        precision="fp32",  # measuring which format is fastest takes longer than so short a fit gains
-    )
+        model, part, train = self.model, self.part, inputs.data.train
+        attempt = step.begin()
+        open_train = dataclasses.replace(train, forbidden=train.forbidden - set(self.late_columns))
+        lesions = fit_metadata(model, open_train, np.unique(part.train), step.folder, self.lesions)
+        with runtime.display.task(self.label) as progress:
+            trained = train_fold(
+                FoldTask(model, lesions, part.train, self.seed, step.fingerprint, part.validation),
+                Places(step.folder, runtime.weights_dir, runtime.cache_dir),
+                progress=progress,
+            )
+            rows, times = np.unique(part.test, return_counts=True)
+            probability = predict(trained.network, model, lesions, rows, cache_dir=runtime.cache_dir, progress=progress)
+        columns = {f"p{i}": probability[:, i] for i in range(probability.shape[1])}
+        with atomic(step.folder / PREDICTIONS) as temporary:
+            pl.DataFrame({"row": rows, "times": times, **columns}).write_parquet(temporary)
+        cost = cost_of(trained.network, model.input_size, sees_images=model.backbone != "none")
+        # The comparison keeps figures, not weights: the recipe trains a network that is to be kept.
+        (step.folder / MODEL_FILE).unlink()
+        attempt.finish(
+            [PREDICTIONS],
+            training=trained.report.as_dict(),
+            cost=dataclasses.asdict(cost),
+            shared_rows=part.shared_rows,
+            shared_lesions=part.shared_lesions(train.groups),
+            pretrained=model.pretrained,
+        )
 
 
 @dataclass(frozen=True)
-class NetworkJob:
-    """A network, a protocol and the data set of a run."""
+class NetworkRun:
+    """A network by a protocol, on a view of a data set."""
 
-    space: Workspace
+    view: Inputs
     system: System
     protocol: ProtocolName
-    fast: bool
-    largest: int = 0
-    """Side in pixels that no network exceeds; 0 leaves the recipes' sizes."""
+    comparison: Comparison
 
     @property
-    def title(self) -> str:
-        """How messages name it."""
-        return f"{self.system.name}, {self.protocol}"
-
-    @property
-    def folder(self) -> Path:
-        """Where it lives."""
-        return self.space.run_dir / self.system.name
-
-    @cached_property
-    def told(self) -> ToldColumns:
-        """Columns of the data set."""
-        return told_columns(self.space.recipe.data.reader)
+    def columns(self) -> ToldColumns:
+        """What the data set knows beside the images."""
+        return READERS[self.view.run.recipe.data.reader].told_columns
 
     @cached_property
     def division(self) -> Division:
         """The protocol's parts; the same for all systems that are divided alike."""
-        space = self.space
         return divide(
-            self.system, self.protocol, space.data.train, space.folds, self.told, seed=space.recipe.seed, fast=self.fast
+            self.system,
+            self.protocol,
+            self.view.data.train,
+            self.view.folds,
+            self.columns,
+            seed=self.view.run.recipe.seed,
+            fast=self.comparison.fast,
         )
 
     @cached_property
     def model(self) -> ImageModelRecipe:
         """The network as it is trained here."""
-        full = full_form(self.system, self.told, self.division.columns, self.protocol)
-        return fast_form(full, self.system, self.space.weights_dir) if self.fast else at_most(full, self.largest)
+        full = full_form(self.system, self.columns.site, self.division.columns, self.protocol)
+        if self.comparison.fast:
+            return fast_form(full, self.system, self.view.runtime.weights_dir)
+        return at_most(full, self.comparison.largest)
 
-    @cached_property
-    def seed(self) -> int:
-        """One for both protocols: they start from the same weights, and frozen networks share their vectors."""
-        return derive(self.space.recipe.seed, self.system.name)
-
-    def step(self, number: int) -> Step:
-        """The training of one part and everything its result depends on."""
-        space, part = self.space, self.division.parts[number]
-        settings = {k: v for k, v in dataclasses.asdict(self.model).items() if k not in NOT_IN_FINGERPRINT}
-        inputs = {"train table": space.data.train.fingerprint, "rows": rows_checksum(part)}
-        if self.model.backbone != "none":
-            inputs["train images"] = space.pack_fingerprint(space.train_images, space.data.train.ids)
-        return Step(
-            name=f"{self.title}, part {number}",
-            folder=self.folder / f"part_{number}",
-            settings={**settings, "run_seed": space.recipe.seed, "protocol": self.protocol, "fast": self.fast},
-            inputs=inputs,
-        )
-
-    def run(self, lesions: "Lesions", label: str) -> Scored:
+    def run(self, label: str) -> Scored:
         """Train and predict the parts that are not done; give what all of them said of their test rows."""
-        for number in range(len(self.division.parts)):
-            step = self.step(number)
-            if step.why() is not None:
-                self._train(number, step, lesions, label)
-        return self.scored()
+        view, steps = self.view, self.steps(training_lesions(self.view), label)
+        for step in steps:
+            if step.stale_reason() is not None:
+                step.work.do(step, view, view.runtime)
+        return self.scored(steps)
 
-    def _train(self, number: int, step: Step, lesions: "Lesions", label: str) -> None:
-        from image_models.predict import load_model, predict
-        from image_models.training.train import MODEL_FILE, train_fold
-        from research.systems.cost import cost_of
-
-        space, part = self.space, self.division.parts[number]
-        step.begin()
-        told = allowed(space.data.train, self.told.after_diagnosis if self.protocol == "published" else ())
-        lesions = fit_metadata(self.model, told, np.unique(part.train), step.folder, lesions)
-        if self.model.backbone == "none":
-            lesions = dataclasses.replace(lesions, present=np.ones(len(lesions), dtype=np.bool_))
-        with space.display.task(f"{label}: part {number + 1} of {len(self.division.parts)}") as progress:
-            training = train_fold(
-                self.model,
-                lesions,
-                part.train,
-                folder=step.folder,
-                seed=self.seed,
-                fingerprint=step.fingerprint,
-                weights_dir=space.weights_dir,
-                cache_dir=space.cache_dir,
-                inner_rows=part.validation,
-                progress=progress,
+    def steps(self, lesions: "Lesions", label: str) -> list[Step]:
+        """The training of every part and everything its result depends on."""
+        run, facts, parts = self.view.run, self.view.facts, self.division.parts
+        settings = deciding_settings(self.model)
+        known = {"run_seed": run.recipe.seed, "protocol": self.protocol, "fast": self.comparison.fast}
+        images = () if self.model.backbone == "none" else (Need("train images", facts.train_images or ""),)
+        return [
+            Step(
+                kind="part",
+                key=(self.system.name, self.protocol, number),
+                name=f"{self.system.name}, {self.protocol}, part {number}",
+                folder=run.folder / self.system.name / f"part_{number}",
+                work=TrainPart(
+                    self.model,
+                    part,
+                    # One for both protocols: they start from the same weights, and frozen networks share their vectors.
+                    derive(run.recipe.seed, self.system.name),
+                    self.columns.after_diagnosis if self.protocol == "published" else (),
+                    lesions,
+                    f"{label}: part {number + 1} of {len(parts)}",
+                ),
+                settings={**settings, **known},
+                needs=(Need("train table", facts.train_table), Need("rows", rows_checksum(part)), *images),
             )
-            network = load_model(step.folder / MODEL_FILE, self.model, lesions.classes)
-            rows, times = np.unique(part.test, return_counts=True)
-            probability = predict(network, self.model, lesions, rows, cache_dir=space.cache_dir, progress=progress)
-        columns = {f"p{i}": probability[:, i] for i in range(probability.shape[1])}
-        with atomic(step.folder / "predictions.parquet") as temporary:
-            pl.DataFrame({"row": rows, "times": times, **columns}).write_parquet(temporary)
-        cost = cost_of(network, self.model.input_size, sees_images=self.model.backbone != "none")
-        # The comparison keeps figures, not weights: the recipe trains a network that is to be kept.
-        (step.folder / MODEL_FILE).unlink()
-        step.finish(
-            ["predictions.parquet"],
-            training=training.as_dict(),
-            cost=dataclasses.asdict(cost),
-            shared_rows=part.shared_rows,
-            shared_lesions=part.shared_lesions(space.data.train.groups),
-            pretrained=self.model.pretrained,
-        )
+            for number, part in enumerate(parts)
+        ]
 
-    def scored(self) -> Scored:
+    def scored(self, steps: list[Step]) -> Scored:
         """Predictions and cost of the finished parts."""
-        frames, reports = [], []
-        for number in range(len(self.division.parts)):
-            step = self.step(number)
-            report = step.report()
-            assert report is not None
-            reports.append(report)
-            frames.append(pl.read_parquet(step.folder / "predictions.parquet"))
-        frame = pl.concat(frames)
+        reports = [step.report() or {} for step in steps]
+        frame = pl.concat([pl.read_parquet(step.folder / PREDICTIONS) for step in steps])
+        times = frame["times"].to_numpy()
         return Scored(
-            rows=np.repeat(frame["row"].to_numpy(), frame["times"].to_numpy()).astype(np.int64),
-            probability=np.repeat(
-                frame.select(pl.col("^p[0-9]+$")).to_numpy(), frame["times"].to_numpy(), axis=0
-            ).astype(np.float64),
+            rows=np.repeat(frame["row"].to_numpy(), times).astype(np.int64),
+            probability=np.repeat(frame.select(pl.col("^p[0-9]+$")).to_numpy(), times, axis=0).astype(np.float64),
             shared_rows=float(np.mean([report["shared_rows"] for report in reports])),
             shared_lesions=float(np.mean([report["shared_lesions"] for report in reports])),
             cost=cost_figures(reports),
@@ -232,8 +181,6 @@ def cost_figures(reports: list[dict[str, Any]]) -> dict[str, float]:
 
 def rows_checksum(part: Part) -> str:
     """Checksum of a part's rows."""
-    import hashlib
-
     digest = hashlib.sha256()
     for rows in (part.train, part.validation, part.test):
         given: Ints = np.empty(0, np.int64) if rows is None else rows

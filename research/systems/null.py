@@ -8,9 +8,9 @@ import dataclasses
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from pipeline.workspace import Workspace
 
 from data.cohort import DataFolder
 from data.errors import RecipeError
@@ -19,11 +19,15 @@ from data.readers.paired import PREFIX
 from data.scores.scores import SCORES, UndefinedScoreError
 from pipeline.audit.deal import Ints, deal
 from pipeline.audit.null_test import Floats, NullTest, Outcome, judged
-from pipeline.audit.variants import UNEVEN, relabelled_by, scratch
-from research.systems.network import NetworkJob
+from pipeline.audit.scratch import scratch
+from pipeline.audit.variants import UNEVEN, relabelled_by
+from pipeline.inputs import Inputs
+from pipeline.runtime import Runtime
+from research.systems.comparison import Comparison, divided
+from research.systems.network import NetworkRun
 from research.systems.protocols import ProtocolName
 from research.systems.registry import System
-from research.systems.run import Comparison, Worlds, why_not
+from research.systems.run import why_not
 from research.systems.scored import Scored
 from research.systems.table import NOTHING, markdown_table, print_cells
 
@@ -42,45 +46,46 @@ class NullResult:
     tests: Mapping[str, NullTest]
 
 
-def run_null(space: Workspace, comparison: Comparison, *, draws: int, as_markdown: bool = False) -> list[NullResult]:
+def run_null(
+    inputs: Inputs, runtime: Runtime, comparison: Comparison, *, draws: int, as_markdown: bool = False
+) -> list[NullResult]:
     """Run the systems on dealt labels by each protocol; print and keep what they score beside chance."""
-    worlds = Worlds(space, comparison)
     results: list[NullResult] = []
-    systems = [s for s in comparison.systems if not s.two_stages and why_not(s, space.recipe) is None]
+    systems = [s for s in comparison.systems if not s.two_stages and why_not(s, inputs.run.recipe) is None]
     if not systems:
         raise RecipeError("the null test of protocols needs a single network that can be run on this data set; the two "
                           "stages have a null test of their own, `fusionnetx audit`")  # fmt: skip
     for system in systems:
         for protocol in comparison.protocols:
-            results += tested(worlds, system, protocol, draws)
+            results += tested(inputs, runtime, comparison, system, protocol, draws)
     heading, rows = null_cells(results)
-    write_json(space.run_dir / "null.json", [
+    write_json(inputs.run.folder / "null.json", [
         {"system": r.system, "column": r.column, "protocol": r.protocol, "shared_rows": r.shared_rows,
          "tests": {name: test.as_dict() for name, test in r.tests.items()}}
         for r in results
     ])  # fmt: skip
     if as_markdown:
-        space.display.say(markdown_table(heading, rows))
+        runtime.display.say(markdown_table(heading, rows))
     else:
-        print_cells(space.display.console, "Null test: labels dealt to other lesions", heading, rows)
-    space.display.say(f"wrote {space.run_dir / 'null.json'}")
+        print_cells(runtime.display.console, "Null test: labels dealt to other lesions", heading, rows)
+    runtime.display.say(f"wrote {inputs.run.folder / 'null.json'}")
     return results
 
 
-def tested(worlds: Worlds, system: System, protocol: ProtocolName, draws: int) -> list[NullResult]:
+def tested(
+    inputs: Inputs, runtime: Runtime, comparison: Comparison, system: System, protocol: ProtocolName, draws: int
+) -> list[NullResult]:
     """The network and the look-up by one protocol."""
-    space = worlds.space
     finished: list[tuple[Ints, Outcome]] = []
-    shared = []
-    original = worlds.placed(system, protocol)
+    shared, seed = list[float](), inputs.run.recipe.seed
+    original = comparison.view(inputs, runtime, system, protocol)
     before = original.data.train
     for draw in range(draws):
-        giver = deal(before.groups, np.random.default_rng([space.recipe.seed, 0, draw]))
-        view = dealt_view(worlds, original, giver, f"{protocol}_{draw}")
-        label = f"null test of {system.name}, {protocol}, draw {draw + 1} of {draws}"
-        job = NetworkJob(view, system, protocol, worlds.comparison.fast, worlds.comparison.largest)
-        scored = job.run(worlds.lesions(job), label)
-        finished.append((giver, outcome(job, scored)))
+        giver = deal(before.groups, np.random.default_rng([seed, 0, draw]))
+        view = dealt_view(original, giver, inputs.run.folder / "null" / f"{protocol}_{draw}")
+        network = NetworkRun(view, system, protocol, comparison)
+        scored = network.run(f"null test of {system.name}, {protocol}, draw {draw + 1} of {draws}")
+        finished.append((giver, outcome(network, scored)))
         shared.append(scored.shared_rows)
     found = []
     for name in (system.name, LOOK_UP):
@@ -90,17 +95,17 @@ def tested(worlds: Worlds, system: System, protocol: ProtocolName, draws: int) -
             # A small test part may lack a class in some deal, and with it the score of that deal.
             with suppress(UndefinedScoreError):
                 tests[score] = judged(
-                    alone, before.target, before.groups, seed=space.recipe.seed, score=score, deals=199, alarm=0.01
+                    alone, before.target, before.groups, seed=seed, score=score, deals=199, alarm=0.01
                 )
         found.append(NullResult(system.name, name, protocol, float(np.mean(shared)), tests))
         means = ", ".join(f"{score} {test.columns[0].score:.3f}" for score, test in tests.items())
-        space.display.say(f"null test of {system.name}, {protocol}, {name}: {means}")
+        runtime.display.say(f"null test of {system.name}, {protocol}, {name}: {means}")
     return found
 
 
-def outcome(job: NetworkJob, scored: Scored) -> Outcome:
+def outcome(network: NetworkRun, scored: Scored) -> Outcome:
     """What the network and the look-up said of the scored rows."""
-    train, parts = job.space.data.train, job.division.parts
+    train, parts = network.view.data.train, network.division.parts
     ends = np.cumsum([len(part.test) for part in parts])[:-1]
     looked_up = [
         look_up(train.target, part.train, rows, len(train.task.classes))
@@ -108,18 +113,17 @@ def outcome(job: NetworkJob, scored: Scored) -> Outcome:
     ]
     fold = np.repeat(np.arange(len(parts), dtype=np.int64), [len(part.test) for part in parts])
     probability = scored.probability[:, 0] if scored.probability.shape[1] == 1 else scored.probability
-    return Outcome(scored.rows, fold, {job.system.name: probability, LOOK_UP: np.concatenate(looked_up)})
+    return Outcome(scored.rows, fold, {network.system.name: probability, LOOK_UP: np.concatenate(looked_up)})
 
 
-def dealt_view(worlds: Worlds, view: Workspace, giver: Ints, name: str) -> Workspace:
+def dealt_view(view: Inputs, giver: Ints, folder: Path) -> Inputs:
     """The data set with the labels of other lesions, in a folder of its own."""
-    data = relabelled_by(view.data, giver)
-    pairing = view.recipe.data.pairing
+    data, recipe = relabelled_by(view.data, giver), view.run.recipe
+    pairing = recipe.data.pairing
     if pairing is not None and pairing.method == "by_label":
         data = paired_again(data, view.data, giver)
-    folds = view.recipe.folds.model_copy(update={"file": None, "max_positive_imbalance": UNEVEN})
-    recipe = view.recipe.model_copy(update={"folds": folds})
-    return scratch(view, worlds.space.run_dir / "null" / name, recipe, data)
+    folds = recipe.folds.model_copy(update={"file": None, "max_positive_imbalance": UNEVEN})
+    return divided(scratch(view, view.runtime, folder, recipe.model_copy(update={"folds": folds}), data))
 
 
 def paired_again(data: DataFolder, before: DataFolder, giver: Ints) -> DataFolder:

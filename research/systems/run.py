@@ -1,223 +1,155 @@
 """A comparison of systems on one data set: a job per system, its results by each protocol kept, then one table."""
 
-import dataclasses
-from dataclasses import asdict, dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
-
-from pipeline.steps.image_jobs import image_model_gpus, image_model_threads, shared_training_lesions, use_threads
-from pipeline.workspace import Workspace
+from typing import Any
 
 from data.errors import RecipeError
 from data.files import write_json, write_text
+from data.readers import READERS
+from data.readers.reading import ToldColumns
+from image_models.recipe import ImageModelRecipe
 from pipeline.execute.job import Job
 from pipeline.execute.running import run_all
+from pipeline.execute.side_by_side import image_model_resources
+from pipeline.inputs import Inputs
 from pipeline.recipe import Recipe
-from research.systems.network import NetworkJob
-from research.systems.protocols import PROTOCOLS, ProtocolName
-from research.systems.registry import SOURCES, System, chosen_systems
+from pipeline.runtime import Runtime
+from pipeline.steps.fold_model import use_threads
+from research.systems.comparison import Comparison, divided
+from research.systems.network import NetworkRun
+from research.systems.protocols import ProtocolName
+from research.systems.registry import DATA_SETS, SOURCES, System, chosen_systems
 from research.systems.table import html_page, markdown, print_table
-from research.systems.told import told_columns, unable
-from research.systems.two_stage import TwoStageJob
+from research.systems.two_stage import run_two_stages
 
-if TYPE_CHECKING:
-    from image_models.lesions import Lesions
-
-FAST_PACK, FAST_FOLDS = 112, 3
 FAST_REPLICATES, REPLICATES = 200, 1_000
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """What is compared, and how."""
-
-    systems: tuple[System, ...]
-    protocols: tuple[ProtocolName, ...] = PROTOCOLS
-    fast: bool = False
-    largest: int = 0
-
-
-def run_systems(space: Workspace, comparison: Comparison, *, as_markdown: bool = False) -> dict[str, Any]:
+def run_systems(
+    inputs: Inputs, runtime: Runtime, comparison: Comparison, *, as_markdown: bool = False
+) -> dict[str, Any]:
     """Run what is missing, print the table, and write it into the run folder as JSON, markdown and a page."""
-    jobs = system_jobs(space, comparison)
-    answers = {done.job.title: done.answer for done in run_all(space, jobs, "systems")}
-    found = [result for job in jobs for result in answers[job.title]]
+    jobs, folder, display = system_jobs(inputs, runtime, comparison), inputs.run.folder, runtime.display
+    answers = {done.job.title: done.answer for done in run_all(inputs, runtime, jobs, "systems")}
+    reader = inputs.run.recipe.data.reader
     figures = {
-        "reader": space.recipe.data.reader,
-        "synthetic": space.synthetic,
+        "reader": reader,
+        "data_set": DATA_SETS.get(reader, reader),
+        "synthetic": inputs.run.invented,
         "fast": comparison.fast,
-        "classes": len(space.data.train.task.classes),
-        "results": found,
+        "classes": len(inputs.data.train.task.classes),
+        "results": [result for job in jobs for result in answers[job.title]],
     }
     text = markdown(figures)
-    write_json(space.run_dir / "systems.json", figures)
-    write_text(space.run_dir / "systems.md", text)
-    write_text(space.run_dir / "systems.html", html_page(figures))
+    write_json(folder / "systems.json", figures)
+    write_text(folder / "systems.md", text)
+    write_text(folder / "systems.html", html_page(figures))
     if as_markdown:
-        space.display.say(text)
+        display.say(text)
     else:
-        print_table(space.display.console, figures)
-    space.display.say(f"wrote {space.run_dir / 'systems.html'}, and the same as systems.md and systems.json")
+        print_table(display.console, figures)
+    display.say(f"wrote {folder / 'systems.html'}, and the same as systems.md and systems.json")
     return figures
 
 
-def system_jobs(space: Workspace, comparison: Comparison) -> list[Job]:
+def system_jobs(inputs: Inputs, runtime: Runtime, comparison: Comparison) -> list[Job]:
     """One job per system that can be run, both protocols in turn: frozen networks share their vectors."""
-    able: list[System] = []
-    for system in comparison.systems:
-        reason = why_not(system, space.recipe)
-        if reason is None:
-            able.append(system)
-        else:
-            space.display.say(f"{system.name}: left out, because {reason}")
+    recipe = inputs.run.recipe
+    reasons = [(system, why_not(system, recipe)) for system in comparison.systems]
+    for system, reason in reasons:
+        if reason is not None:
+            runtime.display.say(f"{system.name}: left out, because {reason}")
+    able = [system for system, reason in reasons if reason is None]
     if not able:
         raise RecipeError("none of the systems can be run on this data set; `fusionnetx systems` says what each needs")
-    if space.executor.spreads:
-        prepare(Worlds(space, comparison), able)
-    gpus = image_model_gpus(space)
+    spreads = runtime.executor.spreads
+    if spreads:
+        prepare(inputs, runtime, comparison, able)
+    granted = image_model_resources(recipe, runtime)
     # Without a GPU, networks with a core each, side by side, get more done than one after the other on all cores.
-    alone = space.executor.spreads and not gpus
-    threads = space.recipe.resources.image_model_cpus or (1 if alone else image_model_threads(space))
+    shared = spreads or granted.gpus or recipe.resources.image_model_cpus
     return [
         Job(
-            work="system",
-            arguments=(
-                f"[{number}/{len(able)}]", threads, system.name, int(comparison.fast), comparison.largest,
-                *comparison.protocols,
-            ),
+            function="research.systems.run:run_system",
+            arguments=(system.name, int(comparison.fast), comparison.largest, *comparison.protocols),
             title=system.name,
-            cpus=threads,
-            gpus=gpus,
+            position=f"[{number}/{len(able)}]",
+            cpus=granted.cpus if shared else runtime.threads,
+            gpus=granted.gpus,
         )
         for number, system in enumerate(able, start=1)
-    ]  # fmt: skip
+    ]
 
 
-def prepare(worlds: "Worlds", systems: list[System]) -> None:
+def prepare(inputs: Inputs, runtime: Runtime, comparison: Comparison, systems: list[System]) -> None:
     """Make what several workers would each make at the same moment: folds and packed images."""
-    # By the folds of the run folder a worker knows that it sees that folder.
-    space = worlds.space
-    _ = dataclasses.replace(space, recipe=space.recipe.model_copy(update={"folds": worlds.folds})).folds
+    divided(inputs)  # by the folds of the run folder a worker knows that it sees that folder
     for system in systems:
-        for protocol in worlds.comparison.protocols:
-            view = worlds.placed(system, protocol)
-            _ = view.folds
+        for protocol in comparison.protocols:
+            view = comparison.view(inputs, runtime, system, protocol)
             if system.two_stages or system.network.backbone != "none":
                 _ = view.train_pack
 
 
 def run_system(
-    space: Workspace, position: str, threads: int, name: str, fast: int, largest: int, *protocols: ProtocolName
+    inputs: Inputs, runtime: Runtime, name: str, fast: int, largest: int, *protocols: ProtocolName
 ) -> list[dict[str, Any]]:
     """Do a job of a comparison."""
-    use_threads(threads)
+    use_threads(runtime)
     (system,) = chosen_systems(name)
-    worlds = Worlds(space, Comparison((system,), protocols, bool(fast), largest))
-    return [worlds.result(system, protocol, f"{position} {name}, {protocol}") for protocol in protocols]
+    comparison = Comparison((system,), protocols, bool(fast), largest)
+    return [result_of(inputs, runtime, comparison, system, protocol) for protocol in protocols]
+
+
+def result_of(
+    inputs: Inputs, runtime: Runtime, comparison: Comparison, system: System, protocol: ProtocolName
+) -> dict[str, Any]:
+    """Figures of one system by one protocol, from its kept result or from running it."""
+    label = f"{runtime.position} {system.name}, {protocol}".lstrip()
+    view, fast = comparison.view(inputs, runtime, system, protocol), comparison.fast
+    if system.two_stages:
+        scored = run_two_stages(view, system, protocol, label, fast=fast)
+    else:
+        scored = NetworkRun(view, system, protocol, comparison).run(label)
+    replicates = FAST_REPLICATES if fast else REPLICATES
+    figures = scored.figures(view.data.train, replicates=replicates, seed=inputs.run.recipe.seed)
+    result = {**about(system, view.run.recipe.data.reader), "protocol": protocol, **figures}
+    write_json(view.run.folder / system.name / "result.json", result)
+    score = figures["scores"]
+    runtime.display.say(
+        f"{label}: accuracy {score['accuracy']['estimate']:.3f}, AUC {score['auc']['estimate']:.3f} "
+        f"({figures['rows']:,} rows of {figures['images']:,} images)"
+    )
+    return result
 
 
 def why_not(system: System, recipe: Recipe) -> str | None:
     """Why a system cannot be run on this data set, or None."""
-    if recipe.data.reader == "tcga_skcm" and (system.two_stages or system.network.backbone != "none"):
+    reader = READERS[recipe.data.reader]
+    if not reader.has_images and (system.two_stages or system.network.backbone != "none"):
         return "the data set has no images"
-    return None if system.two_stages else unable(system.network, told_columns(recipe.data.reader))
+    return None if system.two_stages else unable(system.network, reader.told_columns)
 
 
-class Worlds:
-    """The data as the protocols see them: by published or sound pairing, packed at the sizes that networks need."""
-
-    def __init__(self, space: Workspace, comparison: Comparison) -> None:
-        self.space, self.comparison = space, comparison
-        self.world = cache(self._world)
-        self.folds = space.recipe.folds
-        if comparison.fast and self.folds.file is None:
-            self.folds = self.folds.model_copy(update={"count": FAST_FOLDS})
-
-    def _world(self, protocol: ProtocolName, size: int) -> Workspace:
-        """A view of the run with images of one size; all views share its folder and its cache."""
-        space = self.space
-        data = space.recipe.data.model_copy(update={"image_size": size})
-        if data.pairing is not None:
-            data = data.model_copy(update={"pairing": paired(data.pairing, protocol)})
-        view = Workspace(
-            recipe=space.recipe.model_copy(update={"data": data, "folds": self.folds, "image_models": ()}),
-            run_dir=space.run_dir / "systems" / protocol,
-            cache_dir=space.cache_dir,
-            weights_dir=space.weights_dir,
-            display=space.display,
-            data_dir=space.source_dir if not space.synthetic else None,
-        )
-        view.__dict__["source_dir"] = space.source_dir
-        if data.pairing is None:
-            view.__dict__["data"] = space.data
-        return view
-
-    def result(self, system: System, protocol: ProtocolName, label: str) -> dict[str, Any]:
-        """Figures of one system by one protocol, from its kept result or from running it."""
-        fast, space = self.comparison.fast, self.space
-        job: TwoStageJob | NetworkJob
-        if system.two_stages:
-            job = TwoStageJob(self.placed(system, protocol), system, protocol, fast)
-            scored = job.run(None, label)
-        else:
-            job = NetworkJob(self.placed(system, protocol), system, protocol, fast, self.comparison.largest)
-            scored = job.run(self.lesions(job), label)
-        replicates = FAST_REPLICATES if fast else REPLICATES
-        train = job.space.data.train
-        figures = scored.figures(train, replicates=replicates, seed=space.recipe.seed)
-        result = {**about(system), "protocol": protocol, **figures}
-        write_json(job.space.run_dir / system.name / "result.json", result)
-        score = figures["scores"]
-        space.display.say(
-            f"{label}: accuracy {score['accuracy']['estimate']:.3f}, AUC {score['auc']['estimate']:.3f} "
-            f"({figures['rows']:,} rows of {figures['images']:,} images)"
-        )
-        return result
-
-    def placed(self, system: System, protocol: ProtocolName) -> Workspace:
-        """The view whose images are as large as the system's network wants them."""
-        if system.two_stages:
-            return self.world(protocol, FAST_PACK if self.comparison.fast else self.comparison.largest or 224)
-        smallest = self.world(protocol, FAST_PACK)
-        model = NetworkJob(smallest, system, protocol, self.comparison.fast, self.comparison.largest).model
-        size = FAST_PACK if self.comparison.fast or model.backbone == "none" else model.input_size
-        return self.world(protocol, size)
-
-    def lesions(self, job: NetworkJob) -> "Lesions":
-        """The cohort as arrays, with images where the network sees any."""
-        from pipeline.steps.fold_models import training_lesions
-
-        view = job.space
-        if job.model.backbone == "none":
-            return training_lesions(view, images=False)
-        return shared_training_lesions(with_model(view, job))
+def unable(model: ImageModelRecipe, known: ToldColumns) -> str | None:
+    """Why a network cannot learn what it needs beside the image from this data set, or None."""
+    if model.metadata.columns and not known.columns:
+        return "the data set has no metadata that a network is told"
+    if model.site_column and not known.site:
+        return "the data set does not say where on the body a lesion is"
+    return None
 
 
-def with_model(view: Workspace, job: NetworkJob) -> Workspace:
-    """The view as stage one sees it: with a model that looks at images."""
-    blind = dataclasses.replace(
-        job.model, metadata=dataclasses.replace(job.model.metadata, columns=()), site_column="", fusion="concatenation"
-    )
-    view.recipe = view.recipe.model_copy(update={"image_models": (blind,)})
-    return view
-
-
-def paired(pairing: Any, protocol: ProtocolName) -> Any:
-    """By label as published; else as the recipe says, and where that is by label, at random."""
-    if protocol == "published":
-        return pairing.model_copy(update={"method": "by_label"})
-    return pairing.model_copy(update={"method": "at_random"}) if pairing.method == "by_label" else pairing
-
-
-def about(system: System) -> dict[str, Any]:
-    """What is known of a system without running it."""
-    facts = asdict(system)
+def about(system: System, reader: str) -> dict[str, Any]:
+    """What is known of a system without running it: its figures of this data set, else those of another."""
+    data_set = DATA_SETS.get(reader, reader)
+    if data_set not in system.published:
+        data_set = next(iter(system.published), "")
     return {
         "system": system.name,
         "source": system.source,
         "of": SOURCES[system.source],
         "title": system.title,
-        "published_on": system.published_on,
-        "published": facts["published"],
+        "published_on": data_set,
+        "published": dict(system.published.get(data_set, {})),
         "recipe": system.recipe,
     }

@@ -8,11 +8,14 @@ import numpy.typing as npt
 
 from data.cohort import Cohort
 from data.scores.intervals import interval_of, replicate_scores
-from data.scores.scores import all_scores
+from data.scores.scores import SCORES, all_scores, confusion_matrix
 from pipeline.scoring import known_rows
 
-FIGURES = ("accuracy", "balanced_accuracy", "auc", "average_precision", "f1")
-"""Scores of the table; the first three with an interval. More than two classes: macro averages."""
+TITLES = {
+    name: {"precision": "Precision", "recall": "Recall"}.get(name) or SCORES[name].title
+    for name in ("accuracy", "balanced_accuracy", "auc", "average_precision", "precision", "recall", "f1")
+}
+"""Scores of the table. Precision, recall and F1: of the positive of two classes at 0.5, else means over the classes."""
 WITH_INTERVAL = ("accuracy", "balanced_accuracy", "auc")
 
 
@@ -35,10 +38,8 @@ class Scored:
         known, probability = known_rows(self.probability)
         rows, probability = self.rows[known], probability[known]
         target, groups = cohort.target[rows], cohort.groups[rows]
-        found = all_scores(target, probability)
-        scores: dict[str, dict[str, float]] = {name: {"estimate": found[name]} for name in FIGURES if name in found}
-        if "sensitivity" in found:
-            scores["sensitivity"] = {"estimate": found["sensitivity"]}
+        found = all_scores(target, probability) | precision_and_recall(target, probability)
+        scores: dict[str, dict[str, float]] = {name: {"estimate": found[name]} for name in TITLES if name in found}
         for name in WITH_INTERVAL:
             if name in scores:
                 drawn = replicate_scores(target, probability, groups, score=name, replicates=replicates, seed=seed)
@@ -54,3 +55,13 @@ class Scored:
             "cost": self.cost,
             "setting": self.setting,
         }
+
+
+def precision_and_recall(target: npt.NDArray[np.int64], probability: npt.NDArray[np.float64]) -> dict[str, float]:
+    """Of the positive class at 0.5, or means over all classes; the precision of a class that nothing is called is 0."""
+    two = probability.ndim == 1
+    matrix = confusion_matrix(target, np.column_stack([probability < 0.5, probability >= 0.5]) if two else probability)
+    right, called, there = np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
+    classes = slice(1, None) if two else slice(None)
+    shares = {"precision": right / np.maximum(called, 1), "recall": right / np.maximum(there, 1)}
+    return {name: float(share[classes].mean()) for name, share in shares.items() if there[classes].all()}

@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from data.scores.scores import SCORES
-from research.systems.scored import FIGURES
+from research.systems.scored import TITLES
 
 NOTHING = "–"
 PAGE = """<!doctype html>
@@ -31,6 +30,14 @@ def main_score(result: Mapping[str, Any]) -> str:
     return next(iter(result["published"]), "accuracy")
 
 
+def published_cell(result: Mapping[str, Any], data_set: str) -> str:
+    """`0.952`; of a figure that belongs to other data, also which."""
+    stated = result["published"].get(main_score(result))
+    if stated is None:
+        return NOTHING
+    return f"{stated:.3f}" + ("" if result["published_on"] == data_set else f" on {result['published_on']}")
+
+
 def cell(scores: Mapping[str, Any], name: str) -> str:
     """`0.812 (0.790 to 0.833)`."""
     found = scores.get(name)
@@ -49,12 +56,11 @@ def summary_cells(figures: Mapping[str, Any]) -> Cells:
         by = {result["protocol"]: result for result in figures["results"] if result["system"] == name}
         any_one = next(iter(by.values()))
         score, cost = main_score(any_one), (by.get("sound") or any_one)["cost"]
-        stated = any_one["published"].get(score)
         rows.append(
             [
                 name,
-                SCORES[score].title,
-                NOTHING if stated is None else f"{stated:.3f}",
+                TITLES[score],
+                published_cell(any_one, figures["data_set"]),
                 *(cell(by[p]["scores"], score) if p in by else NOTHING for p in ("published", "sound")),
                 f"{cost['parameters']:,.0f}",
                 f"{cost['megabytes']:,.1f}",
@@ -67,13 +73,13 @@ def summary_cells(figures: Mapping[str, Any]) -> Cells:
 
 def score_cells(figures: Mapping[str, Any]) -> Cells:
     """One row per system and protocol, with every score."""
-    heading = ["system", "protocol", *(SCORES[name].title for name in FIGURES), "largest class", "copies learned from",
+    heading = ["system", "protocol", *TITLES.values(), "largest class", "copies learned from",
                "lesions learned from", "rows", "what was run"]  # fmt: skip
     rows = [
         [
             result["system"],
             result["protocol"],
-            *(cell(result["scores"], name) for name in FIGURES),
+            *(cell(result["scores"], name) for name in TITLES),
             f"{result['largest_class']:.3f}",
             f"{result['shared_rows']:.1%}",
             f"{result['shared_lesions']:.1%}",
@@ -93,7 +99,7 @@ def notes(figures: Mapping[str, Any]) -> list[str]:
         "accuracy of always naming it."
     ]
     if figures["classes"] > 2:
-        found.append("AUC, average precision and F1 are means over the classes.")
+        found.append("AUC, average precision, precision, recall and F1 are means over the classes.")
     if figures["fast"]:
         found.append(
             "Fast form: small images, few epochs, at most a few thousand training images, one of three folds for the "

@@ -5,26 +5,26 @@ gives. The run lives in a folder of its own and is continued like any other.
 """
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
-from pipeline.steps.oof import fold_models, run_oof
-from pipeline.steps.tabular import run_tabular
-from pipeline.workspace import Workspace
 
-from data.cohort import Cohort, DataFolder
+from data.cohort import DataFolder
 from data.files import fingerprint
+from data.readers import READERS
 from image_models.recipe import ImageModelRecipe
+from pipeline.columns import read_columns, stacked
+from pipeline.inputs import Inputs
+from pipeline.lock import hold
+from pipeline.make import make
+from pipeline.plan import Plan
 from pipeline.recipe import Recipe, load_recipe
-from pipeline.run import hold
-from research.systems.network import fast_form
+from pipeline.steps.fold_model import WEIGHTS, fold_model_of
+from research.systems.forms import fast_form
 from research.systems.protocols import ProtocolName
 from research.systems.registry import SYSTEMS, Fast, System
 from research.systems.scored import Scored
-from research.systems.told import told_columns
 
 FAST_NETWORKS = (
     ("own_mobilenetv2", Fast(64, 3, 0, 5e-4)),
@@ -33,77 +33,56 @@ FAST_NETWORKS = (
 """What stands in for the three large networks on a CPU: the one with pretrained weights at hand, twice."""
 
 
-@dataclass(frozen=True)
-class TwoStageJob:
-    """Both stages, a protocol and the data set of a run."""
+def run_two_stages(view: Inputs, system: System, protocol: ProtocolName, label: str, *, fast: bool) -> Scored:
+    """Run what is missing of both stages; the sound fast form is scored on the fold of the other systems."""
+    inputs = own_inputs(view, system, protocol, fast=fast)
+    runtime, run = inputs.runtime, inputs.run
+    with hold(run.folder):
+        run.record()
+        runtime.display.say(f"{label}: both stages, {run.recipe.folds.count} folds")
+        plan = make(inputs, runtime, "tabular")
+    fold, networks = inputs.folds.fold, run.recipe.image_models
+    rows = inputs.folds.validation_rows(0) if fast and protocol == "sound" else np.arange(len(fold))
+    said = stacked(read_columns(run.folder / "tabular" / "oof.parquet", inputs.data.train.ids), "blend")
+    names = ", ".join(f"{model.name} at {model.image_size} px" for model in networks)
+    return Scored(
+        rows=rows.astype(np.int64),
+        probability=said.reshape(len(fold), -1)[rows],
+        shared_rows=0.0,
+        shared_lesions=float(divided_lesions(view.data.train.groups, fold)[rows].mean()),
+        cost=network_costs(plan, len(inputs.data.train.task.classes)),
+        setting=f"{names}; {len(run.recipe.tabular.members)} boosters; {inputs.folds.count} folds",
+    )
 
-    space: Workspace
-    system: System
-    protocol: ProtocolName
-    fast: bool
 
-    @property
-    def title(self) -> str:
-        """How messages name it."""
-        return f"{self.system.name}, {self.protocol}"
-
-    def run(self, lesions: object, label: str) -> Scored:
-        """Run what is missing of both stages; the sound fast form is scored on the fold of the other systems."""
-        run = self.workspace()
-        with hold(run.run_dir):
-            run.record_recipe()
-            run.display.say(f"{label}: both stages, {run.folds.count} folds")
-            run_oof(run)
-            run_tabular(run)
-        return self.scored(run)
-
-    def workspace(self) -> Workspace:
-        """The run of its own."""
-        space = self.space
-        run = Workspace(
-            recipe=self.recipe(),
-            run_dir=space.run_dir / self.system.name,
-            cache_dir=space.cache_dir,
-            weights_dir=space.weights_dir,
-            display=space.display,
-            data_dir=space.data_dir,
-        )
-        run.data = by_image(space.data) if self.protocol == "published" else space.data
-        return run
-
-    def recipe(self) -> Recipe:
-        """The system's recipe on the data set of the comparison."""
-        outer, own = self.space.recipe, load_recipe(recipe_name(self.system, self.space.recipe))
-        told = told_columns(outer.data.reader)
-        models = own.image_models
-        if self.fast:
-            by_name = {system.name: system for system in SYSTEMS}
-            models = tuple(_fast(by_name[name], fast, self.space.weights_dir) for name, fast in FAST_NETWORKS)
-        return own.model_copy(
-            update={
-                "seed": outer.seed,
-                "data": outer.data,
-                "folds": outer.folds,
-                "image_models": models,
-                "features": own.features.model_copy(update={"extra_columns": told.columns}),
-                "tabular": own.tabular.model_copy(update={"resample": resample_of(own, self.space.data.train)}),
-            }
-        )
-
-    def scored(self, run: Workspace) -> Scored:
-        """The blend's out-of-fold probabilities."""
-        frame = pl.read_parquet(run.run_dir / "tabular" / "oof.parquet")
-        columns = [name for name in frame.columns if name.partition(":")[0] == "blend"]
-        rows = np.arange(frame.height)
-        if self.fast and self.protocol == "sound":
-            rows = run.folds.validation_rows(0)
-        probability = frame.select(pl.col(columns).cast(pl.Float64).fill_null(np.nan)).to_numpy()[rows]
-        shared = divided_lesions(self.space.data.train.groups, run.folds.fold)[rows].mean()
-        return Scored(rows.astype(np.int64), probability, 0.0, float(shared), network_costs(run), self._setting(run))
-
-    def _setting(self, run: Workspace) -> str:
-        networks = ", ".join(f"{model.name} at {model.image_size} px" for model in run.recipe.image_models)
-        return f"{networks}; {len(run.recipe.tabular.members)} boosters; {run.folds.count} folds"
+def own_inputs(view: Inputs, system: System, protocol: ProtocolName, *, fast: bool) -> Inputs:
+    """The inputs of the run of both stages."""
+    outer, weights_dir, task = view.run.recipe, view.runtime.weights_dir, view.data.train.task
+    own = load_recipe(recipe_name(system, outer))
+    models = own.image_models
+    if fast:
+        by_name = {system.name: system for system in SYSTEMS}
+        models = tuple(_fast(by_name[name], form, weights_dir) for name, form in FAST_NETWORKS)
+    # Class weights are for more than two classes, other methods for two.
+    method = "class_weights" if len(task.classes) > 2 else "none"
+    columns = READERS[outer.data.reader].told_columns.columns
+    resample = own.tabular.resample.model_copy(update={"method": method})
+    # Networks one after the other: their data are in memory, which other processes do not see.
+    one_by_one = {"image_model_cpus": view.runtime.job_cpus, "image_models_at_once": 1}
+    recipe = own.model_copy(
+        update={
+            "resources": own.resources.model_copy(update=one_by_one),
+            "seed": outer.seed,
+            "data": outer.data,
+            "folds": outer.folds,
+            "image_models": models,
+            "features": own.features.model_copy(update={"extra_columns": columns}),
+            "tabular": own.tabular.model_copy(update={"resample": resample}),
+        }
+    )
+    run = view.run.derive(recipe=recipe, folder=view.run.folder / system.name)
+    data = by_image(view.data) if protocol == "published" else view.data
+    return Inputs(run, view.runtime, given=data)
 
 
 def divided_lesions(groups: npt.NDArray[np.str_], fold: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
@@ -126,12 +105,6 @@ def recipe_name(system: System, outer: Recipe) -> str:
     return "s1_ph2" if outer.data.reader.startswith("ph2") else system.recipe
 
 
-def resample_of(own: Recipe, cohort: Cohort) -> object:
-    """Class weights are for more than two classes, other methods for two."""
-    method = "class_weights" if len(cohort.task.classes) > 2 else "none"
-    return own.tabular.resample.model_copy(update={"method": method})
-
-
 def by_image(data: DataFolder) -> DataFolder:
     """The data with every image a group of its own, as if no two showed one lesion."""
     train = data.train
@@ -140,19 +113,17 @@ def by_image(data: DataFolder) -> DataFolder:
     return dataclasses.replace(data, train=dataclasses.replace(train, task=task, fingerprint=named))
 
 
-def network_costs(run: Workspace) -> dict[str, float]:
+def network_costs(plan: Plan, classes: int) -> dict[str, float]:
     """Of all networks of one fold together; boosters add little to any of it."""
     from image_models.predict import load_model
     from research.systems.cost import cost_of
 
     totals = {"parameters": 0.0, "megabytes": 0.0, "ms_per_image": 0.0, "seconds_per_epoch": 0.0}
-    for job in fold_models(run):
-        if job.left_out != (0,):
+    for step in plan.fold_models:
+        if step.key[1:] != (0,):
             continue
-        model = load_model(job.weights_path, job.model, len(run.data.train.task.classes))
-        cost = cost_of(model, job.model.input_size, sees_images=True)
-        report = job.step.report()
-        assert report is not None
+        recipe, report = fold_model_of(step).model, step.report() or {}
+        cost = cost_of(load_model(step.folder / WEIGHTS, recipe, classes), recipe.input_size, sees_images=True)
         seconds = float(np.mean([epoch["seconds"] for epoch in report["training"]["epochs"]]))
         for name, value in {**dataclasses.asdict(cost), "seconds_per_epoch": seconds}.items():
             totals[name] += value

@@ -12,6 +12,7 @@ CPU = torch.device("cpu")
 
 def test_auto_is_the_gpu_that_is_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     assert choose_device("auto") == torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto") == CPU
@@ -19,6 +20,7 @@ def test_auto_is_the_gpu_that_is_there(monkeypatch):
 
 def test_devices_that_are_not_there_are_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     assert choose_device("cuda:0") == torch.device("cuda:0")
     with pytest.raises(TrainingError, match="'cuda:1': 1 CUDA devices found"):
         choose_device("cuda:1")

@@ -20,11 +20,11 @@ from torch import distributed, nn
 from data.errors import Interrupted
 from image_models.lesions import Lesions
 from image_models.networks.metadata_shape import MetadataShape
-from image_models.predict import load_model, predict
+from image_models.predict import predict
 from image_models.recipe import AugmentRecipe, ImageModelRecipe, MetadataRecipe
 from image_models.training.ddp_model import with_shared_statistics
 from image_models.training.distributed import ALONE, Ranks
-from image_models.training.train import train_fold
+from image_models.training.train import FoldTask, Places, train_fold
 
 STILL = {
     "dropout": 0.0,
@@ -97,11 +97,8 @@ def learn(case: str, folder: Path, ranks: Ranks = ALONE, stop: int = 0) -> None:
 
     recipe, lesions = recipe_of(case), toy_lesions(case)
     cache = folder.parent / f"cache of {folder.name}"
-    train_fold(
-        recipe, lesions, np.arange(48), folder=folder, seed=7, fingerprint=case, device="cpu", cache_dir=cache,
-        ranks=ranks, progress=progress,
-    )  # fmt: skip
-    model = load_model(folder / "model.safetensors", recipe, 2)
+    task, places = FoldTask(recipe, lesions, np.arange(48), 7, case), Places(folder, cache_dir=cache)
+    model = train_fold(task, places, device="cpu", ranks=ranks, progress=progress).network
     for count in COUNTS:
         rows = np.arange(60)[-count:]
         found = predict(model, recipe, lesions, rows, device="cpu", cache_dir=cache, ranks=ranks)

@@ -21,7 +21,7 @@ from image_models.networks.metadata_shape import MetadataShape
 from image_models.networks.model_file import load_model
 from image_models.networks.zoo import build
 from image_models.recipe import ImageModelRecipe, MetadataRecipe
-from image_models.training.train import train_fold
+from image_models.training.train import FoldTask, Places, train_fold
 
 SIZE = 64
 SHAPE = MetadataShape(columns=("age", "age missing", "sex = f", "sex = m"), groups=((0, 1), (2, 3)))
@@ -187,7 +187,7 @@ def trained(drawn, tmp_path_factory) -> Callable[[], tuple[Any, ImageModelRecipe
     made = recipe(backbone="lesion_vit", head="average", epochs=12, batch_size=16, learning_rate=2e-3)
     rows = np.arange(len(drawn[0]))
     folder = tmp_path_factory.mktemp("fit")
-    train_fold(made, drawn[0], rows[rows % 4 != 0], folder=folder, seed=0, fingerprint="x", device="cpu")
+    train_fold(FoldTask(made, drawn[0], rows[rows % 4 != 0], 0, "x"), Places(folder), device="cpu")
     return lambda: (load_model(folder / "model.safetensors", made, 2), made)
 
 

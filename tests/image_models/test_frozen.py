@@ -20,8 +20,9 @@ from image_models.frozen import kept_vectors
 from image_models.networks.zoo import build, build_backbone
 from image_models.predict import load_model, predict
 from image_models.recipe import AugmentRecipe, MetadataRecipe
+from image_models.setup import Setup
 from image_models.training.augment import prepare
-from image_models.training.train import train_fold
+from image_models.training.train import FoldTask, Places, train_fold
 
 pytestmark = pytest.mark.usefixtures("single_threaded")
 
@@ -30,13 +31,12 @@ STILL = AugmentRecipe(
     crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), rotation_degrees=0, flip=False, brightness=0, contrast=0,
     saturation=0, hue=0,
 )  # fmt: skip
-CPU: dict[str, Any] = {"device": torch.device("cpu"), "precision": "fp32"}
+CPU = Setup(torch.device("cpu"), "fp32")
 
 
 def fit(folder: Path, recipe: Any, lesions: Any, **options: Any) -> Any:
-    return train_fold(
-        recipe, lesions, ROWS, folder=folder, **{"seed": 7, "fingerprint": "f", "device": "cpu", **options}
-    )
+    task, places = FoldTask(recipe, lesions, ROWS, 7, "f"), Places(folder, cache_dir=options.pop("cache_dir", None))
+    return train_fold(task, places, **{"device": "cpu", **options}).report
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -62,7 +62,7 @@ def test_vectors_are_those_of_the_network_in_evaluation(toy_lesions, toy_recipe,
     recipe, lesions, rows = toy_recipe(frozen=True, **second), toy_lesions(), np.array([3, 17, 59])
     model = build(recipe, 2)
     model.train()
-    kept = kept_vectors(model, recipe, lesions, rows, **CPU)
+    kept = kept_vectors(model, recipe, lesions, rows, CPU)
     np.testing.assert_array_equal(kept.rows, rows)
     images = prepare(torch.from_numpy(lesions.images[rows]), recipe.input_size)
     with torch.no_grad():
@@ -113,9 +113,9 @@ def test_images_are_read_once_whatever_the_number_of_epochs(tmp_path, toy_lesion
     seen: list[int] = []
     original = image_models.frozen.plain_inputs
 
-    def spy(recipe: Any, lesions: Any, rows: Any, **options: Any) -> Any:
+    def spy(recipe: Any, lesions: Any, rows: Any, *rest: Any) -> Any:
         seen.extend(rows)
-        return original(recipe, lesions, rows, **options)
+        return original(recipe, lesions, rows, *rest)
 
     monkeypatch.setattr(image_models.frozen, "plain_inputs", spy)
     lesions = toy_lesions(images_fingerprint="toy")
@@ -132,7 +132,7 @@ def test_what_is_kept_belongs_to_its_images_weights_and_size(tmp_path, toy_lesio
     folder = tmp_path / "image_vectors"
 
     def count(model: nn.Module, lesions: Any, recipe: Any = recipe) -> int:
-        kept_vectors(model, recipe, lesions, rows, cache_dir=tmp_path, **CPU)
+        kept_vectors(model, recipe, lesions, rows, CPU, cache_dir=tmp_path)
         return len(list(folder.iterdir()))
 
     lesions = toy_lesions(images_fingerprint="a")
@@ -152,7 +152,7 @@ def test_parts_are_kept_on_interruption_and_mended_when_damaged(tmp_path, toy_le
     present = np.arange(60) % 7 != 0
     lesions, rows = toy_lesions(present=present, images_fingerprint="a"), np.flatnonzero(present)
     model = build(recipe, 2)
-    expected = kept_vectors(model, recipe, lesions, rows, **CPU)
+    expected = kept_vectors(model, recipe, lesions, rows, CPU)
 
     def stop(done: int, total: int, **figures: float) -> None:
         assert total == len(rows)
@@ -160,13 +160,13 @@ def test_parts_are_kept_on_interruption_and_mended_when_damaged(tmp_path, toy_le
             raise Interrupted(130)
 
     with pytest.raises(Interrupted):
-        kept_vectors(model, recipe, lesions, rows, cache_dir=tmp_path, progress=stop, **CPU)
+        kept_vectors(model, recipe, lesions, rows, CPU, cache_dir=tmp_path, progress=stop)
     parts = sorted(tmp_path.rglob("*.safetensors"))
     assert len(parts) == 2
     written = [part.stat().st_mtime_ns for part in parts]
     heard: list[int] = []
     found = kept_vectors(
-        model, recipe, lesions, rows, cache_dir=tmp_path, progress=lambda done, total, **_: heard.append(done), **CPU
+        model, recipe, lesions, rows, CPU, cache_dir=tmp_path, progress=lambda done, total, **_: heard.append(done)
     )
     torch.testing.assert_close(found.images, expected.images, rtol=1e-5, atol=1e-6)
     assert [part.stat().st_mtime_ns for part in parts] == written
@@ -175,7 +175,7 @@ def test_parts_are_kept_on_interruption_and_mended_when_damaged(tmp_path, toy_le
     for damage in (lambda raw: raw[:-9], lambda raw: raw[:-9] + bytes(9), lambda raw: b""):
         parts[1].write_bytes(damage(parts[1].read_bytes()))
         with caplog.at_level(logging.WARNING):
-            again = kept_vectors(model, recipe, lesions, rows[20:30], cache_dir=tmp_path, **CPU)
+            again = kept_vectors(model, recipe, lesions, rows[20:30], CPU, cache_dir=tmp_path)
         assert torch.equal(again.images, found.images[20:30])
         assert "is damaged" in caplog.text
         caplog.clear()

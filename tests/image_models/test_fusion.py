@@ -10,10 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from image_models.networks.attention import Attention
-from image_models.networks.fusion import CROSS_TOKENS, FUSIONS
+from image_models.networks.fusion import Fusion
+from image_models.networks.fusions.cross_attention import CROSS_TOKENS
+from image_models.networks.registries import FUSIONS as EVERY_FUSION
 
 Vector = list[float]
 LESIONS, IMAGE, METADATA = 3, 5, 12
+FUSIONS = {name: fusion for name, fusion in EVERY_FUSION.items() if issubclass(fusion, Fusion)}
+"""Those of two vectors; the other two are heads, in `test_heads.py`."""
 
 
 def linear(layer: nn.Linear, vector: Vector) -> Vector:

@@ -7,7 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from image_models.networks.heads import FusionHead, SiteHead, TokenCrossAttentionHead, classifier
+from image_models.networks.fusions.concatenation import Concatenation
+from image_models.networks.fusions.site_branches import SiteBranches
+from image_models.networks.fusions.token_cross_attention import TokenCrossAttention
+from image_models.networks.heads import classifier
 from image_models.networks.metadata_shape import MetadataShape
 from image_models.recipe import ImageModelRecipe, MetadataRecipe
 
@@ -37,7 +40,7 @@ def test_the_batch_norm_classifier_is_an_mlp() -> None:
 
 def test_weighted_vectors_of_branch_and_image_reach_the_classifier() -> None:
     torch.manual_seed(0)
-    head = lively(FusionHead(5, SHAPE, RECIPE, 2))
+    head = lively(Concatenation.head(5, SHAPE, RECIPE, 2))
     vectors, metadata = torch.randn(3, 5), torch.randn(3, 5)
     hidden = (metadata @ head.metadata[0].weight.T + head.metadata[0].bias).clamp(min=0)
     hidden = (hidden @ head.metadata[2].weight.T + head.metadata[2].bias).clamp(min=0)
@@ -46,28 +49,28 @@ def test_weighted_vectors_of_branch_and_image_reach_the_classifier() -> None:
 
 class TestSites:
     @pytest.fixture
-    def head(self) -> SiteHead:
+    def head(self) -> SiteBranches:
         torch.manual_seed(0)
-        made: SiteHead = lively(SiteHead(5, SHAPE, RECIPE, 2))
+        made: SiteBranches = lively(SiteBranches(5, SHAPE, RECIPE, 2))
         return made
 
-    def test_a_lesion_is_judged_by_its_own_site(self, head: SiteHead) -> None:
+    def test_a_lesion_is_judged_by_its_own_site(self, head: SiteBranches) -> None:
         vectors, metadata = torch.randn(2, 5), torch.tensor([BACK, SCALP])
         assert head.metadata is not None
         joint = torch.cat([vectors, head.metadata(metadata[:, :2])], dim=1)
         wanted = torch.stack([head.classifiers[0](joint)[0], head.classifiers[2](joint)[1]])
         torch.testing.assert_close(head(vectors, metadata), wanted)
 
-    def test_an_unknown_site_gets_the_learned_mixture(self, head: SiteHead) -> None:
+    def test_an_unknown_site_gets_the_learned_mixture(self, head: SiteBranches) -> None:
         vectors, metadata = torch.randn(1, 5), torch.tensor([NO_SITE])
         assert head.metadata is not None
         joint = torch.cat([vectors, head.metadata(metadata[:, :2])], dim=1)
         shares = head.mixture.exp() / head.mixture.exp().sum()
         wanted = sum(share * branch(joint) for share, branch in zip(shares, head.classifiers, strict=True))
         torch.testing.assert_close(head(vectors, metadata), wanted)
-        assert SiteHead(5, SHAPE, RECIPE, 2).mixture.softmax(0).tolist() == pytest.approx([1 / 3] * 3)
+        assert SiteBranches(5, SHAPE, RECIPE, 2).mixture.softmax(0).tolist() == pytest.approx([1 / 3] * 3)
 
-    def test_a_site_teaches_its_own_branch_alone(self, head: SiteHead) -> None:
+    def test_a_site_teaches_its_own_branch_alone(self, head: SiteBranches) -> None:
         head(torch.randn(4, 5), torch.tensor([BACK] * 4)).sum().backward()
         gradients = [branch[-1].weight.grad.abs().max() for branch in head.classifiers]  # type: ignore[index,union-attr]
         assert gradients[0] > 0
@@ -77,7 +80,7 @@ class TestSites:
 
     def test_the_site_may_be_all_that_is_told(self) -> None:
         alone = MetadataShape(columns=("site = back", "site = leg"), sites=(0, 1), groups=((0, 1),))
-        head = SiteHead(5, alone, RECIPE, 7)
+        head = SiteBranches(5, alone, RECIPE, 7)
         assert head.metadata is None
         assert head(torch.randn(2, 5), torch.zeros(2, 2)).shape == (2, 7)
 
@@ -85,7 +88,7 @@ class TestSites:
 def test_places_and_columns_attend_to_each_other() -> None:
     """Lesion by lesion, with the attention of each side written out for a single head at a time."""
     torch.manual_seed(0)
-    head = lively(TokenCrossAttentionHead(5, SHAPE, RECIPE, 2)).double()
+    head = lively(TokenCrossAttention(5, SHAPE, RECIPE, 2)).double()
     tokens, metadata = torch.randn(2, 6, 5).double(), torch.randn(2, 5).double()
 
     def attend(layer: Any, asking: Tensor, asked: Tensor) -> Tensor:
@@ -108,9 +111,9 @@ def test_places_and_columns_attend_to_each_other() -> None:
 
 def test_metadata_tokens_follow_the_groups_not_the_order() -> None:
     mixed = MetadataShape(columns=("a", "b", "c"), groups=((2, 0), (1,)))
-    head = lively(TokenCrossAttentionHead(5, mixed, RECIPE, 2))
+    head = lively(TokenCrossAttention(5, mixed, RECIPE, 2))
     assert [column[0].in_features for column in head.columns] == [2, 1]
     tokens, metadata = torch.randn(1, 4, 5), torch.randn(1, 3)
-    reordered = lively(TokenCrossAttentionHead(5, MetadataShape(("c", "a", "b"), (), ((0, 1), (2,))), RECIPE, 2))
+    reordered = lively(TokenCrossAttention(5, MetadataShape(("c", "a", "b"), (), ((0, 1), (2,))), RECIPE, 2))
     reordered.load_state_dict(head.state_dict())
     torch.testing.assert_close(head(tokens, metadata), reordered(tokens, metadata[:, [2, 0, 1]]))

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from image_models.networks.custom_cnn import CustomCNN
-from image_models.networks.dermi_resnet import DROPOUT, DermiResNet, ScaledSkip
+from image_models.networks.own.custom_cnn import CustomCNN
+from image_models.networks.own.dermi_resnet import DROPOUT, DermiResNet, ScaledSkip
 
 
 def test_the_skip_is_scaled() -> None:

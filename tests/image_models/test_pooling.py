@@ -84,7 +84,7 @@ def test_gradients_of_maps_p_and_weights() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("value", [6e4, 1.0, 1e-3, 0.0, -5.0])
-def test_no_overflow_and_finite_gradients_in_low_precision(dtype: torch.dtype, value: float) -> None:
+def test_low_precision_neither_overflows_nor_rounds_what_is_pooled(dtype: torch.dtype, value: float) -> None:
     pool = MultiScaleGeM()
     torch.nn.init.constant_(pool.p, P_RANGE[1])
     maps = torch.full((1, 2, 7, 7), value, dtype=dtype)
@@ -93,7 +93,7 @@ def test_no_overflow_and_finite_gradients_in_low_precision(dtype: torch.dtype, v
     with torch.autocast("cpu", dtype=torch.bfloat16):
         pooled = pool(maps)
     pooled.sum().backward()
-    assert pooled.dtype == dtype
+    assert pooled.dtype == torch.float32
     assert torch.isfinite(pooled).all()
     assert all(torch.isfinite(tensor.grad).all() for tensor in (maps, pool.p, pool.weight))
 
@@ -152,3 +152,15 @@ def test_attended_average_is_its_formula_place_by_place() -> None:
         moved = tokens.clone()
         moved[:, 0] = 100.0
         assert torch.equal(pool(moved), pool(tokens))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_what_is_pooled_is_exact_whatever_the_backbone_computes_in(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    maps = (torch.rand(2, 8, 7, 7) + 0.1).to(dtype)
+    tokens = maps.flatten(2).mT
+    for pool, features in ((MultiScaleGeM(), maps), (MapAverage(), maps), (TokenAverage(), tokens)):
+        found, wanted = pool(features), pool.double()(features.double())
+        assert found.dtype == torch.float32
+        assert ((found - wanted).abs() / wanted).max() < 1e-6
+    assert AttendedAverage(8).to(dtype)(tokens).dtype == torch.float32

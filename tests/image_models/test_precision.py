@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("single_threaded")
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
-GENERATIONS = [((9, 0), "bf16"), ((8, 0), "bf16"), ((7, 5), "fp16"), ((6, 0), "fp16"), ((5, 2), "fp32")]
+GENERATIONS = [((9, 0), "bf16"), ((8, 0), "bf16"), ((7, 5), "fp16"), ((7, 0), "fp16"), ((6, 0), "fp32")]
 
 
 @pytest.mark.parametrize(("capability", "precision"), GENERATIONS)

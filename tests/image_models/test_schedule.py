@@ -39,6 +39,30 @@ def test_hold_follows_pytorch_to_t_max_and_stays_at_the_minimum():
     assert ours[50:] == pytest.approx([settings.minimum_learning_rate] * 130, rel=1e-12)
 
 
+def stepped_rates(settings: ImageModelRecipe, steps: int, total: int) -> list[float]:
+    """Rates of PyTorch's scheduler, stepped as its documentation shows, behind our warm-up."""
+    optimiser = torch.optim.SGD([torch.zeros(1)], lr=settings.learning_rate)
+    scheduler = CosineAnnealingLR(optimiser, settings.cosine_steps, eta_min=settings.minimum_learning_rate)
+    warmup = warmup_steps(total, settings)
+    rates = [settings.learning_rate * (step + 1) / (warmup + 1) for step in range(warmup)]
+    for _ in range(steps - warmup):
+        rates.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        scheduler.step()
+    return rates
+
+
+def test_cycle_climbs_again_as_pytorch_s_stepped_scheduler_and_hold_does_not():
+    settings = recipe(warmup_ratio=0.05, cosine_steps=50, after_cosine="cycle")
+    theirs = stepped_rates(settings, 260, 260)
+    assert [learning_rate(step, 260, settings) for step in range(260)] == pytest.approx(theirs, rel=1e-6)
+    warmup = warmup_steps(260, settings)
+    assert theirs[warmup + 100] == pytest.approx(settings.learning_rate)
+    held = [learning_rate(step, 260, recipe(warmup_ratio=0.05, cosine_steps=50)) for step in range(260)]
+    assert held[: warmup + 51] == pytest.approx(theirs[: warmup + 51], rel=1e-6)
+    assert set(held[warmup + 50 :]) == {settings.minimum_learning_rate}
+
+
 def test_table_1_on_one_fold_of_isic_2024():
     settings = recipe()
     assert warmup_steps(600, settings) == 30

@@ -4,15 +4,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from image_models.training.state import (
-    load_state,
-    read_header,
-    read_tensors,
-    save_state,
-    taken_from,
-    under,
-    write_tensors,
-)
+from image_models.tensor_file import read_header, read_tensors, write_tensors
+from image_models.training.state import load_state, save_state, taken_from, under
 
 KEY = {"fingerprint": "abc", "seed": 2**63 + 1}
 

@@ -16,9 +16,10 @@ from image_models.lesions import no_images
 from image_models.networks.metadata_shape import MetadataShape
 from image_models.predict import load_model, predict
 from image_models.recipe import AugmentRecipe, MetadataRecipe
+from image_models.setup import Setup
 from image_models.training.inputs import step_inputs
 from image_models.training.plan import plan_training
-from image_models.training.train import train_fold
+from image_models.training.train import FoldTask, Places, train_fold
 
 pytestmark = pytest.mark.usefixtures("single_threaded")
 
@@ -27,9 +28,8 @@ TOLD = MetadataRecipe(columns=("age", "site"), widths=(8,))
 
 
 def fit(folder: Path, recipe: Any, lesions: Any, **options: Any) -> Any:
-    return train_fold(
-        recipe, lesions, ROWS, folder=folder, **{"seed": 7, "fingerprint": "f", "device": "cpu", **options}
-    )
+    task, places = FoldTask(recipe, lesions, ROWS, 7, "f"), Places(folder, cache_dir=options.pop("cache_dir", None))
+    return train_fold(task, places, **{"device": "cpu", **options}).report
 
 
 def predicted(folder: Path, recipe: Any, lesions: Any, rows: Any = HELD_OUT) -> np.ndarray:
@@ -112,10 +112,9 @@ def test_two_sizes_are_one_random_change_prepared_at_the_larger(toy_lesions, toy
     recipe = toy_recipe(second_backbone="lesion_net", second_image_size=64)
     lesions = toy_lesions()
     plan = plan_training(recipe, lesions, ROWS, 0).fits[0]
-    options: dict[str, Any] = {"epoch": 0, "first": 0, "seed": 1, "device": torch.device("cpu"), "precision": "fp32"}
-    step = next(step_inputs(recipe, lesions, plan, resident=None, **options))
-    assert step.parts[0].shown.pixels is not None
-    assert step.parts[0].shown.pixels.shape[2:] == (64, 64)
+    step = next(step_inputs(recipe, lesions, plan, Setup(torch.device("cpu"), "fp32"), epoch=0, seed=1))
+    assert step.batches[0].shown.pixels is not None
+    assert step.batches[0].shown.pixels.shape[2:] == (64, 64)
 
 
 def test_mixup_mixes_metadata_as_it_mixes_labels(toy_lesions, toy_recipe):
@@ -127,8 +126,7 @@ def test_mixup_mixes_metadata_as_it_mixes_labels(toy_lesions, toy_recipe):
     )
     recipe = toy_recipe(metadata=shape, augment=AugmentRecipe(mixup=1.0))
     plan = plan_training(recipe, lesions, ROWS, 0).fits[0]
-    options: dict[str, Any] = {"epoch": 0, "first": 0, "seed": 1, "device": torch.device("cpu"), "precision": "fp32"}
-    part = next(step_inputs(recipe, lesions, plan, resident=None, **options)).parts[0]
+    part = next(step_inputs(recipe, lesions, plan, Setup(torch.device("cpu"), "fp32"), epoch=0, seed=1)).batches[0]
     assert part.shown.metadata is not None
     torch.testing.assert_close(part.shown.metadata[:, 0], part.shares[:, 1])
     assert ((part.shares > 0.01) & (part.shares < 0.99)).any()

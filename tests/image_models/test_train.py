@@ -17,8 +17,9 @@ from data.errors import Interrupted, TrainingError
 from data.scores.ranking import auc
 from image_models.predict import load_model, predict
 from image_models.recipe import AugmentRecipe
+from image_models.training import inner_score
 from image_models.training.plan import derived_seed, plan_training
-from image_models.training.train import train_fold
+from image_models.training.train import FoldTask, Places, train_fold
 
 pytestmark = pytest.mark.usefixtures("single_threaded")
 
@@ -27,9 +28,10 @@ HELD_OUT = np.arange(48, 60)
 
 
 def fit(folder: Path, recipe: Any, lesions: Any, rows: Any = ROWS, **options: Any) -> Any:
-    return train_fold(
-        recipe, lesions, rows, folder=folder, **{"seed": 7, "fingerprint": "toy", "device": "cpu", **options}
-    )
+    places = {key: options.pop(key) for key in ("cache_dir", "log_dir") if key in options}
+    of_task = {key: options.pop(key) for key in ("seed", "fingerprint", "inner_rows") if key in options}
+    task = FoldTask(recipe, lesions, rows, **{"seed": 7, "fingerprint": "toy", **of_task})
+    return train_fold(task, Places(folder, **places), **{"device": "cpu", **options}).report
 
 
 def weights(folder: Path) -> dict[str, Tensor]:
@@ -269,7 +271,7 @@ def test_each_kind_of_labels_is_learned_from(tmp_path, toy_lesions, toy_recipe):
 
 def test_best_epoch_is_the_one_the_inner_split_prefers(tmp_path, toy_lesions, toy_recipe, monkeypatch):
     scores = iter([0.1, 0.19, 0.15])
-    monkeypatch.setattr(image_models.training.fit, "pauc", lambda target, probability: next(scores))
+    monkeypatch.setitem(inner_score.OF_TWO, "pauc", lambda target, probability: next(scores))
     kept: list[dict[str, Tensor]] = []
     original = image_models.training.fit.Fit._inner_score
 
@@ -287,7 +289,7 @@ def test_best_epoch_is_the_one_the_inner_split_prefers(tmp_path, toy_lesions, to
 
 def test_the_rate_falls_on_a_plateau_and_the_fit_ends(tmp_path, toy_lesions, toy_recipe, monkeypatch):
     scores = iter([0.1, 0.15, 0.15, 0.12, 0.11, 0.1])
-    monkeypatch.setattr(image_models.training.fit, "pauc", lambda target, probability: next(scores))
+    monkeypatch.setitem(inner_score.OF_TWO, "pauc", lambda target, probability: next(scores))
     recipe = toy_recipe(
         select="best", inner_share=0.3, schedule="plateau", plateau_patience=1, plateau_factor=0.5, stop_after=3,
         epochs=9, warmup_ratio=0.0,
@@ -302,7 +304,7 @@ def test_the_rate_falls_on_a_plateau_and_the_fit_ends(tmp_path, toy_lesions, toy
 
 
 def test_progress_of_a_second_fit_goes_on_from_where_the_first_ended(tmp_path, toy_lesions, toy_recipe, monkeypatch):
-    monkeypatch.setattr(image_models.training.fit, "pauc", lambda target, probability: 0.1)
+    monkeypatch.setitem(inner_score.OF_TWO, "pauc", lambda target, probability: 0.1)
     heard: list[tuple[int, int]] = []
     recipe = toy_recipe(
         select="best", inner_share=0.3, stop_after=1, epochs=9, labels="relabelled_then_target", second_fit_epochs=2
@@ -453,16 +455,6 @@ def test_callers_random_state_and_switches_are_put_back(tmp_path, toy_lesions, t
     assert torch.equal(torch.rand(4), expected)
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.utils.deterministic.fill_uninitialized_memory
-
-
-def test_compiled_network_trains_and_loads(tmp_path, toy_lesions, toy_recipe, monkeypatch):
-    # The compiler itself is PyTorch's; here only that weights keep their names and the fit goes through it.
-    compiled: list[nn.Module] = []
-    monkeypatch.setattr(nn.Module, "compile", lambda self, **options: compiled.append(self))
-    recipe = toy_recipe(epochs=1, compile=True)
-    fit(tmp_path, recipe, toy_lesions())
-    assert len(compiled) == 1
-    load_model(tmp_path / "model.safetensors", recipe, 2)
 
 
 def test_tensorboard_that_is_not_installed_is_named(tmp_path, toy_lesions, toy_recipe, monkeypatch):

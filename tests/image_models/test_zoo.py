@@ -9,9 +9,13 @@ import torch
 from torch import nn
 
 from data.errors import RecipeError
+from image_models.networks.cost import describe
+from image_models.networks.image_model import ImageModel
 from image_models.networks.pooling import MapAverage, MultiScaleGeM, TokenAverage
-from image_models.networks.zoo import NETWORKS, ImageModel, build, describe, parameter_groups
+from image_models.networks.registries import NETWORKS
+from image_models.networks.zoo import build
 from image_models.recipe import ImageModelRecipe
+from image_models.training.parameter_groups import parameter_groups
 
 
 def recipe(backbone: str, **changes: Any) -> ImageModelRecipe:

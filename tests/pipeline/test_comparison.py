@@ -11,17 +11,27 @@ import polars as pl
 import pytest
 
 from data.cohort import Cohort, Task
+from data.files import fingerprint
 from data.scores.scores import pauc
+from pipeline.actions.opening import surroundings
 from pipeline.comparison.figures import same_lesions
 from pipeline.comparison.sides import open_side
+from pipeline.step import CHECKSUM
 from tests.pipeline.test_report import Reader, resolve
+
+
+def write_sealed(path: Path, report: dict[str, Any]) -> None:
+    """Write a changed report with a checksum of its own that fits it."""
+    kept = {key: value for key, value in report.items() if key != CHECKSUM}
+    path.write_text(json.dumps({**kept, CHECKSUM: fingerprint(kept)}))
 
 
 @pytest.fixture
 def two_runs(run_copy: Path, tiny_recipe: Path, cli: Callable[..., Any]) -> tuple[Path, Path]:
     """The finished run, and one that blends ranks."""
     other = shutil.copytree(run_copy, run_copy.parent / "ranks")
-    answer = cli("submission", "--recipe", tiny_recipe, "--run", other, "--set", "tabular.blend.method=rank_mean")
+    changed = ["--set", "tabular.blend.method=rank_mean", "--replace"]
+    answer = cli("submission", "--recipe", tiny_recipe, "--run", other, *changed)
     assert answer.code == 0, answer.err
     return run_copy, other
 
@@ -61,7 +71,7 @@ def test_lesions_are_matched_by_id_not_by_place(
     pl.read_parquet(path).sample(fraction=1.0, shuffle=True, seed=1).write_parquet(path)
     report = json.loads((second / "tabular" / "report.json").read_text())
     report["artefacts"]["oof.parquet"] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
-    (second / "tabular" / "report.json").write_text(json.dumps(report))
+    write_sealed(second / "tabular" / "report.json", report)
     assert cli("compare", first, second, "--out", tmp_path / "b.html").code == 0
     a, b = (json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json"))
     assert a["differences"] == b["differences"]
@@ -79,7 +89,7 @@ def test_runs_of_other_lesions_are_not_paired(
     for path in second.glob("tabular/*/fold_*/seed_*/report.json"):
         report = json.loads(path.read_text())
         report["inputs"]["train table"] = "another table"
-        path.write_text(json.dumps(report))
+        write_sealed(path, report)
     answer = cli("compare", first, second, "--out", tmp_path / "both.html")
     assert answer.code == 0, answer.err
     assert (
@@ -136,10 +146,10 @@ def test_a_damaged_table_is_refused(run_copy: Path, finished_run: Path, cli: Cal
 
 def test_seconds_are_those_of_the_jobs(finished_run: Path, cohort_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FUSIONNETX_CACHE", str(cohort_dir.parent))
-    side = open_side(str(finished_run), None)
+    side = open_side(str(finished_run), None, surroundings())
     jobs = [*finished_run.glob("oof/*/fold_?/report.json"), *finished_run.glob("oof/*/fold_?/test/report.json")]
     assert len(jobs) == 12
     by_hand = np.sum([json.loads(path.read_text())["seconds"] for path in jobs])
     assert side.seconds()["stage_one"] == pytest.approx(by_hand)
-    assert side.synthetic
-    assert side.data is not None
+    assert side.run.invented
+    assert side.inputs is not None

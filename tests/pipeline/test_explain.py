@@ -1,6 +1,7 @@
 """`fusionnetx explain` on finished runs: its figures against the run's own, and what it refuses."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,16 @@ def test_networks_with_metadata_beside_or_without_images(cli, variant, tmp_path,
     new = ["--metadata", cohort_dir / "test-metadata.csv", "--images", cohort_dir / "test-image.hdf5"]
     answer = cli("explain", "--run", run, "--lesion", table["isic_id"][0], *new, "--out", tmp_path / "new")
     assert answer.code == 0, answer
-    figures, _ = sheet(tmp_path / "new", table["isic_id"][0])
+    figures, text = sheet(tmp_path / "new", table["isic_id"][0])
+    assert (figures["models_invented"], figures["lesion_invented"]) == (True, True)
+    assert "The models were trained on invented lesions" in text
+    assert "This lesion is invented, too" in text
+    elsewhere = shutil.copy(cohort_dir / "test-metadata.csv", tmp_path / "photographed.csv")
+    new = ["--metadata", elsewhere, "--images", cohort_dir / "test-image.hdf5"]
+    answer = cli("explain", "--run", run, "--lesion", table["isic_id"][0], *new, "--out", tmp_path / "real")
+    assert answer.code == 0, answer
+    _, text = sheet(tmp_path / "real", table["isic_id"][0])
+    assert "This lesion is not one of them" in text
     submitted = pl.read_csv(run / "submission.csv").filter(isic_id=table["isic_id"][0])["target"][0]
     assert figures["kind"] == "new"
     assert figures["blend"] == pytest.approx(submitted, abs=1e-9)

@@ -11,15 +11,14 @@ from typing import Any
 
 import pytest
 
-from data.scores.scores import SCORES
-from pipeline.commands.options import workspace
+from pipeline.actions.opening import existing_run, surroundings
+from pipeline.inputs import Inputs
 from pipeline.recipe import load_recipe
 from pipeline.report.metrics import refresh_metrics
 from pipeline.report.page import NOTHING, Value, page
-from pipeline.run import Step
+from pipeline.run import Run
 
 SECTIONS = ["summary", "curves", "groups", "models", "members", "ablation", "boosters", "gallery", "tuning", "account"]
-TITLES = {name: score.title for name, score in SCORES.items()}
 VOID = {"meta", "link", "img", "br"}
 
 
@@ -72,15 +71,13 @@ def resolve(document: Any, pointer: str) -> Any:
 
 
 @pytest.fixture(scope="session")
-def reported_run(once: Any, finished_run: Path, tiny_recipe: Path, cohort_dir: Path) -> Path:
+def reported_run(once: Any, finished_run: Path, cohort_dir: Path) -> Path:
     """The finished run with its report; never changed."""
     from tests.conftest import run_in_process  # the package name under importlib mode
 
     def make(folder: Path) -> None:
         shutil.copytree(finished_run, folder / "tiny")
-        answer = run_in_process(
-            ["report", "--recipe", str(tiny_recipe), "--run", str(folder / "tiny")], cache=cohort_dir.parent
-        )
+        answer = run_in_process(["report", "--run", str(folder / "tiny")], cache=cohort_dir.parent)
         assert answer.code == 0, answer
 
     return once("reported", make) / "tiny"
@@ -193,11 +190,9 @@ def test_a_report_leaves_the_submission_as_it_was(
     assert (run / "metrics.json").read_text() == before
 
 
-def test_an_unfinished_run_is_refused_in_one_message(
-    run_copy: Path, tiny_recipe: Path, cli: Callable[..., Any]
-) -> None:
+def test_an_unfinished_run_is_refused_in_one_message(run_copy: Path, cli: Callable[..., Any]) -> None:
     shutil.rmtree(run_copy / "tabular" / "xgboost" / "fold_1")
-    answer = cli("report", "--recipe", tiny_recipe, "--run", run_copy)
+    answer = cli("report", "--run", run_copy)
     assert answer.code == 2
     assert "1 of 18 models are missing or stale" in answer.err
     assert "xgboost, fold 1" in answer.err
@@ -206,7 +201,8 @@ def test_an_unfinished_run_is_refused_in_one_message(
 
 
 def test_a_run_of_nothing_is_refused(tmp_path: Path, tiny_recipe: Path, cli: Callable[..., Any]) -> None:
-    answer = cli("report", "--recipe", tiny_recipe, "--run", tmp_path / "none")
+    Run.of(load_recipe(str(tiny_recipe)), tmp_path / "none").record()
+    answer = cli("report", "--run", tmp_path / "none")
     assert answer.code == 2
     assert "has not finished stage two" in answer.err
 
@@ -232,14 +228,14 @@ def test_missing_parts_are_said_to_be_missing(metrics: dict[str, Any], changes: 
     less = without(metrics, **changes)
     if "image_models" in changes:
         less["cross_validated"]["image_models"] = {}
-    text = page(less, {}, TITLES)
+    text = page(less, {})
     Reader(text)
     assert says in text
 
 
 def test_real_data_without_answers(metrics: dict[str, Any]) -> None:
     real = without(metrics) | {"test": None, "synthetic": False}
-    text = page(real, {}, TITLES)
+    text = page(real, {})
     assert "Demo test" not in text
     assert "Synthetic cohort" not in text
     assert "no image" in text  # none of the pictures was there
@@ -251,7 +247,7 @@ def test_text_from_recipe_and_data_is_escaped(metrics: dict[str, Any]) -> None:
     hostile["report"]["groups"]["divisions"][1]["groups"][0]["label"] = "<b onclick=x>"
     hostile["report"]["image_models"][0]["name"] = "narrow"
     hostile["report"]["account"]["recipe_toml"] = "</pre><img src=x>"
-    text = page(hostile, {}, TITLES)
+    text = page(hostile, {})
     assert "<script>" not in text
     assert "<b onclick" not in text
     assert "<img src=x>" not in text
@@ -264,18 +260,17 @@ def test_pointers_survive_slashes_and_tildes() -> None:
 
 
 def test_refresh_keeps_a_report_only_for_the_same_scores(
-    reported_run: Path, tmp_path: Path, tiny_recipe: Path, cohort_dir: Path
+    reported_run: Path, tmp_path: Path, cohort_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("FUSIONNETX_CACHE", str(cohort_dir.parent))
     run = shutil.copytree(reported_run, tmp_path / "tiny")
-    space = workspace(load_recipe(str(tiny_recipe)), run, None)
-    space.cache_dir = cohort_dir.parent
-    assert "report" in refresh_metrics(space)
-    step = Step("submission", run, {"changed": True}, report_name="submission.json")
-    step.begin()
-    step.finish([], scores=None)
-    fresh = refresh_metrics(space)
+    inputs = Inputs(existing_run(str(run)), surroundings())
+    assert "report" in refresh_metrics(inputs)
+    submitted = json.loads((run / "submission.json").read_text())
+    (run / "submission.json").write_text(json.dumps({**submitted, "fingerprint": "another", "scores": None}))
+    fresh = refresh_metrics(inputs)
     assert "report" not in fresh
     assert fresh["test"] is None
     assert json.loads((run / "metrics.json").read_text()) == fresh
     (run / "metrics.json").write_text("{ damaged")
-    assert refresh_metrics(space) == fresh
+    assert refresh_metrics(inputs) == fresh

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from sklearn.metrics import confusion_matrix, recall_score, roc_auc_score
 
-from pipeline.commands.options import workspace
-from pipeline.recipe import load_recipe
+from pipeline.actions.opening import existing_run, surroundings
+from pipeline.inputs import Inputs
 from pipeline.report import classes, importance
 from pipeline.report.finished import FinishedRun, open_finished
 from pipeline.report.groups import right_calls
@@ -66,9 +66,9 @@ def seven_classes(once: Any, cohort_dir: Path) -> Path:
             (data / f"ISIC_{i}.jpg").write_bytes(encoded.getvalue())
         (data / "HAM10000_metadata.csv").write_text("\n".join(lines) + "\n")
         (folder / "seven.toml").write_text(RECIPE)
-        options = ["--recipe", str(folder / "seven.toml"), "--run", str(folder / "run"), "--data", str(data)]
-        for verb in ("tabular", "report"):
-            answer = run_in_process([verb, *options], cache=folder / "cache")
+        run = ["--run", str(folder / "run"), "--data", str(data)]
+        for options in (["tabular", "--recipe", str(folder / "seven.toml")], ["report"]):
+            answer = run_in_process([*options, *run], cache=folder / "cache")
             assert answer.code == 0, answer
 
     return once("seven", make)
@@ -76,8 +76,8 @@ def seven_classes(once: Any, cohort_dir: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def run(seven_classes: Path) -> FinishedRun:
-    space = workspace(load_recipe(str(seven_classes / "seven.toml")), seven_classes / "run", seven_classes / "ham")
-    return open_finished(space)
+    runtime = surroundings()
+    return open_finished(Inputs(existing_run(str(seven_classes / "run"), seven_classes / "ham"), runtime), runtime)
 
 
 @pytest.fixture(scope="module")

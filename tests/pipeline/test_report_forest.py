@@ -5,12 +5,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pipeline.report.forest import Forest, Mark, axis_over
-from pipeline.report.svg import Axis
+from pipeline.report.forest import Mark, Marks, forest
+from pipeline.report.svg import Plot
 
 
-def drawn(forest: Forest) -> ElementTree.Element:
-    return ElementTree.fromstring(forest.__html__().replace("<ul class=legend>", '<ul class="legend">'))
+def drawn(plot: Plot) -> ElementTree.Element:
+    return ElementTree.fromstring(plot.__html__().replace("<ul class=legend>", '<ul class="legend">'))
 
 
 def test_marks_lie_on_the_axis() -> None:
@@ -18,7 +18,7 @@ def test_marks_lie_on_the_axis() -> None:
         ("a & b", [Mark(-0.5, 0.0, 0.5, "one", 1), Mark(0.0, 1.0, 1.0, "two", 2)]),
         ("c", [Mark(-1, -1, 0, "one", 1)]),
     ]
-    figure = drawn(Forest("Lead", "n = 3", "words", Axis("less full", -1, 1), rows, "/rows", reference=0.0))
+    figure = drawn(forest("Lead", "n = 3", "words", "less full", Marks(rows), "/rows", reference=0.0))
     dots = [float(one.attrib["cx"]) for one in figure.iter("circle") if one.attrib["r"] == "4" and "cx" in one.attrib]
     ticks = {one.text: float(one.attrib["x"]) for one in figure.iter("text") if one.attrib.get("class") == "tick"}
     assert dots[:2] == pytest.approx([ticks["0"], ticks["-1"]], abs=0.1)
@@ -37,14 +37,15 @@ def test_marks_lie_on_the_axis() -> None:
 
 
 def test_the_axis_holds_every_interval_and_the_reference() -> None:
-    axis = axis_over("x", [Mark(0.2, 0.3, 0.4), Mark(0.25, 0.5, 0.9)], keep=0.0)
+    rows = [("a", [Mark(0.2, 0.3, 0.4), Mark(0.25, 0.5, 0.9)])]
+    axis = forest("Lead", "n = 3", "words", "x", Marks(rows), "/rows", reference=0.0).x
     assert axis.low < 0.0
     assert axis.high > 0.9
-    point = axis_over("x", [Mark(0.2, 0.2, 0.2)])
+    point = forest("Lead", "n = 3", "words", "x", Marks([("a", [Mark(0.2, 0.2, 0.2)])]), "/rows").x
     assert point.low < 0.2 < point.high
 
 
 def test_two_forests_of_a_page_have_ids_of_their_own() -> None:
-    forest = Forest("Lead", "n = 3", "words", Axis("x", 0, 1), [("a", [Mark(0, 0.5, 1)])], "/rows")
-    ids = [re.findall(r' id="(\w+)"', forest.__html__()) for _ in range(2)]
+    plot = forest("Lead", "n = 3", "words", "x", Marks([("a", [Mark(0, 0.5, 1)])]), "/rows")
+    ids = [re.findall(r' id="(\w+)"', plot.__html__()) for _ in range(2)]
     assert len(set(ids[0]) | set(ids[1])) == 4

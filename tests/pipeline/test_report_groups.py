@@ -1,5 +1,6 @@
 """Scores by group: every lesion in one group of each division, small groups without a figure."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,16 +33,19 @@ def run() -> FinishedRun:
         }
     )
     cohort = Cohort(table, Task("isic_id", "patient_id", "target"), labelled=True)
-    space: Any = SimpleNamespace(
+    recipe = SimpleNamespace(seed=1, tabular=SimpleNamespace(blend=BlendRecipe()))
+    inputs: Any = SimpleNamespace(
         data=SimpleNamespace(train=cohort),
         folds=SimpleNamespace(count=3, fold=np.arange(n) % 60 % 3),
-        recipe=SimpleNamespace(seed=1, tabular=SimpleNamespace(blend=BlendRecipe())),
+        run=SimpleNamespace(recipe=recipe),
     )
+    nothing: Any = None
     useful = 1 / (1 + np.exp(-(rng.normal(size=n) + 2 * target)))
     noise = rng.random(n)
     members = {"useful": useful, "noise": noise, "twin": np.clip(useful**2, 0, 1)}
     blend = np.mean(list(members.values()), axis=0)
-    return FinishedRun(space, {"network": np.where(np.arange(n) % 9 == 0, np.nan, useful)}, members, blend)
+    images = {"network": np.where(np.arange(n) % 9 == 0, np.nan, useful)}
+    return FinishedRun(inputs, nothing, nothing, images, members, blend)
 
 
 def test_divisions_hold_every_lesion_once(run: FinishedRun) -> None:
@@ -89,7 +93,7 @@ def test_quarters_hold_a_quarter_each() -> None:
 def test_leaving_out_noise_helps_and_leaving_out_skill_hurts(run: FinishedRun) -> None:
     rows = {row["member"]: row["difference"]["estimate"] for row in leave_one_out(run)}
     assert rows["noise"] < 0 < rows["useful"]
-    assert leave_one_out(FinishedRun(run.space, {}, {"one": run.blend}, run.blend)) == []
+    assert leave_one_out(replace(run, image_columns={}, member_columns={"one": run.blend})) == []
 
 
 def test_correlation_is_of_the_lesions_that_all_columns_know(run: FinishedRun) -> None:

@@ -1,7 +1,8 @@
 """Attributions add up to the models' output; shuffling and samples do what they say; searches are read as written."""
 
-import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,29 +10,37 @@ import polars as pl
 import pytest
 
 from data.errors import DataError
-from pipeline.commands.options import workspace
-from pipeline.recipe import load_recipe
+from features.table import FeatureTable
+from pipeline.actions.opening import existing_run, surroundings
+from pipeline.inputs import Inputs
+from pipeline.plan import plan
 from pipeline.report import gallery, importance
+from pipeline.report.attribution import attributed, feature_figures, joined
 from pipeline.report.finished import FinishedRun, open_finished
 from pipeline.report.importance import Shuffled, sample, shuffle_fold
 from pipeline.report.loaded import load_members
 from pipeline.report.networks import cost
 from pipeline.report.searches import searches
-from pipeline.steps.features import training_features
+from pipeline.stage_two import ImageColumns, training_features
+from pipeline.step import Step
+from pipeline.steps.booster import FitBooster
 from tabular.tuning.search import Comparison, TuneResult
 
 
 @pytest.fixture(scope="module")
-def run(finished_run: Path, tiny_recipe: Path, cohort_dir: Path) -> FinishedRun:
-    space = workspace(load_recipe(str(tiny_recipe)), finished_run, None)
-    space.cache_dir = cohort_dir.parent
-    return open_finished(space)
+def run(finished_run: Path, cohort_dir: Path) -> FinishedRun:
+    runtime = replace(surroundings(), cache_dir=cohort_dir.parent)
+    return open_finished(Inputs(existing_run(str(finished_run)), runtime), runtime)
 
 
 @pytest.fixture(scope="module")
 def fold_zero(run: FinishedRun) -> Any:
-    rows = run.space.folds.validation_rows(0)
-    return load_members(run, 0), run.encoder(0).transform(training_features(run.space), rows), rows
+    rows, stage_two = run.inputs.folds.validation_rows(0), run.plan.stage_two
+    return load_members(stage_two.of_fold(0)), stage_two.encoder(0).transform(features(run), rows), rows
+
+
+def features(run: FinishedRun) -> FeatureTable:
+    return training_features(run.inputs, run.runtime, run.plan.images)
 
 
 def test_contributions_add_up_to_the_log_odds(fold_zero: Any) -> None:
@@ -49,8 +58,8 @@ def test_contributions_add_up_to_the_log_odds(fold_zero: Any) -> None:
 def test_a_feature_without_a_split_contributes_nothing(run: FinishedRun, fold_zero: Any) -> None:
     members, matrix, _ = fold_zero
     for member in members:
-        job = next(job for job in run.member_jobs if job.fold == 0 and job.member.name == member.name)
-        shares = (job.step.report() or {})["fit"]["importance"]
+        step = next(step for step in run.plan.stage_two.of_fold(0) if step.key[0] == member.name)
+        shares = (step.report() or {})["fit"]["importance"]
         idle = [i for i, name in enumerate(member.features) if shares[name] == 0.0]
         assert idle
         found = member.contributions(matrix, np.arange(40))[:, idle]
@@ -75,7 +84,9 @@ def test_contributions_follow_native_categories(tmp_path: Path) -> None:
         fit_member(
             member, TabularRecipe(members=(member,)), matrix, target, rows, rows, seed=1, folder=tmp_path / booster
         )
-        loaded = load_member([(member, tmp_path / booster)])
+        work: Any = FitBooster(member, 0, 1, ImageColumns())
+        step = Step("booster", (booster, 0, 1), booster, tmp_path / booster, work, {})
+        loaded = load_member(booster, [step])
         found = loaded.contributions(matrix, rows)
         probability = loaded.predict(matrix, rows)
         expected = np.log(probability) - np.log1p(-probability)
@@ -86,7 +97,7 @@ def test_contributions_follow_native_categories(tmp_path: Path) -> None:
 
 def test_shuffling_changes_only_members_that_have_the_family(run: FinishedRun, fold_zero: Any) -> None:
     members, matrix, rows = fold_zero
-    shuffled = Shuffled(rows, {}, {})
+    shuffled = Shuffled(rows)
     worst = shuffle_fold(run, members, matrix, np.arange(len(rows)), rows, shuffled, 0)
     assert worst < 1e-6
     image = shuffled.by_family["image_logit"]
@@ -107,7 +118,7 @@ def test_samples_take_all_that_there_is_and_no_more(run: FinishedRun) -> None:
 
 def test_families_shuffle_as_one(run: FinishedRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importance, "REPLICATES", 20)
-    table = training_features(run.space)
+    table = features(run)
     figures, attribution = importance.study_members(run, table, np.array([3, 8]))
     families = {row["family"]: row for row in figures["families"]}
     assert set(families) == {feature.family for feature in table.features}
@@ -119,15 +130,32 @@ def test_families_shuffle_as_one(run: FinishedRun, monkeypatch: pytest.MonkeyPat
     assert abs(pushed[0]["contribution"]) == pytest.approx(np.abs(attribution.of(3)).max())
 
 
+def test_a_member_without_contributions_is_left_out_of_the_mean(run: FinishedRun, fold_zero: Any) -> None:
+    members, matrix, rows = fold_zero
+    silent = replace(members[2], models=(SimpleNamespace(contributions=lambda values, threads: None),), weights=(1.0,))
+    local = np.arange(10)
+    assert silent.contributions(matrix, local) is None
+    some = attributed([members[0], silent, members[3]], matrix, local, rows[local], None, 1)
+    pair = attributed([members[0], members[3]], matrix, local, rows[local], None, 1)
+    assert some.members == (members[0].name, members[3].name)
+    assert {name: each.tolist() for name, each in some.contributions.items()} == {
+        name: each.tolist() for name, each in pair.contributions.items()
+    }
+    none = joined([attributed([silent], matrix, local, rows[local], None, 1)], {})
+    assert none.names == ()
+    assert gallery.pushes(none, int(rows[0]), None) == []
+    assert feature_figures(none, np.ones(10, dtype=bool), [], np.random.default_rng(0)) == []
+
+
 def test_pictures_of_unreadable_images_are_left_out(run: FinishedRun, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = gallery.hardest(run)
     figures = gallery.gallery(run, chosen, None, None)
     first = figures["malignant_ranked_lowest"][0]
     assert first["pushes"] == []
-    whole = gallery.pictures(run, figures)
+    whole = gallery.pictures(run.inputs.data.train_images, figures)
     assert first["lesion"] in whole
     assert all(uri.startswith("data:image/jpeg;base64,") for uri in whole.values())
-    source = run.space.data.train_images
+    source = run.inputs.data.train_images
     read = type(source).read
 
     def refuse(self: Any, lesion: str) -> bytes:
@@ -136,14 +164,14 @@ def test_pictures_of_unreadable_images_are_left_out(run: FinishedRun, monkeypatc
         return read(self, lesion)
 
     monkeypatch.setattr(type(source), "read", refuse)
-    assert set(whole) - set(gallery.pictures(run, figures)) == {first["lesion"]}
+    assert set(whole) - set(gallery.pictures(run.inputs.data.train_images, figures)) == {first["lesion"]}
 
 
 def test_cost_of_a_network_leaves_torch_as_it_was(run: FinishedRun) -> None:
     import torch
 
     threads = torch.get_num_threads()
-    facts = cost(run.space.recipe.image_models[0], 2)
+    facts = cost(run.recipe.image_models[0], 2)
     assert torch.get_num_threads() == threads
     assert facts["parameters"] > 1000
     assert facts["megabytes"] == pytest.approx(facts["parameters"] * 4 / 1e6, rel=0.05)
@@ -151,14 +179,10 @@ def test_cost_of_a_network_leaves_torch_as_it_was(run: FinishedRun) -> None:
 
 
 def test_searches_are_reported_with_their_honest_score(run: FinishedRun, tmp_path: Path) -> None:
-    assert searches(run) == []
-    tune = run.space.recipe.tabular.tune.model_copy(update={"trials": 3, "members": ("lightgbm",)})
-    tabular = run.space.recipe.tabular.model_copy(update={"tune": tune})
-    space = workspace(run.space.recipe.model_copy(update={"tabular": tabular}), tmp_path, None)
-    space.cache_dir = run.space.cache_dir
-    shutil.copytree(run.space.run_dir / "oof", tmp_path / "oof")
-    for name in ("folds.json", "folds.parquet"):
-        shutil.copy(run.space.run_dir / name, tmp_path / name)
+    assert searches(run.plan) == []
+    tune = run.recipe.tabular.tune.model_copy(update={"trials": 3, "members": ("lightgbm",)})
+    tabular = run.recipe.tabular.model_copy(update={"tune": tune})
+    tuned = run.inputs.run.derive(recipe=run.recipe.model_copy(update={"tabular": tabular}), folder=tmp_path)
     member = next(one for one in tabular.members if one.name == "lightgbm")
     rows = [
         {"trial": i, "state": state, "pauc": score, "seconds": 1.0, "fold_0": 0.1, "max_depth": 3 + i}
@@ -168,7 +192,7 @@ def test_searches_are_reported_with_their_honest_score(run: FinishedRun, tmp_pat
         member=member, study_name="x", best_parameters={"max_depth": 5}, best_value=0.13, first_value=0.11,
         table=pl.DataFrame(rows), importance={}, notes=(), reestimate=Comparison((0.12, 0.10), (0.11, 0.105)),
     ).write(tmp_path / "tabular" / "lightgbm" / "tuning")  # fmt: skip
-    found = searches(FinishedRun(space, {}, {}, run.blend))
+    found = searches(plan(tuned, run.inputs.facts, 3))
     assert len(found) == 1
     assert found[0]["honest"] == {"tuned": 0.11, "as_in_recipe": 0.1075, "folds": 2, "folds_won": 1}
     assert [trial["score"] for trial in found[0]["trials"]] == [0.11, None, 0.13]

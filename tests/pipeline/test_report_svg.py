@@ -8,22 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.report.plots import crossing, probability_ticks
+from pipeline.report.axis import Axis, even_ticks, log_ticks, probability_ticks, whole_numbers
+from pipeline.report.plots import crossing
 from pipeline.report.search_plots import heights_of, history_plot, parallel_plot
 from pipeline.report.svg import (
-    HEIGHT,
-    WIDTH,
     Area,
-    Axis,
     Dots,
+    Frame,
     Line,
     Plot,
     dot_strip,
-    even_ticks,
     interval_strip,
-    log_ticks,
     name_lifts,
-    whole_ticks,
 )
 
 
@@ -65,8 +61,8 @@ def test_points_outside_the_axes_are_kept_inside_the_drawing() -> None:
     svg = parsed(example().__html__()).find("svg")
     assert svg is not None
     for circle in svg.iter("circle"):
-        assert 0 <= float(circle.attrib["cx"]) <= WIDTH
-        assert 0 <= float(circle.attrib["cy"]) <= HEIGHT
+        assert 0 <= float(circle.attrib["cx"]) <= Frame().width
+        assert 0 <= float(circle.attrib["cy"]) <= Frame().height
 
 
 def test_a_gap_breaks_the_line() -> None:
@@ -101,7 +97,7 @@ def test_log_ticks_lie_on_the_axis(low: float, high: float) -> None:
 
 @given(st.integers(1, 400))
 def test_whole_ticks_begin_at_one_and_are_few(last: int) -> None:
-    values = [value for value, _ in whole_ticks(last)]
+    values = [value for value, _ in whole_numbers("", last).ticks]
     assert values[0] == 1
     assert values[-1] <= last
     assert len(values) <= 8
@@ -113,7 +109,7 @@ def test_log_axis_places_decades_evenly() -> None:
 
 
 def test_names_of_equal_points_do_not_lie_on_each_other() -> None:
-    lifts = name_lifts(Dots([1, 1, 1], [0.5, 0.5, 0.5], names=["a", "b", "c"]), Axis("", 0, 2), Axis("", 0, 1))
+    lifts = name_lifts([(1, 0.5)] * 3)
     assert all(abs(a - b) >= 13 for a, b in ((lifts[0], lifts[1]), (lifts[1], lifts[2]), (lifts[0], lifts[2])))
 
 
@@ -126,7 +122,7 @@ def test_probability_ticks_are_apart_and_in_order() -> None:
 
 
 def test_strips_are_well_formed() -> None:
-    parsed(str(interval_strip(-1.0, 0.5, 9.0, Axis("", 0, 1), 0.02, 1)))
+    parsed(str(interval_strip({"low": -1.0, "estimate": 0.5, "high": 9.0}, Axis("", 0, 1), 0.02, 1)))
     swarm = parsed(str(dot_strip([0.0, 0.5, 0.5, 0.5, 1.0], [0.0, 0.2, 0.6, 0.99, 1.0], 0.5)))
     heights = [circle.attrib["cy"] for circle in swarm.iter("circle")][1:4]
     assert len(set(heights)) == 3
@@ -139,7 +135,12 @@ def test_crossing_interpolates() -> None:
 
 
 def search(trials: list[dict[str, object]]) -> dict[str, object]:
-    return {"member": "lightgbm", "best_parameters": {"depth": 4, "kind": "a", "rate": 0.1}, "trials": trials}
+    return {
+        "member": "lightgbm",
+        "metric": "pAUC",
+        "best_parameters": {"depth": 4, "kind": "a", "rate": 0.1},
+        "trials": trials,
+    }
 
 
 def test_search_plots_leave_unfinished_trials_out() -> None:

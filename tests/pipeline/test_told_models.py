@@ -14,11 +14,17 @@ from safetensors.numpy import load_file
 from data.cohort import Cohort
 from image_models.predict import load_model, predict
 from pipeline.display import Display
+from pipeline.execute.local import LocalExecutor
+from pipeline.inputs import Inputs
+from pipeline.make import make, make_batch
+from pipeline.plan import plan_of
 from pipeline.recipe import parse_recipe
-from pipeline.steps.fold_models import FoldModel, training_lesions
+from pipeline.run import Run
+from pipeline.runtime import Runtime
+from pipeline.step import Step
+from pipeline.steps.fold_model import WEIGHTS, fold_model_of, predictions_of
+from pipeline.steps.lesions import training_lesions
 from pipeline.steps.metadata import with_stored_metadata
-from pipeline.steps.oof import run_oof
-from pipeline.workspace import Workspace
 
 TOLD = {"columns": ["age_approx", "sex", "anatom_site_general"], "widths": [8]}
 MODELS: dict[str, dict[str, Any]] = {
@@ -69,7 +75,7 @@ def test_new_patients_get_the_same_probabilities_and_only_what_changed_is_traine
     table = pl.read_parquet(run / "oof" / "oof.parquet")
     assert table.columns == ["lesion_id", "fold", "sites", "frozen", "alone"]
     report = json.loads((run / "oof" / "sites" / "fold_0" / "report.json").read_text())
-    assert set(report["artefacts"]) == {"model.safetensors", "predictions.parquet", "metadata.json"}
+    assert set(report["artefacts"]) == {"model.safetensors", "predictions.parquet", "metadata.json", "training.json"}
     new = ["--metadata", cohort_dir / "test-metadata.csv", "--out", tmp_path / "new.csv"]
     assert cli("predict", "--run", run, *new, "--images", cohort_dir / "test-image.hdf5").code == 0
     both = pl.read_csv(tmp_path / "new.csv").join(pl.read_csv(run / "submission.csv"), on="isic_id")
@@ -81,7 +87,7 @@ def test_new_patients_get_the_same_probabilities_and_only_what_changed_is_traine
 
     before = reports(run)
     change = 'image_models[alone].metadata.columns=["age_approx"]'
-    assert cli("oof", "--recipe", recipe, "--run", run, "--set", change).code == 0
+    assert cli("oof", "--recipe", recipe, "--run", run, "--set", change, "--replace").code == 0
     changed = {name.split("/")[1] for name, time in reports(run).items() if time != before[name]}
     assert changed == {"alone"}
     (run / "oof" / "frozen" / "fold_1" / "metadata.json").write_text("{}")
@@ -144,20 +150,28 @@ def test_no_contact_sheet_of_what_is_not_augmented(cli, variant, tmp_path):
 
 
 @pytest.fixture
-def space(cohort_dir: Path, tmp_path: Path) -> Any:
-    """A workspace of the tiny cohort with some of the models, its cohort changed by a function."""
+def changed(cohort_dir: Path, tmp_path: Path) -> Any:
+    """The inputs of a run of some of the models on the tiny cohort, its training part changed by a function."""
     from tests.conftest import TINY
 
-    def make(change: Any, *names: str, run: str = "run", **changes: Any) -> Workspace:
+    def make_inputs(change: Any, *names: str, run: str = "run", **changes: Any) -> Inputs:
         raw = tomllib.loads(TINY)
         with_models(*names, **changes)(raw)
-        made = Workspace(
-            parse_recipe(raw, "tiny"), tmp_path / run, cohort_dir.parent, tmp_path, Display(), data_dir=cohort_dir
-        )
-        made.__dict__["data"] = dataclasses.replace(made.data, train=change(made.data.train), test=None)
-        return made
+        raw["resources"]["image_models_at_once"] = 1
+        runtime = Runtime(Display(), LocalExecutor(), cohort_dir.parent, tmp_path)
+        plain = Inputs(Run.of(parse_recipe(raw, "tiny"), tmp_path / run, cohort_dir), runtime)
+        data = dataclasses.replace(plain.data, train=change(plain.data.train), test=None)
+        return Inputs(plain.run, runtime, given=data)
 
-    return make
+    return make_inputs
+
+
+def first_trained(inputs: Inputs) -> Step:
+    """The network without fold 0, trained."""
+    make_batch("folds", [plan_of(inputs).folds], inputs, inputs.runtime)
+    step = plan_of(inputs)["fold model", "alone", 0]
+    make_batch("stage one", [step], inputs, inputs.runtime)
+    return step
 
 
 def three_classes(train: Cohort) -> Cohort:
@@ -168,43 +182,41 @@ def three_classes(train: Cohort) -> Cohort:
     return dataclasses.replace(train, table=table, task=task)
 
 
-def test_three_classes_get_a_column_each(space):
-    made = space(three_classes, "frozen", "alone", class_weights="balanced", epochs=4, learning_rate=3e-2)
-    run_oof(made)
-    table = pl.read_parquet(made.run_dir / "oof" / "oof.parquet")
+def test_three_classes_get_a_column_each(changed):
+    inputs = changed(three_classes, "frozen", "alone", class_weights="balanced", epochs=4, learning_rate=3e-2)
+    make(inputs, inputs.runtime, "oof")
+    table = pl.read_parquet(inputs.run.folder / "oof" / "oof.parquet")
     for name in ("frozen", "alone"):
         columns = [f"{name}:{label}" for label in ("small", "malignant", "large")]
         assert set(columns) <= set(table.columns)
         np.testing.assert_allclose(table.select(columns).sum_horizontal(), 1, atol=1e-9)
-    scores = json.loads((made.run_dir / "oof" / "report.json").read_text())["scores"]
+    scores = json.loads((inputs.run.folder / "oof" / "report.json").read_text())["scores"]
     assert scores["alone"]["auc"]["estimate"] > 0.7  # it is told the area
     assert {"accuracy", "balanced_accuracy", "f1"} <= scores["alone"].keys()
 
 
-def test_metadata_of_held_out_lesions_reach_no_fitted_number(space):
+def test_metadata_of_held_out_lesions_reach_no_fitted_number(changed):
     def scrambled(train: Cohort) -> Cohort:
         held_out = pl.Series(plain.folds.fold == 0)
         age = pl.when(held_out).then(99.0).otherwise(pl.col("age_approx"))
         sex = pl.when(held_out).then(pl.lit("unknown to training")).otherwise(pl.col("sex"))
         return dataclasses.replace(train, table=train.table.with_columns(age_approx=age, sex=sex))
 
-    plain = space(lambda train: train, "alone", metadata={"columns": ["age_approx", "sex"], "widths": [4]})
-    other = space(scrambled, "alone", metadata={"columns": ["age_approx", "sex"], "widths": [4]}, run="other")
-    for made in (plain, other):
-        FoldModel(made, made.recipe.image_models[0], (0,)).train(training_lesions(made), "fold 0")
-    one, two = (made.run_dir / "oof" / "alone" / "fold_0" for made in (plain, other))
+    told = {"columns": ["age_approx", "sex"], "widths": [4]}
+    plain = changed(lambda train: train, "alone", metadata=told)
+    one = first_trained(plain).folder
+    two = first_trained(changed(scrambled, "alone", metadata=told, run="other")).folder
     assert (one / "metadata.json").read_bytes() == (two / "metadata.json").read_bytes()
-    first, second = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
+    first, second = load_file(one / WEIGHTS), load_file(two / WEIGHTS)
     assert all((first[name] == second[name]).all() for name in first)
     assert (one / "predictions.parquet").read_bytes() != (two / "predictions.parquet").read_bytes()
 
 
-def test_a_stored_encoder_gives_every_lesion_the_numbers_it_had_in_training(space):
-    made = space(lambda train: train, "alone")
-    job = FoldModel(made, made.recipe.image_models[0], (0,))
-    lesions = training_lesions(made)
-    job.train(lesions, "fold 0")
-    told = with_stored_metadata(job.model, job.folder, made.data.train.table, lesions)
-    network = load_model(job.weights_path, job.model, 2)
-    found = predict(network, job.model, told, job.held_out, device="cpu")
-    np.testing.assert_allclose(found, job.predictions().probabilities, atol=1e-6)
+def test_a_stored_encoder_gives_every_lesion_the_numbers_it_had_in_training(changed):
+    inputs = changed(lambda train: train, "alone")
+    step = first_trained(inputs)
+    work = fold_model_of(step)
+    told = with_stored_metadata(work.model, step.folder, inputs.data.train.table, training_lesions(inputs))
+    network = load_model(step.folder / WEIGHTS, work.model, 2)
+    found = predict(network, work.model, told, work.held_out(inputs.folds), device="cpu")
+    np.testing.assert_allclose(found, predictions_of(step, inputs).probabilities, atol=1e-6)

@@ -13,7 +13,7 @@ from data.errors import DataError
 from pipeline.display import Display
 from research.kills.campaign import Campaign
 from research.kills.faults import Harness, ProgramError
-from research.kills.kill_points import Event, Moment, choose, in_order, stage_of
+from research.kills.kill_points import Event, Moment, choose, in_order, stages_of
 from research.kills.mortal import steady_name
 
 CAREFUL = """
@@ -42,6 +42,11 @@ def harness(tmp_path: Path) -> Callable[[str], Harness]:
         return Harness((str(tmp_path / "toy.py"),), tmp_path / "scratch")
 
     return make
+
+
+def stage_of(file: str) -> str:
+    """Of the toy programs, which have no plan."""
+    return "image pack" if file.startswith("cache/") else file.split("/")[1]
 
 
 def at(when: Any, file: str, seconds: float = 0.0) -> Moment:
@@ -109,7 +114,7 @@ def test_one_run_is_killed_again_and_again(harness: Any):
 def test_a_campaign_counts_and_judges(harness: Any, program: str, whole: bool, tmp_path: Path):
     toy = harness(program)
     with (tmp_path / "said.txt").open("w") as page:
-        campaign = Campaign(toy.program, toy.scratch, Display(Console(file=page, width=200)))
+        campaign = Campaign(toy.program, toy.scratch, Display(Console(file=page, width=200)), lambda _: stage_of)
         assert campaign.run(kills=5, in_a_row=2, seed=3) is whole
     said = (tmp_path / "said.txt").read_text()
     assert re.search(r"survived (\d+)/7", said)
@@ -134,22 +139,32 @@ EVENTS = [
             "run/folds.json",
         ]
         + [f"cache/~{'ab' * 32}/report.json", f"cache/{'ab' * 32}"]
-        + [f"run/oof/net/fold_{k}/{name}" for k in range(5) for name in ("model.safetensors", "report.json")]
-        + [f"run/oof/net/fold_{k}/test/report.json" for k in range(5)]
-        + ["run/oof/oof.parquet", "run/oof/test.parquet", "run/oof/report.json", "run/tabular/a/tuning/report.json"]
-        + ["run/features/fold_0/report.json", "run/tabular/a/fold_0/seed_1/report.json", "run/tabular/blend.json"]
+        + [f"run/oof/narrow/fold_{k}/{name}" for k in range(5) for name in ("model.safetensors", "report.json")]
+        + [f"run/oof/narrow/fold_{k}/test/report.json" for k in range(5)]
+        + [
+            "run/oof/oof.parquet",
+            "run/oof/test.parquet",
+            "run/oof/report.json",
+            "run/tabular/lightgbm/tuning/report.json",
+        ]
+        + [
+            "run/features/fold_0/report.json",
+            "run/tabular/lightgbm/fold_0/seed_1/report.json",
+            "run/tabular/blend.json",
+        ]
         + ["run/tabular/oof.parquet", "run/tabular/report.json", "run/tabular/test.parquet", "run/submission.csv"]
     )
 ]
 
 
-def test_the_moments_are_spread_over_all_stages_and_kinds():
-    chosen = choose(EVENTS, 25, seed=0)
+def test_the_moments_are_spread_over_all_stages_and_kinds(finished_run: Path):
+    stage_of = stages_of(finished_run)
+    chosen = choose(EVENTS, stage_of, 25, seed=0)
     assert len(set(chosen)) == 25
     assert {moment.stage for moment in chosen} == {stage_of(event.file) for event in EVENTS[1:]}
     assert {moment.when for moment in chosen} == {"before", "after", "at"}
-    assert chosen == choose(EVENTS, 25, seed=0)
-    assert chosen != choose(EVENTS, 25, seed=1)
+    assert chosen == choose(EVENTS, stage_of, 25, seed=0)
+    assert chosen != choose(EVENTS, stage_of, 25, seed=1)
     for moment in chosen:
         assert 0 <= moment.seconds < 1
         assert EVENTS[moment.place - (moment.when == "at")].file == moment.file
@@ -157,8 +172,22 @@ def test_the_moments_are_spread_over_all_stages_and_kinds():
 
 
 def test_a_program_with_few_moments_gives_what_it_has():
-    assert 0 < len(choose(EVENTS[:2], 50, seed=0)) <= 50
-    assert choose(EVENTS[:1], 0, seed=0) == []
+    assert 0 < len(choose(EVENTS[:2], stage_of, 50, seed=0)) <= 50
+    assert choose(EVENTS[:1], stage_of, 0, seed=0) == []
+
+
+def test_the_stage_of_a_file_follows_from_the_plan(finished_run: Path):
+    stage_of = stages_of(finished_run)
+    for file, stage in {
+        "cache/~synthetic-1/manifest.json": "synthetic cohort", "cache/synthetic-1": "synthetic cohort",
+        f"cache/{'ab' * 32}": "image pack", "run/recipe.toml": "between steps", "run/folds.json": "folds",
+        "run/oof/narrow/fold_1/last.safetensors": "image models", "run/oof/narrow/fold_1/report.json": "image models",
+        "run/oof/narrow/fold_1/test/predictions.parquet": "image models on test lesions",
+        "run/oof/test.parquet": "joining stage one", "run/features/fold_0/encoder.json": "encoders",
+        "run/tabular/lightgbm/fold_0/seed_42/predictions.parquet": "boosters", "run/tabular/oof.parquet": "blend",
+        "run/tabular/test.parquet": "submission", "run/submission.csv": "submission",
+    }.items():  # fmt: skip
+        assert stage_of(file) == stage, file
 
 
 def test_a_working_folder_has_one_name_in_every_process(tmp_path: Path):
@@ -171,9 +200,10 @@ def test_a_working_folder_has_one_name_in_every_process(tmp_path: Path):
 
 
 def small(raw: dict[str, Any]) -> None:
-    """One network, two boosters, two folds."""
+    """One network, two boosters, two folds; networks in the process that is watched."""
     raw["data"]["synthetic"] |= {"lesions": 300, "malignant": 40}
     raw["folds"]["count"] = 2
+    raw["resources"]["image_models_at_once"] = 1
     raw["image_models"] = raw["image_models"][:1]
     raw["tabular"]["members"] = raw["tabular"]["members"][:2]
 
@@ -182,8 +212,9 @@ def small(raw: dict[str, Any]) -> None:
 def test_the_pipeline_survives(variant: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Killed in the cohort, the pack, a network, a booster and the submission; one run, every time going on."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    harness = Harness(("pipeline", "submission", "--recipe", str(variant(small))), tmp_path / "scratch")
+    harness = Harness(("fusionnetx", "submission", "--recipe", str(variant(small))), tmp_path / "scratch")
     reference = harness.reference()
+    stage_of = stages_of(tmp_path / "scratch" / "undisturbed" / "run")
     wanted = {"synthetic cohort": "before", "image models": "after", "boosters": "before"}
     moments = [
         next(

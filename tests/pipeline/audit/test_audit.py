@@ -1,6 +1,5 @@
 """The audit on the tiny cohort: quick forms of what `make audit` does at length."""
 
-import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from pipeline.workspace import Workspace
 from rich.console import Console
 from safetensors.numpy import load_file, save_file
 
@@ -21,9 +19,15 @@ from pipeline.audit.compare import differing_files, said_differently
 from pipeline.audit.independence import SCORED_FOLD, Trio, independence
 from pipeline.audit.own_patient import features_by_patient, predictions_by_patient
 from pipeline.audit.perturb import other_answers, other_measurements
+from pipeline.audit.scratch import Finished
 from pipeline.audit.variants import null_recipe, relabelled_by, strict_recipe, thinned, without_test
 from pipeline.display import Display
+from pipeline.execute.local import LocalExecutor
+from pipeline.inputs import Inputs
+from pipeline.plan import plan_of
 from pipeline.recipe import load_recipe
+from pipeline.run import Run
+from pipeline.runtime import Runtime
 from research.planted import leaks
 from research.planted.leaks import LEAKS, rewired
 from research.planted.mutations import NOTHING, Verdict
@@ -45,24 +49,23 @@ def metadata_only(raw: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def space(variant: Any, cohort_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """A metadata-only run of a few hundred lesions on one thread."""
-    monkeypatch.setattr(Workspace, "threads", 1)
-    return Workspace(
-        recipe=load_recipe(str(variant(metadata_only))),
-        run_dir=tmp_path / "run",
-        cache_dir=cohort_dir.parent,
-        weights_dir=tmp_path,
-        display=Display(Console(quiet=True)),
-        data_dir=cohort_dir,
-    )
+def runtime(cohort_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runtime:
+    """Quiet surroundings on one thread."""
+    monkeypatch.setattr(Runtime, "threads", 1)
+    return Runtime(Display(Console(quiet=True)), LocalExecutor(), cohort_dir.parent, tmp_path)
 
 
 @pytest.fixture
-def trio(space: Workspace, tmp_path: Path) -> Callable[[str], Trio]:
+def inputs(variant: Any, cohort_dir: Path, tmp_path: Path, runtime: Runtime) -> Inputs:
+    """Those of a metadata-only run of a few hundred lesions."""
+    return Inputs(Run.of(load_recipe(str(variant(metadata_only))), tmp_path / "run", cohort_dir), runtime)
+
+
+@pytest.fixture
+def trio(inputs: Inputs, runtime: Runtime, tmp_path: Path) -> Callable[[str], Trio]:
     def make(name: str) -> Trio:
-        data = without_test(thinned(space.data, 400, 0))
-        return Trio(space, strict_recipe(space.recipe), data, tmp_path / name)
+        data = without_test(thinned(inputs.data, 400, 0))
+        return Trio(inputs, runtime, strict_recipe(inputs.run.recipe), data, tmp_path / name)
 
     return make
 
@@ -77,32 +80,31 @@ def test_a_planted_leak_is_found(trio: Callable[[str], Trio], plant: Callable[[]
         assert independence(trio("leaking"))
 
 
-def test_a_feature_that_looks_at_other_patients_without_saying_so_is_found(space: Workspace):
-    test = space.data.test
+def test_a_feature_that_looks_at_other_patients_without_saying_so_is_found(inputs: Inputs):
+    recipe, test = inputs.run.recipe, inputs.data.test
     assert test is not None
-    assert features_by_patient(space, test).undeclared == ()
+    assert features_by_patient(recipe, test).undeclared == ()
     with leaks.a_rank_among_all_patients():
-        assert features_by_patient(space, test).undeclared == ("age_approx_of_table",)
+        assert features_by_patient(recipe, test).undeclared == ("age_approx_of_table",)
 
 
-def test_a_feature_that_says_so_is_reported(space: Workspace, tiny_recipe: Path):
+def test_a_feature_that_says_so_is_reported(inputs: Inputs, tiny_recipe: Path):
     changed = ["features.families=['published', 'image_logit', 'image_site_age_z']"]
-    space.recipe = load_recipe(str(tiny_recipe), changed)
-    test = space.data.test
+    test = inputs.data.test
     assert test is not None
-    found = features_by_patient(space, test)
+    found = features_by_patient(load_recipe(str(tiny_recipe), changed), test)
     assert found.declared == ("narrow_site_age_z", "wide_site_age_z")
     assert found.families == ("image_site_age_z",)
     assert found.undeclared == ()
 
 
-def test_a_finished_run_predicts_each_patient_as_if_alone(finished_run: Path, space: Workspace, tiny_recipe: Path):
-    space.recipe, space.run_dir = load_recipe(str(tiny_recipe)), finished_run
-    test = space.data.test
+def test_a_finished_run_predicts_each_patient_as_if_alone(finished_run: Path, runtime: Runtime):
+    inputs = Inputs(Run.open(finished_run), runtime)
+    test, plan = inputs.data.test, plan_of(inputs)
     assert test is not None
-    assert predictions_by_patient(space, test) == ()
+    assert predictions_by_patient(inputs, runtime, plan, test) == ()
     with leaks.a_rank_among_all_patients(), pytest.raises(Exception, match="differs from the one"):
-        predictions_by_patient(space, test)
+        predictions_by_patient(inputs, runtime, plan, test)
 
 
 def test_planting_puts_everything_back():
@@ -115,14 +117,13 @@ def test_planting_puts_everything_back():
 
 def snapshot() -> list[int]:
     """Identities of everything that leaks replace."""
-    from pipeline.steps.fold_models import FoldModel
-
     from data.folds import Folds
     from features.encode import Encoder
     from image_models.training import train
+    from pipeline.steps.fold_model import FoldModel
 
-    modules = [leaks.workspace, leaks.folds_module, leaks.encode, leaks.arrange, leaks.feature_table,
-               leaks.feature_stage, leaks.stage_two, leaks.tuning, leaks.blending, train, Folds, Encoder,
+    modules = [leaks.folds_step, leaks.folds_module, leaks.encode, leaks.arrange, leaks.feature_table, leaks.stage_two,
+               leaks.oof_table, leaks.blend_step, leaks.tuning, leaks.blending, train, Folds, Encoder,
                FoldModel]  # fmt: skip
     return [id(value) for module in modules for _, value in sorted(vars(module).items())]
 
@@ -195,7 +196,7 @@ def test_the_null_recipe_searches_and_stacks_and_the_strict_one_does_not():
 
 
 def test_a_changed_weight_a_changed_record_and_a_changed_value_are_seen(
-    finished_run: Path, run_copy: Path, space: Workspace, tiny_recipe: Path
+    finished_run: Path, run_copy: Path, runtime: Runtime
 ):
     one, other = (run / "oof" / "narrow" / "fold_1" for run in (finished_run, run_copy))
     assert list(differing_files(one, other)) == []
@@ -215,8 +216,8 @@ def test_a_changed_weight_a_changed_record_and_a_changed_value_are_seen(
     rows = pl.col("fold") == SCORED_FOLD
     moved = table.with_columns(wide=pl.when(rows).then(pl.col("wide") * (1 - 1e-15)).otherwise("wide"))
     moved.write_parquet(run_copy / "oof" / "oof.parquet")
-    space.recipe = load_recipe(str(tiny_recipe))
-    runs = [dataclasses.replace(space, run_dir=run) for run in (finished_run, run_copy)]
+    opened = [Inputs(Run.open(run), runtime) for run in (finished_run, run_copy)]
+    runs = [Finished(inputs, plan_of(inputs)) for inputs in opened]
     assert "wide: values of fold 1" in said_differently(*runs, SCORED_FOLD)
     assert "narrow: values of fold 1" not in said_differently(*runs, SCORED_FOLD)
 
@@ -231,11 +232,14 @@ def test_a_leak_that_nothing_notices_and_a_clean_pipeline_that_is_accused_are_wr
 
 
 def test_the_command_prints_its_checks_and_keeps_them(cli: Any, variant: Any, cohort_dir: Path, tmp_path: Path):
-    run = tmp_path / "audited"
-    answer = cli("audit", "--recipe", variant(metadata_only), "--data", cohort_dir, "--run", run,
-                 "--draws", 1, "--no-mutations")  # fmt: skip
+    run = Run.of(load_recipe(str(variant(metadata_only))), tmp_path / "audited", cohort_dir)
+    run.record()
+    before = {path: path.read_bytes() for path in run.folder.iterdir()}
+    answer = cli("audit", "--run", run.folder, "--draws", 1, "--no-mutations")
     assert answer.code == 0, answer
-    kept = json.loads((run / "audit.json").read_text())
+    assert {path: path.read_bytes() for path in before} == before
+    assert {path.name for path in run.folder.iterdir()} == {path.name for path in before} | {"audit.json", ".lock"}
+    kept = json.loads((run.folder / "audit.json").read_text())
     assert kept["passed"]
     assert {name: check["status"] for name, check in kept["checks"].items()} == {
         "independence": "passed", "own patient": "passed", "null test": "passed", "mutations": "not done",
@@ -245,22 +249,21 @@ def test_the_command_prints_its_checks_and_keeps_them(cli: Any, variant: Any, co
     null = kept["checks"]["null test"]["facts"]
     assert {column["name"] for column in null["columns"]} == {"lightgbm_metadata", "blend"}
     assert "the audit passed" in answer.out
-    assert not (run / ".audit").exists()
 
 
-def test_a_failed_check_fails_the_command(cli: Any, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_failed_check_fails_the_command(cli: Any, run_copy: Path, monkeypatch: pytest.MonkeyPatch):
     def checks(self: object) -> Iterator[Check]:
         yield Check("folds", "failed", "a patient is in two")
         yield Check("drift", "look", "a column moved")
 
     monkeypatch.setattr(audit_module.Audit, "checks", checks)
-    answer = cli("audit", "--recipe", tiny_recipe, "--run", tmp_path / "run")
+    answer = cli("audit", "--run", run_copy)
     assert answer.code == 1
     assert "the audit failed: folds" in answer.out
-    assert not json.loads((tmp_path / "run" / "audit.json").read_text())["passed"]
+    assert not json.loads((run_copy / "audit.json").read_text())["passed"]
 
 
-def test_no_draw_is_refused(cli: Any, tiny_recipe: Path, tmp_path: Path):
-    answer = cli("audit", "--recipe", tiny_recipe, "--run", tmp_path / "run", "--draws", 0)
+def test_no_draw_is_refused(cli: Any, run_copy: Path):
+    answer = cli("audit", "--run", run_copy, "--draws", 0)
     assert answer.code == 2
     assert "--draws 0" in answer.err

@@ -42,6 +42,7 @@ class Residual(nn.Module):
 class LesionNet(nn.Module):
     """Images (N, 3, S, S) to maps (N, 96, S/16, S/16); 0.3 million parameters."""
 
+    name = "lesion_net"
     num_features = WIDTHS[-1]
 
     def __init__(self) -> None:
@@ -70,3 +71,6 @@ class LesionNet(nn.Module):
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Layers from the image up, in the form timm's models give them."""
         return {"stem": r"^stem", "blocks": r"^stages\.(\d+)"}
+
+
+NETWORK = LesionNet

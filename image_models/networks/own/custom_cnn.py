@@ -13,6 +13,7 @@ WIDTHS = (32, 64, 128, 256)
 class CustomCNN(nn.Module):
     """Images (N, 3, S, S) to maps (N, 256, S/16, S/16); 0.4 million parameters."""
 
+    name = "custom_cnn"
     num_features = WIDTHS[-1]
 
     def __init__(self) -> None:
@@ -41,3 +42,6 @@ class CustomCNN(nn.Module):
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Layers from the image up, in the form timm's models give them."""
         return {"stem": r"^blocks\.0", "blocks": r"^blocks\.(\d+)"}
+
+
+NETWORK = CustomCNN

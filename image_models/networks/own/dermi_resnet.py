@@ -38,6 +38,7 @@ class ScaledSkip(nn.Module):
 class DermiResNet(nn.Module):
     """Images (N, 3, S, S) to maps (N, 512, S/32, S/32), and these to vectors of 512; 8.4 million parameters."""
 
+    name = "dermi_resnet"
     num_features = head_hidden_size = WIDTHS[-1]
 
     def __init__(self) -> None:
@@ -74,3 +75,6 @@ class DermiResNet(nn.Module):
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Layers from the image up, in the form timm's models give them."""
         return {"stem": r"^stem", "blocks": [(r"^stages\.(\d+)", None), (r"^head_layers", (99999,))]}
+
+
+NETWORK = DermiResNet

@@ -9,6 +9,8 @@ from timm.models import VisionTransformer
 class LesionViT(VisionTransformer):
     """Images (N, 3, S, S) to tokens (N, (S / 8)^2, 64); 0.2 million parameters; any S divisible by 8."""
 
+    name = "lesion_vit"
+
     def __init__(self) -> None:
         super().__init__(
             img_size=64,
@@ -21,3 +23,6 @@ class LesionViT(VisionTransformer):
             global_pool="avg",
             dynamic_img_size=True,
         )
+
+
+NETWORK = LesionViT

@@ -1,0 +1,88 @@
+"""What a fold's training must remember to go on where it was: taken out of a fit, put back into one, kept in a file.
+
+The file itself is `state.py`'s. A state may be taken up on another device, or by another number of processes, than it
+was saved on.
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from image_models.training.distributed import Ranks
+from image_models.training.fit import Fit, Tally
+from image_models.training.report import EpochCurve
+from image_models.training.state import load_state, taken_from, under
+
+
+@dataclass
+class Sitting:
+    """What earlier sittings of a fold's training left behind; empty at the very start."""
+
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    position: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there was an earlier sitting."""
+        return bool(self.position)
+
+    @property
+    def model(self) -> dict[str, Tensor]:
+        """Weights of the network."""
+        return taken_from("model", self.tensors)
+
+    @property
+    def curves(self) -> list[EpochCurve]:
+        """Epochs of the fits that are over."""
+        return [EpochCurve(**curve) for curve in self.position.get("curves", [])]
+
+    def continue_fit(self, fit: Fit) -> None:
+        """Bring a fit to where it was, if it is the one that was interrupted; the tensors are then let go of."""
+        if self.position.get("fit") == fit.plan.number:
+            restore(fit, self.tensors, self.position["state"])
+            self.tensors = {}
+
+
+def earlier_sitting(path: Path, key: dict[str, Any], ranks: Ranks) -> Sitting:
+    """What the leading process finds in the state file, in every process."""
+    saved = ranks.agreed_state(load_state(path, key) if ranks.leads else None)
+    return Sitting() if saved is None else Sitting(*saved)
+
+
+def tensors_of(fit: Fit) -> dict[str, Tensor]:
+    """Every tensor of a fit's state, by name."""
+    average = fit.average.model.state_dict() if fit.average is not None else {}
+    return {
+        **under("model", fit.model.state_dict()),
+        **under("average", average),
+        **under("best", fit.best),
+        **under("optimiser", fit.optimiser.tensors()),
+    }
+
+
+def position_of(fit: Fit) -> dict[str, Any]:
+    """Everything else of a fit's state, as JSON-like values."""
+    return {
+        "tally": asdict(fit.tally),
+        "rate": fit.rate,
+        "averaged_updates": fit.average.updates if fit.average is not None else 0,
+        "scaler": fit.optimiser.scaler.state_dict(),
+    }
+
+
+def restore(fit: Fit, tensors: dict[str, Tensor], position: dict[str, Any]) -> None:
+    """Give a fit the state that `tensors_of` and `position_of` took from another."""
+    fit.model.load_state_dict(taken_from("model", tensors))
+    if fit.average is not None:
+        fit.average.model.load_state_dict(taken_from("average", tensors))
+        fit.average.updates = position["averaged_updates"]
+    fit.best = {name: tensor.to(fit.device) for name, tensor in taken_from("best", tensors).items()}
+    fit.optimiser.restore(taken_from("optimiser", tensors))
+    # A sitting in another number format scaled no gradients and has nothing to say of it.
+    if position["scaler"]:
+        fit.optimiser.scaler.load_state_dict(position["scaler"])
+    tally = position["tally"]
+    fit.tally = Tally(**{**tally, "curves": [EpochCurve(**curve) for curve in tally["curves"]]})
+    fit.rate = position["rate"]

@@ -1,0 +1,65 @@
+"""Scores of the comparison are those of scikit-learn."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
+    f1_score,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
+
+from data.cohort import Cohort
+from research.systems.scored import Scored
+from tests.research.conftest import Place
+
+
+def test_figures_are_those_of_scikit_learn(place: Place, tmp_path: Path) -> None:
+    cohort = place("ham10000", tmp_path).data.train
+    rng = np.random.default_rng(4)
+    rows = np.concatenate([np.arange(len(cohort.ids)), rng.integers(len(cohort.ids), size=30)])
+    probability = rng.dirichlet(np.ones(7), size=len(rows)) + 0.3 * np.eye(7)[cohort.target[rows]]
+    probability /= probability.sum(axis=1, keepdims=True)
+    target, called = cohort.target[rows], probability.argmax(axis=1)
+    expected = {
+        "accuracy": accuracy_score(target, called),
+        "balanced_accuracy": balanced_accuracy_score(target, called),
+        "auc": roc_auc_score(target, probability, multi_class="ovr", average="macro"),
+        "average_precision": average_precision_score(np.eye(7)[target], probability, average="macro"),
+        "precision": precision_score(target, called, average="macro", zero_division=0),
+        "recall": recall_score(target, called, average="macro"),
+        "f1": f1_score(target, called, average="macro"),
+    }
+    check_figures(cohort, rows, probability, expected)
+
+
+def test_figures_of_two_classes_are_those_of_the_positive_one(place: Place, tmp_path: Path) -> None:
+    cohort = place("ham10000_binary", tmp_path).data.train
+    rng, rows = np.random.default_rng(4), np.arange(len(cohort.ids))
+    target = cohort.target
+    probability = np.clip(rng.random(len(rows)) + 0.3 * (target - 0.5), 0, 1)
+    called = probability >= 0.5
+    expected = {
+        "accuracy": accuracy_score(target, called),
+        "balanced_accuracy": balanced_accuracy_score(target, called),
+        "auc": roc_auc_score(target, probability),
+        "average_precision": average_precision_score(target, probability),
+        "precision": precision_score(target, called),
+        "recall": recall_score(target, called),
+        "f1": f1_score(target, called),
+    }
+    check_figures(cohort, rows, probability[:, None], expected)
+    nothing = Scored(rows, np.zeros((len(rows), 1)), 0.0, 0.0, {}, "").figures(cohort, replicates=5, seed=5)["scores"]
+    assert nothing["precision"] == nothing["recall"] == {"estimate": 0.0}
+
+
+def check_figures(cohort: Cohort, rows: np.ndarray, probability: np.ndarray, expected: dict[str, float]) -> None:
+    found = Scored(rows, probability, 0.0, 0.0, {}, "").figures(cohort, replicates=60, seed=5)
+    assert {name: one["estimate"] for name, one in found["scores"].items()} == pytest.approx(expected)
+    for name in ("accuracy", "balanced_accuracy", "auc"):
+        assert found["scores"][name]["low"] < expected[name] < found["scores"][name]["high"]
