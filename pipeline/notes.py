@@ -83,4 +83,4 @@ def strangers(cohort: Cohort, seen: Seen) -> Iterator[str]:
             value = table[name].cast(pl.Float64)
             share = ((value < low) | (value > high)).fill_null(False).mean()
             if isinstance(share, float) and share > LOUD_SHARE:
-                yield f"{share:.0%} of the {noun}s have a value of {name} outside the training range {low:g} to {high:g}"
+                yield f"{share:.0%} of the {noun}s have a {name} outside the trained range, {low:g} to {high:g}"

@@ -115,7 +115,7 @@ def test_another_institution_is_said_loudly_and_few_are_not():
     assert "Clinic X" in loud[0]
     assert list(strangers(said(["a"] * 40, [0.5] * 40, attribution=["A"] * 39 + ["X"]).cohort, SEEN)) == []
     older = said(["a"] * 10, [0.5] * 10, age_approx=[90.0] * 5 + [50.0] * 5)
-    assert "50% of the lesions have a value of age_approx outside" in next(iter(strangers(older.cohort, SEEN)))
+    assert "50% of the lesions have a age_approx outside" in next(iter(strangers(older.cohort, SEEN)))
 
 
 def test_many_classes_have_a_probability_each():
