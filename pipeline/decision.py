@@ -4,6 +4,7 @@ The one that training makes is `tabular/calibration/calibration.json`; those of 
 (`fusionnetx recalibrate`).
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -83,9 +84,9 @@ def decision_of(run: Run, name: str | None = None) -> Decision:
     try:
         thresholds = tuple(
             KeptThreshold(
-                float(one["target"]),
-                None if one["threshold"] is None else float(one["threshold"]),
-                None if one["bound"] is None else float(one["bound"]),
+                finite(one["target"]),
+                None if one["threshold"] is None else finite(one["threshold"]),
+                None if one["bound"] is None else finite(one["bound"]),
                 int(one["patients"]),
             )
             for one in value["thresholds"]
@@ -98,6 +99,14 @@ def decision_of(run: Run, name: str | None = None) -> Decision:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path_of(run, name)} is damaged ({error!r}); {remedy(run, name)}") from error
+
+
+def finite(value: Any) -> float:
+    """A number that is one; ValueError for an infinite or missing one, which JSON may spell too."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is no finite number")
+    return number
 
 
 def decision_for(run: Run, name: str | None = None) -> Decision:

@@ -126,7 +126,8 @@ def test_predict_refuses_before_any_work(cli: Any, finished_run: Path, cohort_di
 def test_a_damaged_calibration_is_named(run_copy: Path):
     path = run_copy / "tabular/calibration/calibration.json"
     whole = json.loads(path.read_text())
-    for change in ({"thresholds": [{}]}, {"calibrator": {}}, {"sets": 3}, {"seen": []}):
+    endless = [{**whole["thresholds"][0], "threshold": float("inf")}]
+    for change in ({"thresholds": [{}]}, {"thresholds": endless}, {"calibrator": {}}, {"sets": 3}, {"seen": []}):
         path.write_text(json.dumps({**whole, **change}))
         with pytest.raises(DataError, match="calibrat"):
             decision_of(Run.open(run_copy))
