@@ -41,6 +41,10 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+.PHONY: data
+data: $(STAMP)  ## fetch ISIC 2024 without an account: make data, or make data OUT=folder ARGS='--permissive --part 1/10'
+	@$(FNX) data isic2024 $(if $(OUT),--out '$(OUT)') $(ARGS)
+
 demo-data: $(STAMP)  ## write the recipe's synthetic cohort in Kaggle's files
 	@$(FNX) demo-data $(CHOICE)
 
@@ -116,7 +120,7 @@ test-gpu: $(STAMP)  ## the tests that need a CUDA device
 	@$(VENV)/bin/python -m pytest -m gpu $(ARGS)
 
 test-systems: $(STAMP)  ## the tests of the published systems with their real backbones (many minutes)
-	@FUSIONNETX_ALL_SYSTEMS=1 $(VENV)/bin/python -m pytest tests/pipeline/test_systems.py $(ARGS)
+	@FUSIONNETX_ALL_SYSTEMS=1 $(VENV)/bin/python -m pytest tests/research/test_systems.py $(ARGS)
 
 lint: $(STAMP)  ## ruff, mypy --strict and the import contract
 	@$(VENV)/bin/ruff check .

@@ -7,6 +7,7 @@ FUSIONNETX_FUZZ is the number of inputs for each reader (`make fuzz` raises it a
 
 import io
 import struct
+import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +75,18 @@ def sound_hdf5(folder: Path, version: str) -> bytes:
         file.create_dataset("gzip", data=np.arange(100, dtype=np.uint8), compression="gzip")
         file.create_dataset("text", data=b"variable", dtype=h5py.string_dtype())
     return path.read_bytes()
+
+
+def test_zip(child: Child) -> None:
+    sounds = []
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", method) as archive:
+            for i in range(6):
+                archive.writestr(f"ISIC_2024_Training_Input/ISIC_{i}.jpg", b"\xff\xd8" + bytes(range(1, 200)))
+            archive.writestr("ISIC_2024_Training_Input/metadata.csv", "isic_id\nISIC_1\n")
+        sounds.append(out.getvalue())
+    fuzz(child, "zip", tuple(sounds))
 
 
 def test_folds(child: Child) -> None:
