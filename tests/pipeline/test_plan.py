@@ -1,5 +1,6 @@
 """The plan: for every recipe each step once, after what it needs, in a place of its own."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,30 @@ MEMBERS = (
 )
 
 
+@dataclass(frozen=True)
+class Case:
+    """A recipe, what its data are, and how many folds there are."""
+
+    raw: dict[str, Any]
+    test_table: bool
+    test_images: bool
+    folds: int
+
+    @property
+    def plan(self) -> Plan:
+        """The steps."""
+        recipe = parse_recipe(self.raw, "drawn")
+        images, tests = recipe.sees_images, self.test_table
+        facts = InputFacts("t", "i" if images else None, "u" if tests else None, "j" if self.test_images else None)
+        return plan(Run.of(recipe, Path("/nowhere/run")), facts, self.folds)
+
+
 @st.composite
-def planned(draw: st.DrawFn) -> Plan:
-    """The plan of any recipe: with and without networks, nested columns, a search, test lesions."""
+def planned(draw: st.DrawFn) -> Case:
+    """Any recipe: with and without networks, nested columns, a search, test lesions."""
     networks = draw(st.lists(st.sampled_from(["a", "b", "c"]), unique=True, max_size=3))
-    raw: dict[str, Any] = {
+    tests = draw(st.sampled_from(["none", "table", "table and images"]))
+    raw = {
         "image_models": [{"name": name, **draw(st.sampled_from([NETWORK, TABLE_ALONE]))} for name in networks],
         "tabular": {
             "members": draw(st.lists(st.sampled_from(MEMBERS), min_size=1, unique_by=lambda member: member["name"])),
@@ -35,21 +55,13 @@ def planned(draw: st.DrawFn) -> Plan:
             "tune": {"trials": draw(st.sampled_from([0, 3]))},
         },
     }
-    recipe = parse_recipe(raw, "drawn")
-    images = "i" * 64 if draw(st.booleans()) or recipe.sees_images else None
-    tests = draw(st.sampled_from(["none", "table", "table and images"]))
-    facts = InputFacts(
-        train_table="t" * 64,
-        train_images=images,
-        test_table=None if tests == "none" else "u" * 64,
-        test_images="j" * 64 if tests == "table and images" else None,
-    )
-    return plan(Run.of(recipe, Path("/nowhere/run")), facts, draw(st.integers(2, 5)))
+    return Case(raw, tests != "none", tests == "table and images", draw(st.integers(2, 5)))
 
 
 @settings(max_examples=200, deadline=None)
 @given(planned())
-def test_every_step_comes_after_what_it_needs(drawn: Plan):
+def test_every_step_comes_after_what_it_needs(case: Case):
+    drawn = case.plan
     place = {step: number for number, step in enumerate(drawn)}
     for step in drawn:
         before = [need.step for need in step.needs if need.step is not None]
@@ -60,7 +72,8 @@ def test_every_step_comes_after_what_it_needs(drawn: Plan):
 
 @settings(max_examples=200, deadline=None)
 @given(planned())
-def test_every_step_has_a_name_a_key_and_a_place_of_its_own(drawn: Plan):
+def test_every_step_has_a_name_a_key_and_a_place_of_its_own(case: Case):
+    drawn = case.plan
     for what in (
         [(step.kind, step.key) for step in drawn],
         [step.name for step in drawn],
@@ -74,7 +87,8 @@ def test_every_step_has_a_name_a_key_and_a_place_of_its_own(drawn: Plan):
 
 @settings(max_examples=200, deadline=None)
 @given(planned())
-def test_a_batch_needs_nothing_of_itself_or_of_a_later_one(drawn: Plan):
+def test_a_batch_needs_nothing_of_itself_or_of_a_later_one(case: Case):
+    drawn = case.plan
     done: set[Any] = set()
     for steps in drawn.batches("submission").values():
         for step in steps:
@@ -85,7 +99,8 @@ def test_a_batch_needs_nothing_of_itself_or_of_a_later_one(drawn: Plan):
 
 @settings(max_examples=100, deadline=None)
 @given(planned())
-def test_every_verb_does_the_work_of_those_before_it(drawn: Plan):
+def test_every_verb_does_the_work_of_those_before_it(case: Case):
+    drawn = case.plan
     reach = [set(drawn.upto(verb)) for verb in VERBS]
     assert reach[0] <= reach[1] <= reach[2] == set(drawn)
     for steps in reach:
@@ -95,19 +110,23 @@ def test_every_verb_does_the_work_of_those_before_it(drawn: Plan):
 
 @settings(max_examples=100, deadline=None)
 @given(planned())
-def test_what_there_is_of_each_kind(drawn: Plan):
+def test_what_there_is_of_each_kind(case: Case):
+    drawn = case.plan
     recipe = drawn.run.recipe
-    folds = len(drawn.of("encoder"))
+    folds = case.folds
     networks, pairs = len(recipe.image_models), folds * (folds - 1) // 2 if recipe.tabular.nested else 0
     seeds = sum(len(member.seeds) for member in recipe.tabular.members)
     assert len(drawn.fold_models) == networks * folds
     assert len(drawn.of("fold model")) == networks * (folds + pairs)
-    assert len(drawn.of("test lesions")) in (0, networks * folds)
+    asked = case.test_table and (case.test_images or not recipe.sees_images)
+    assert len(drawn.of("test lesions")) == (networks * folds if asked else 0)
+    assert len(drawn.of("submission")) == case.test_table
     assert len(drawn.of("out-of-fold table")) == bool(networks)
     assert len(drawn.of("tuning")) == (len(recipe.tabular.members) if recipe.tabular.tune.trials else 0)
+    assert len(drawn.of("encoder")) == folds
     assert len(drawn.of("booster")) == folds * seeds
     predicting = drawn.for_prediction
-    assert {step.kind for step in predicting} <= {"fold model", "encoder", "booster", "blend", "tuning"}
+    assert {step.kind for step in predicting} <= {"fold model", "encoder", "booster", "blend", "calibration", "tuning"}
     assert [step for step in predicting if step.kind == "fold model"] == list(drawn.fold_models)
 
 
