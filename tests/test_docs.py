@@ -57,7 +57,7 @@ def test_every_verb_exists(page: Path):
 def test_every_command_is_understood(page: Path, line: str):
     verb, *arguments = shlex.split(line, comments=True)
     options = VERBS[verb].make_context(verb, arguments).params
-    if "recipe" in options and not options["recipe"].endswith(".toml"):
+    if options.get("recipe") and not options["recipe"].endswith(".toml"):
         load_recipe(options["recipe"], options.get("set_") or ())
 
 

@@ -49,7 +49,16 @@ MEANS: dict[str, Callable[[Values, Values], Floats]] = {
     "log_loss": surprise_of_rows,
 }
 """Scores that are a mean over lesions."""
-DECISIONS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "f1", "precision", "macro_recall")
+DECISIONS = (
+    "accuracy",
+    "balanced_accuracy",
+    "sensitivity",
+    "specificity",
+    "f1",
+    "macro_f1",
+    "precision",
+    "macro_recall",
+)
 """Scores that need no more than the class each lesion is called."""
 
 

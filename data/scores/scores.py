@@ -49,6 +49,7 @@ __all__ = [
     "confusion_matrix",
     "f1",
     "log_loss",
+    "macro_f1",
     "pauc",
     "precision",
     "roc_points",
@@ -86,9 +87,13 @@ def confusion_at(target: Values, probability: Values, threshold: float, *, weigh
     return np.array([[d.true_negative, d.false_positive], [d.false_negative, d.true_positive]])
 
 
-def _share(part: float, whole: float, of_what: str) -> float:
-    if whole <= 0.0:
+def _refuse_none(count: float, of_what: str) -> None:
+    if count <= 0.0:
         raise UndefinedScoreError(f"the score is a share of {of_what}, and there are none")
+
+
+def _share(part: float, whole: float, of_what: str) -> float:
+    _refuse_none(whole, of_what)
     return part / whole
 
 
@@ -131,6 +136,18 @@ def f1(target: Values, probability: Values, *, threshold: float = 0.5, weight: V
     d = decisions(target, probability, threshold=threshold, weight=weight)
     calls_and_positives = 2 * d.true_positive + d.false_positive + d.false_negative
     return _share(2 * d.true_positive, calls_and_positives, "positives and positive calls")
+
+
+def macro_f1(target: Values, probability: Values, *, threshold: float = 0.5, weight: Values | None = None) -> float:
+    """Mean of the F1 of the positives and the F1 of the negatives; the macro F1 of more classes is `multiclass.f1`."""
+    d = decisions(target, probability, threshold=threshold, weight=weight)
+    wrong = d.false_positive + d.false_negative
+    for count, of_what in (
+        (d.true_positive + d.false_negative, "positives"),
+        (d.true_negative + d.false_positive, "negatives"),
+    ):
+        _refuse_none(count, of_what)
+    return sum(2 * right / (2 * right + wrong) for right in (d.true_positive, d.true_negative)) / 2
 
 
 class ScoreFunction(Protocol):
@@ -190,6 +207,7 @@ SCORES: Mapping[str, Score] = MappingProxyType(
             Score("sensitivity", "Sensitivity at 0.5", sensitivity, None),
             Score("specificity", "Specificity at 0.5", specificity, None),
             Score("f1", "F1", f1, multiclass.f1),
+            Score("macro_f1", "Macro F1", macro_f1, multiclass.f1),
             Score("brier", "Brier score", brier, brier, higher_is_better=False),
             Score("log_loss", "Log loss", log_loss, log_loss, higher_is_better=False),
             Score(
