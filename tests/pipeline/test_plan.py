@@ -107,7 +107,7 @@ def test_what_there_is_of_each_kind(drawn: Plan):
     assert len(drawn.of("tuning")) == (len(recipe.tabular.members) if recipe.tabular.tune.trials else 0)
     assert len(drawn.of("booster")) == folds * seeds
     predicting = drawn.for_prediction
-    assert {step.kind for step in predicting} <= {"fold model", "encoder", "booster", "blend", "tuning"}
+    assert {step.kind for step in predicting} <= {"fold model", "encoder", "booster", "blend", "calibration", "tuning"}
     assert [step for step in predicting if step.kind == "fold model"] == list(drawn.fold_models)
 
 
