@@ -50,15 +50,8 @@ MEANS: dict[str, Callable[[Values, Values], Floats]] = {
 }
 """Scores that are a mean over lesions."""
 DECISIONS = (
-    "accuracy",
-    "balanced_accuracy",
-    "sensitivity",
-    "specificity",
-    "f1",
-    "macro_f1",
-    "precision",
-    "macro_recall",
-)
+    "accuracy", "balanced_accuracy", "sensitivity", "specificity", "f1", "macro_f1", "precision", "macro_recall",
+)  # fmt: skip
 """Scores that need no more than the class each lesion is called."""
 
 
