@@ -20,7 +20,7 @@ def predict(cli: Any, run_copy: Path, tmp_path: Path, cohort_dir: Path) -> Any:
     def run(metadata: Path | None = None, images: Path | None = None) -> tuple[Any, pl.DataFrame | None]:
         out = tmp_path / "predictions.csv"
         answer = cli(
-            *("predict", "--run", run_copy, "--out", out),
+            *("predict", "--run", run_copy, "--out", out, "--plain"),
             *("--metadata", metadata or cohort_dir / "test-metadata.csv"),
             *("--images", images or cohort_dir / "test-image.hdf5"),
             cache=tmp_path / "no cache",

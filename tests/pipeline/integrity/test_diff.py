@@ -26,7 +26,12 @@ def test_a_changed_key_is_named_with_all_that_follows(cli: Any, tiny_recipe: Pat
     assert found.recipe == ("tabular.members.catboost.iterations 10 -> 12",)
     assert found.surroundings == ()
     causes = {one.step: one.causes for one in found.steps}
-    assert set(causes) == {*(f"member catboost, fold {k}, seed 42" for k in range(3)), "blend", "submission"}
+    assert set(causes) == {
+        *(f"member catboost, fold {k}, seed 42" for k in range(3)),
+        "blend",
+        "calibration",
+        "submission",
+    }
     assert causes["member catboost, fold 0, seed 42"] == ("member.iterations 10 -> 12",)
     assert "member catboost, fold 0, seed 42 (its content)" in causes["blend"]
     assert not any(one.unexplained for one in found.steps)
