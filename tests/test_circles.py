@@ -15,8 +15,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("data", "features", "image_models", "tabular", "pipeline", "research", "fusionnetx")
-STILL_CIRCULAR = (("tabular", True),)
-"""Package, and whether imports within functions count."""
 
 Graph = Mapping[str, frozenset[str]]
 
@@ -95,9 +93,6 @@ CASES = [
         package,
         within_functions,
         id=f"{package}, {'also within functions' if within_functions else 'at the top of files'}",
-        marks=pytest.mark.xfail(strict=False, reason="being rebuilt")
-        if (package, within_functions) in STILL_CIRCULAR
-        else (),
     )
     for package in PACKAGES
     for within_functions in (False, True)
