@@ -88,8 +88,9 @@ def test_examples_in_docstrings_hold(module: Any, tmp_path: Path):
     assert found.attempted or module is not fusionnetx.run
 
 
+@pytest.mark.slow
 def test_the_example_of_the_readme_runs(tmp_path: Path):
-    table = lesions(60)
+    table = lesions(40)
     table.write_csv("lesions.csv")
     table.drop("malignant").head(5).write_csv("new.csv")
     photos(table, tmp_path / "photos")
