@@ -40,9 +40,12 @@ def code(page: Path) -> list[str]:
 
 
 def commands(page: Path) -> list[str]:
-    """Shell lines that call `fusionnetx`, with continuation lines joined."""
-    lines = "\n".join(blocks(page, "sh", "bash", "console", "")).replace("\\\n", " ").splitlines()
-    return [match[1] for line in lines if (match := re.match(r"(?:\$ )?(?:\.venv/bin/)?fusionnetx (\S.*)", line))]
+    """Shell lines that call `fusionnetx`, in fences or indented, with continuation lines joined."""
+    indented = re.findall(r"^ {4}(.*(?:\\\n.*)*)", FENCE.sub("", page.read_text()), re.MULTILINE)
+    lines = "\n".join([*blocks(page, "sh", "bash", "console", ""), *indented]).replace("\\\n", " ").splitlines()
+    pattern = r"(?:\$ |\w+=\S+ )?(?:\.venv/bin/)?fusionnetx (\S.*)"
+    # `[--lesion ...]` is a form, not a command.
+    return [match[1] for line in lines if (match := re.match(pattern, line)) and "..." not in line]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
