@@ -3,6 +3,7 @@ SHELL  := /bin/bash
 RECIPE ?= demo
 DATA   ?=
 RUN    ?=
+COMMIT ?= HEAD
 ARGS   ?=
 PYTHON ?= python3
 VENV   ?= .venv
@@ -39,6 +40,10 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "installing into $(VENV) (PyTorch alone is several GB; this happens once) ..."
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+.PHONY: data
+data: $(STAMP)  ## fetch ISIC 2024 without an account: make data, or make data OUT=folder ARGS='--permissive --part 1/10'
+	@$(FNX) data isic2024 $(if $(OUT),--out '$(OUT)') $(ARGS)
 
 demo-data: $(STAMP)  ## write the recipe's synthetic cohort in Kaggle's files
 	@$(FNX) demo-data $(CHOICE)
@@ -88,6 +93,10 @@ audit: $(STAMP)  ## look for leaks: exact checks, null test, planted leaks, copi
 faults: $(STAMP)  ## kill a small run at 30 moments, let it go on, compare every byte (15 to 35 minutes)
 	@$(FNX) faults --recipe $(RECIPE) $(ARGS)
 
+.PHONY: same-bytes
+same-bytes: $(STAMP)  ## run the demo here and at COMMIT, compare every result (two runs; ARGS=--small)
+	@$(VENV)/bin/python -m research.same_bytes '$(COMMIT)' $(ARGS)
+
 .PHONY: verify
 verify: $(STAMP)  ## check every byte of a run: what is missing, damaged or stale, and what repairs it
 	@$(FNX) verify $(OF_RUN)
@@ -111,7 +120,7 @@ test-gpu: $(STAMP)  ## the tests that need a CUDA device
 	@$(VENV)/bin/python -m pytest -m gpu $(ARGS)
 
 test-systems: $(STAMP)  ## the tests of the published systems with their real backbones (many minutes)
-	@FUSIONNETX_ALL_SYSTEMS=1 $(VENV)/bin/python -m pytest tests/pipeline/test_systems.py $(ARGS)
+	@FUSIONNETX_ALL_SYSTEMS=1 $(VENV)/bin/python -m pytest tests/research/test_systems.py $(ARGS)
 
 lint: $(STAMP)  ## ruff, mypy --strict and the import contract
 	@$(VENV)/bin/ruff check .

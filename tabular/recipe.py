@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from tabular.calibrate import CalibrateRecipe
 from tabular.learners.learner import Device, Learner
 from tabular.learners.registry import LEARNERS
 from tabular.learners.search_space import SearchSpace, Value
@@ -200,6 +201,7 @@ class TabularRecipe(BaseModel):
     members: tuple[MemberRecipe, ...] = Field(default_factory=_paper_members)
     resample: ResampleRecipe = ResampleRecipe()
     blend: BlendRecipe = BlendRecipe()
+    calibrate: CalibrateRecipe = CalibrateRecipe()
     tune: TuneRecipe = TuneRecipe()
     image_noise: float = Field(default=0.0, ge=0.0)
     """Noise on image columns of training rows, in standard deviations of each column, against over-trust in them."""

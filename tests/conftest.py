@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.few import write_few
+
 TINY = """
 description = "Seconds on one core: every stage at its smallest"
 seed = 7
@@ -142,6 +144,12 @@ def cohort_dir(once: Once, tiny_recipe: Path) -> Path:
 
     cache = once("cache", make)
     return next(cache.glob("synthetic-*"))
+
+
+@pytest.fixture(scope="session")
+def few(once: Once, cohort_dir: Path) -> Path:
+    """Forty training lesions (ten malignant) and ten test lesions of the tiny cohort; copy before changing anything."""
+    return once("few", lambda folder: write_few(cohort_dir, folder))
 
 
 @pytest.fixture(scope="session")

@@ -91,9 +91,15 @@ def encoder(path: Path) -> None:
 
 
 def report(path: Path) -> None:
-    from pipeline.run import Step
+    from pipeline.step import read_step_report
 
-    assert Step("x", path.parent, {}).report() is None
+    assert read_step_report(path) is None
+
+
+def run_record(path: Path) -> None:
+    from pipeline.run import recorded
+
+    recorded(path.parent)
 
 
 def member(path: Path) -> None:
@@ -176,6 +182,7 @@ LOADED: dict[str, Callable[[Path], None]] = {
     "model.txt": booster("lightgbm"), "model.ubj": booster("xgboost"), "model.cbm": booster("catboost"),
     "images.npy": pack, "ids.npy": pack, "present.npy": pack, "study.journal": study, "study.db": database,
     "train-metadata.csv": table, "train-image.hdf5": images, "ISIC_1.jpg": image, "recipe.toml": recipe,
+    "run.json": run_record,
 }  # fmt: skip
 
 

@@ -1,7 +1,8 @@
-"""ISIC 2024 (SLICE-3D), read from the folder as Kaggle publishes it.
+"""ISIC 2024 (SLICE-3D), read from the folder as Kaggle or the ISIC archive publishes it.
 
 `train-metadata.csv`, `train-image.hdf5` (or `train-image/image/<isic_id>.jpg`), and where they exist the same for test
-and `sample_submission.csv`. Gives a `DataFolder`; images are decoded elsewhere.
+and `sample_submission.csv`. What the archive's files are called is in `isic2024_archive.py`. Gives a `DataFolder`;
+images are decoded elsewhere.
 """
 
 from pathlib import Path
@@ -14,11 +15,12 @@ from data.cohort import Cohort, DataFolder
 from data.errors import DataError, examples
 from data.images.sources import ImageSource
 from data.progress import Progress
+from data.readers.isic2024_archive import edition_in, images_of, training_table
 from data.readers.reading import Functions, Reader, Readout, ToldColumns, Unlabelled, given_images, images_at
 from data.schemas.isic2024 import FORBIDDEN, SCHEMA, SUBMISSION_SCHEMA, TASK, TEST_SCHEMA
 from data.synthetic.isic2024.recipe import SyntheticRecipe
 from data.synthetic.recipe import TwinRecipe
-from data.tables.csv import MAX_SHOWN
+from data.tables.csv import MAX_SHOWN, TextTable
 from data.tables.schema import unknown_categories, validate
 
 
@@ -26,10 +28,15 @@ def read(folder: Path) -> DataFolder:
     """Read and validate the whole folder; `FolderError` lists every problem of every file."""
     if not folder.is_dir():
         raise DataError(
-            f"{folder} is not a folder. Give the folder with train-metadata.csv (DATA=... or --data), or make the "
-            "synthetic cohort with `make demo-data`."
+            f"{folder} is not a folder. Give the folder with train-metadata.csv (DATA=... or --data), fetch the data "
+            "with `fusionnetx data isic2024`, or make the synthetic cohort with `make demo-data`."
         )
     found = Readout()
+    edition = edition_in(folder) if not (folder / "train-metadata.csv").exists() else None
+    if edition is not None:
+        found.train = _typed(training_table(folder, edition, found), labelled=True, found=found)
+        found.train_images = images_of(folder, edition, found)
+        return found.folder(folder)
     found.train = _cohort(folder / "train-metadata.csv", labelled=True, found=found)
     found.train_images = _images(folder, "train", found)
     if (folder / "test-metadata.csv").exists():
@@ -70,13 +77,17 @@ def _cohort(path: Path, *, labelled: bool, found: Readout) -> Cohort | None:
     if not path.exists():
         found.errors.append(f"{path.name} is missing")
         return None
-    text = found.text(path)
+    return _typed(found.text(path), labelled=labelled, found=found)
+
+
+def _typed(text: TextTable | None, *, labelled: bool, found: Readout) -> Cohort | None:
+    """The cells of a table as a cohort; None when they are unusable, the reasons in `found`."""
     if text is None:
         return None
     checked = found.typed(text, SCHEMA if labelled else TEST_SCHEMA)
     if labelled and not checked.errors and checked.table["target"].n_unique() == 1:
         only = checked.table["target"][0]
-        found.errors.append(f"{path.name}: column target: every row is {only}; both classes are needed")
+        found.errors.append(f"{text.name}: column target: every row is {only}; both classes are needed")
     if not {TASK.lesion, TASK.group} <= set(checked.table.columns):
         return None
     return Cohort(checked.table, TASK, labelled, FORBIDDEN, text.sha256)

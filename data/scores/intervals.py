@@ -4,14 +4,14 @@ Lesions of one patient are alike, so resampling rows would promise more than the
 on drawn patients, fast, is in `replicates.py`. Numpy only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from data.scores.ranking import Floats, Ints, UndefinedScoreError, Values
-from data.scores.replicates import scorer_of
-from data.scores.scores import SCORES
+from data.scores.replicates import scorers_of
+from data.scores.scores import score_of
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,28 @@ def replicate_scores(
     The same groups and seed draw the same patients, whatever the probabilities and the order of the rows, so the
     replicates of two models can be subtracted.
     """
+    return replicates_of_scores(
+        target, probability, group, scores=(score,), replicates=replicates, seed=seed, blocks=blocks
+    )[score]
+
+
+def replicates_of_scores(
+    target: Values,
+    probability: Values,
+    group: Values,
+    *,
+    scores: Sequence[str],
+    replicates: int = 1000,
+    seed: int = 0,
+    blocks: range | None = None,
+) -> dict[str, Floats]:
+    """The same for several scores on the same drawn patients, by name."""
     if replicates < 1:
         raise ValueError(f"replicates must be at least 1, got {replicates}")
     names, group_code = np.unique(np.asarray(group), return_inverse=True)
-    scorer = scorer_of(score, target, probability, group_code.astype(np.int64))
-    return np.concatenate(
-        [scorer(times_drawn(drawn)) for drawn in drawn_patients(len(names), replicates, seed, blocks)]
-    )
+    scorers = scorers_of(scores, target, probability, group_code.astype(np.int64))
+    drawn = [scorers(times_drawn(draws)) for draws in drawn_patients(len(names), replicates, seed, blocks)]
+    return {score: np.concatenate([block[score] for block in drawn]) for score in scores}
 
 
 def interval_of(scores: Floats, estimate: float, confidence: float = 0.95) -> Interval:
@@ -109,7 +124,7 @@ def bootstrap(
 ) -> Interval:
     """Return the score with its percentile interval over resampled groups (patients)."""
     scores = replicate_scores(target, probability, group, score=score, replicates=replicates, seed=seed)
-    return interval_of(scores, SCORES[score](target, probability), confidence)
+    return interval_of(scores, score_of(score, target, probability, group), confidence)
 
 
 def paired_bootstrap(
@@ -126,5 +141,5 @@ def paired_bootstrap(
     """Score of `a` minus score of `b`, with the interval of that difference over the same resampled patients."""
     of_a = replicate_scores(target, a, group, score=score, replicates=replicates, seed=seed)
     of_b = replicate_scores(target, b, group, score=score, replicates=replicates, seed=seed)
-    difference = SCORES[score](target, a) - SCORES[score](target, b)
+    difference = score_of(score, target, a, group) - score_of(score, target, b, group)
     return interval_of(of_a - of_b, difference, confidence)

@@ -71,6 +71,13 @@ def balanced_accuracy(target: Values, probability: Values, *, weight: Values | N
     return float(np.mean(np.diag(matrix) / matrix.sum(axis=1)))
 
 
+def precision(target: Values, probability: Values, *, weight: Values | None = None) -> float:
+    """Macro precision: mean over classes of the share of its calls that are right; a class never called counts 0."""
+    matrix = _confusion_of_all_classes(target, probability, weight)
+    calls = matrix.sum(axis=0)
+    return float(np.mean(np.divide(np.diag(matrix), calls, out=np.zeros(len(calls)), where=calls > 0)))
+
+
 def f1(target: Values, probability: Values, *, weight: Values | None = None) -> float:
     """Macro F1: mean over classes of the harmonic mean of precision and sensitivity."""
     matrix = _confusion_of_all_classes(target, probability, weight)

@@ -121,7 +121,7 @@ def precision_over_recall(positives_at: Floats, negatives_in: Floats, n_negative
     return mean
 
 
-def _counted(sample: Binary) -> tuple[Floats, Floats, Floats]:
+def counted(sample: Binary) -> tuple[Floats, Floats, Floats]:
     """Weight of positives at each level, of negatives in each slot, and of all negatives."""
     require_both_classes(sample)
     steps = steps_of(sample.positive, sample.probability)
@@ -141,12 +141,12 @@ def pauc(target: Values, probability: Values, min_tpr: float = MIN_TPR, *, weigh
     """
     if not 0.0 <= min_tpr < 1.0:
         raise ValueError(f"min_tpr must be in [0, 1), got {min_tpr}")
-    return float(area_above(*_counted(checked_binary(target, probability, weight)), 1.0 - min_tpr))
+    return float(area_above(*counted(checked_binary(target, probability, weight)), 1.0 - min_tpr))
 
 
 def auc(target: Values, probability: Values, *, weight: Values | None = None) -> float:
     """Area under the ROC curve."""
-    return float(area_above(*_counted(checked_binary(target, probability, weight)), 1.0))
+    return float(area_above(*counted(checked_binary(target, probability, weight)), 1.0))
 
 
 def _counts_from_top(sample: Binary) -> tuple[Floats, Floats, Floats]:
@@ -161,7 +161,7 @@ def _counts_from_top(sample: Binary) -> tuple[Floats, Floats, Floats]:
 
 def average_precision(target: Values, probability: Values, *, weight: Values | None = None) -> float:
     """Mean precision over the recall steps (the area under the precision-recall curve without interpolation)."""
-    return float(precision_over_recall(*_counted(checked_binary(target, probability, weight))))
+    return float(precision_over_recall(*counted(checked_binary(target, probability, weight))))
 
 
 def roc_points(target: Values, probability: Values) -> tuple[Floats, Floats, Floats]:

@@ -5,13 +5,14 @@ needs of the lesions is, for most scores, a small table of sums by patient; then
 (replicates x patients) by (patients x sums), exact up to rounding. Drawing itself is in `intervals.py`. Numpy only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from data.scores.calibration import squared_error_of_rows, surprise_of_rows
 from data.scores.multiclass import checked_multiclass
+from data.scores.nnt import looked_at_per_found
 from data.scores.ranking import (
     MIN_TPR,
     Floats,
@@ -24,11 +25,14 @@ from data.scores.ranking import (
     require_both_classes,
     steps_of,
 )
-from data.scores.scores import SCORES
+from data.scores.scores import PATIENT_SCORES, SCORES
+from data.scores.top_k import found_by_patient
 
 Targets = npt.NDArray[np.bool_] | Ints
 Scorer = Callable[[Ints], Floats]
 """From how often each patient was drawn (replicates, patients) to the score by replicate, NaN where undefined."""
+Scorers = Callable[[Ints], dict[str, Floats]]
+"""The same for several scores, by name."""
 
 PRODUCT_CELLS = 4_000_000
 """Up to this size (32 MB) a table of lesions by patient and slot is multiplied; beyond it, rows are summed."""
@@ -36,6 +40,8 @@ RANKINGS: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
     "pauc": lambda at, within, n_negative: area_above(at, within, n_negative, 1.0 - MIN_TPR),
     "auc": lambda at, within, n_negative: area_above(at, within, n_negative, 1.0),
     "average_precision": precision_over_recall,
+    "nnt_80": lambda at, within, n_negative: looked_at_per_found(at, within, n_negative, 0.8),
+    "nnt_90": lambda at, within, n_negative: looked_at_per_found(at, within, n_negative, 0.9),
 }
 """Scores that need no more than the counts of lesions between the positives."""
 MEANS: dict[str, Callable[[Values, Values], Floats]] = {
@@ -43,19 +49,34 @@ MEANS: dict[str, Callable[[Values, Values], Floats]] = {
     "log_loss": surprise_of_rows,
 }
 """Scores that are a mean over lesions."""
-DECISIONS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "f1")
+DECISIONS = (
+    "accuracy", "balanced_accuracy", "sensitivity", "specificity", "f1", "macro_f1", "precision", "macro_recall",
+)  # fmt: skip
 """Scores that need no more than the class each lesion is called."""
 
 
-def scorer_of(score: str, target: Values, probability: Values, group_code: Ints) -> Scorer:
-    """Check the sample and return its scorer; `group_code` numbers the patients from 0."""
-    if score not in SCORES:
-        raise ValueError(f"there is no score {score!r}; there are {', '.join(SCORES)}")
+def scorers_of(scores: Sequence[str], target: Values, probability: Values, group_code: Ints) -> Scorers:
+    """Check the sample and return what scores a draw; `group_code` numbers the patients from 0."""
+    for score in scores:
+        if score not in SCORES and score not in PATIENT_SCORES:
+            raise ValueError(f"there is no score {score!r}; there are {', '.join([*SCORES, *PATIENT_SCORES])}")
     y, p = _checked(target, probability)
     if group_code.shape != y.shape:
         raise ValueError(f"{group_code.size} groups for {y.size} rows")
-    if score in RANKINGS and p.ndim == 1:
-        return _ranking_scorer(score, y == 1, p, group_code)
+    rankings = [score for score in scores if score in RANKINGS and p.ndim == 1]
+    of_rankings = _ranking_scorers(rankings, y == 1, p, group_code) if rankings else None
+    alone = {score: _scorer_of(score, y, p, group_code) for score in scores if score not in rankings}
+
+    def score_draws(times: Ints) -> dict[str, Floats]:
+        found = of_rankings(times) if of_rankings else {}
+        return {score: found[score] if score in found else alone[score](times) for score in scores}
+
+    return score_draws
+
+
+def _scorer_of(score: str, y: Targets, p: Floats, group_code: Ints) -> Scorer:
+    if score in PATIENT_SCORES:
+        return _patient_scorer(y, p, group_code)
     if score in MEANS:
         return _mean_scorer(MEANS[score](y, p), group_code)
     if score in DECISIONS:
@@ -71,7 +92,9 @@ def _checked(target: Values, probability: Values) -> tuple[Targets, Floats]:
     return two.positive, two.probability
 
 
-def _ranking_scorer(score: str, positive: npt.NDArray[np.bool_], probability: Floats, group_code: Ints) -> Scorer:
+def _ranking_scorers(
+    scores: Sequence[str], positive: npt.NDArray[np.bool_], probability: Floats, group_code: Ints
+) -> Scorers:
     require_both_classes(checked_binary(positive, probability))
     steps = steps_of(positive, probability)
     n_groups, m = int(group_code.max()) + 1, steps.levels.size
@@ -79,12 +102,14 @@ def _ranking_scorer(score: str, positive: npt.NDArray[np.bool_], probability: Fl
     of_negatives = _sums_by_slot(group_code[~positive], steps.negative_slot, n_groups, 2 * m)
     negatives_of_group = np.bincount(group_code[~positive], minlength=n_groups).astype(np.float64)
 
-    def score_draws(times: Ints) -> Floats:
+    def score_draws(times: Ints) -> dict[str, Floats]:
         at, n_negative = of_positives(times), times @ negatives_of_group
         valid = (at.sum(axis=1) > 0) & (n_negative > 0)
-        scores = np.full(len(times), np.nan)
-        scores[valid] = RANKINGS[score](at[valid], of_negatives(times[valid]), n_negative[valid])
-        return scores
+        counts = at[valid], of_negatives(times[valid]), n_negative[valid]
+        found = {score: np.full(len(times), np.nan) for score in scores}
+        for score, values in found.items():
+            values[valid] = RANKINGS[score](*counts)
+        return found
 
     return score_draws
 
@@ -109,6 +134,17 @@ def _sums_by_slot(group_code: Ints, slot: Ints, n_groups: int, n_slots: int) -> 
         return total
 
     return sum_draws
+
+
+def _patient_scorer(target: Targets, probability: Floats, group_code: Ints) -> Scorer:
+    found, counts, _ = found_by_patient(target, probability, group_code)
+
+    def score_draws(times: Ints) -> Floats:
+        patients = times @ counts
+        share: Floats = np.divide(times @ found, patients, out=np.full(len(times), np.nan), where=patients > 0)
+        return share
+
+    return score_draws
 
 
 def _mean_scorer(loss: Floats, group_code: Ints) -> Scorer:

@@ -1,10 +1,12 @@
 """Every score by name: one registry for binary and multi-class tasks, and the scores of a decision threshold.
 
-A stage asks `all_scores(target, probability)`; a report asks `SCORES["auc"]`. Ranking scores live in `ranking.py`,
-multi-class forms in `multiclass.py`, calibration in `calibration.py`, intervals in `intervals.py`. Numpy only.
+A stage asks `all_scores(target, probability, groups)`; a report asks `SCORES["auc"]`. Ranking scores live in
+`ranking.py` and `nnt.py`, multi-class forms in `multiclass.py`, calibration in `calibration.py`, scores that need to
+know whose a lesion is in `top_k.py`, intervals in `intervals.py`. Numpy only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -15,7 +17,9 @@ import numpy as np
 from data.scores import multiclass
 from data.scores.calibration import brier, calibration_error, log_loss
 from data.scores.multiclass import confusion_matrix
+from data.scores.nnt import number_needed
 from data.scores.ranking import (
+    Floats,
     UndefinedScoreError,
     Values,
     auc,
@@ -26,9 +30,12 @@ from data.scores.ranking import (
     specificity_at_sensitivity,
     threshold_at_sensitivity,
 )
+from data.scores.top_k import found_among_top
 
 __all__ = [
+    "PATIENT_SCORES",
     "SCORES",
+    "PatientScore",
     "Score",
     "UndefinedScoreError",
     "accuracy",
@@ -38,11 +45,15 @@ __all__ = [
     "balanced_accuracy",
     "brier",
     "calibration_error",
+    "confusion_at",
     "confusion_matrix",
     "f1",
     "log_loss",
+    "macro_f1",
     "pauc",
+    "precision",
     "roc_points",
+    "score_of",
     "sensitivity",
     "specificity",
     "specificity_at_sensitivity",
@@ -70,9 +81,19 @@ def decisions(
     return Decisions(*(float(outcome[code]) for code in (3, 1, 2, 0)))
 
 
-def _share(part: float, whole: float, of_what: str) -> float:
-    if whole <= 0.0:
+def confusion_at(target: Values, probability: Values, threshold: float, *, weight: Values | None = None) -> Floats:
+    """The four outcomes laid out as `confusion_matrix` does: true class in rows, called class in columns."""
+    d = decisions(target, probability, threshold=threshold, weight=weight)
+    return np.array([[d.true_negative, d.false_positive], [d.false_negative, d.true_positive]])
+
+
+def _refuse_none(count: float, of_what: str) -> None:
+    if count <= 0.0:
         raise UndefinedScoreError(f"the score is a share of {of_what}, and there are none")
+
+
+def _share(part: float, whole: float, of_what: str) -> float:
+    _refuse_none(whole, of_what)
     return part / whole
 
 
@@ -95,6 +116,12 @@ def specificity(target: Values, probability: Values, *, threshold: float = 0.5, 
     return _share(d.true_negative, d.true_negative + d.false_positive, "negatives")
 
 
+def precision(target: Values, probability: Values, *, threshold: float = 0.5, weight: Values | None = None) -> float:
+    """Share of positive calls that are right."""
+    d = decisions(target, probability, threshold=threshold, weight=weight)
+    return _share(d.true_positive, d.true_positive + d.false_positive, "positive calls")
+
+
 def balanced_accuracy(
     target: Values, probability: Values, *, threshold: float = 0.5, weight: Values | None = None
 ) -> float:
@@ -109,6 +136,18 @@ def f1(target: Values, probability: Values, *, threshold: float = 0.5, weight: V
     d = decisions(target, probability, threshold=threshold, weight=weight)
     calls_and_positives = 2 * d.true_positive + d.false_positive + d.false_negative
     return _share(2 * d.true_positive, calls_and_positives, "positives and positive calls")
+
+
+def macro_f1(target: Values, probability: Values, *, threshold: float = 0.5, weight: Values | None = None) -> float:
+    """Mean of the F1 of the positives and the F1 of the negatives; the macro F1 of more classes is `multiclass.f1`."""
+    d = decisions(target, probability, threshold=threshold, weight=weight)
+    wrong = d.false_positive + d.false_negative
+    for count, of_what in (
+        (d.true_positive + d.false_negative, "positives"),
+        (d.true_negative + d.false_positive, "negatives"),
+    ):
+        _refuse_none(count, of_what)
+    return sum(2 * right / (2 * right + wrong) for right in (d.true_positive, d.true_negative)) / 2
 
 
 class ScoreFunction(Protocol):
@@ -139,6 +178,21 @@ class Score:
         return self.multiclass(target, probability, weight=weight)
 
 
+@dataclass(frozen=True)
+class PatientScore:
+    """A score of two classes that must know which lesions are of one patient."""
+
+    name: str
+    title: str
+    binary: Callable[[Values, Values, Values], float]
+    """Takes targets, probabilities and patients."""
+    higher_is_better: bool = True
+
+    def __call__(self, target: Values, probability: Values, groups: Values) -> float:
+        """Score one column."""
+        return self.binary(target, probability, groups)
+
+
 _equal_width = partial(calibration_error, binning="equal_width")
 
 SCORES: Mapping[str, Score] = MappingProxyType(
@@ -153,6 +207,7 @@ SCORES: Mapping[str, Score] = MappingProxyType(
             Score("sensitivity", "Sensitivity at 0.5", sensitivity, None),
             Score("specificity", "Specificity at 0.5", specificity, None),
             Score("f1", "F1", f1, multiclass.f1),
+            Score("macro_f1", "Macro F1", macro_f1, multiclass.f1),
             Score("brier", "Brier score", brier, brier, higher_is_better=False),
             Score("log_loss", "Log loss", log_loss, log_loss, higher_is_better=False),
             Score(
@@ -169,13 +224,32 @@ SCORES: Mapping[str, Score] = MappingProxyType(
                 _equal_width,
                 higher_is_better=False,
             ),
+            Score("precision", "Precision at 0.5", precision, multiclass.precision),
+            Score("macro_recall", "Macro recall", balanced_accuracy, multiclass.balanced_accuracy),
+            Score("nnt_80", "NNT at 80 % sensitivity", partial(number_needed, sensitivity=0.8), None, False),
+            Score("nnt_90", "NNT at 90 % sensitivity", partial(number_needed, sensitivity=0.9), None, False),
         )
     }
 )
+"""Scores of lesions."""
+
+PATIENT_SCORES: Mapping[str, PatientScore] = MappingProxyType(
+    {score.name: score for score in (PatientScore("se_top_15", "SEtop-15", found_among_top),)}
+)
+"""Scores of lesions beside the others of their patient."""
 
 
-def all_scores(target: Values, probability: Values) -> dict[str, float]:
+def score_of(name: str, target: Values, probability: Values, groups: Values) -> float:
+    """A score of either kind by its name."""
+    if name in PATIENT_SCORES:
+        return PATIENT_SCORES[name](target, probability, groups)
+    return SCORES[name](target, probability)
+
+
+def all_scores(target: Values, probability: Values, groups: Values | None = None) -> dict[str, float]:
     """Every score of the task that this sample defines, by name (`probability`: one column, or one per class).
+
+    Scores of patients are among them where `groups` says whose each lesion is.
 
     A score that the sample does not define, such as the AUC of a single class, is left out; a missing or infinite
     probability is a ValueError, because the caller has to say what a missing score counts as.
@@ -188,4 +262,8 @@ def all_scores(target: Values, probability: Values) -> dict[str, float]:
             scores[name] = score(target, probability)
         except UndefinedScoreError:
             continue
+    if groups is not None and np.ndim(probability) == 1:
+        for name, of_patients in PATIENT_SCORES.items():
+            with suppress(UndefinedScoreError):
+                scores[name] = of_patients(target, probability, groups)
     return scores

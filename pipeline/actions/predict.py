@@ -1,5 +1,6 @@
 """Predict new patients with a finished run: its fold models, encoders and boosters; no training data needed."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,30 +9,55 @@ import polars as pl
 
 from data.cohort import Cohort
 from data.errors import DataError, examples
-from data.files import atomic
 from data.images.sources import ImageSource
 from data.recipe import read_test
 from data.synthetic.stand_in import is_invented
+from pipeline.actions.answer_summary import print_summary
+from pipeline.answer_files import refuse_bad_target, write_answers
+from pipeline.answers import Said, answer_frame
+from pipeline.decision import decision_for
 from pipeline.facts import finished_fold_count, recorded_facts
 from pipeline.new_images import image_columns
+from pipeline.notes import strangers
 from pipeline.plan import Plan, plan
 from pipeline.run import Run
 from pipeline.runtime import Runtime
 from pipeline.stage_two import features_of
 
 
-def run_predict(run: Run, runtime: Runtime, metadata_path: Path, images_path: Path | None, out_path: Path) -> None:
-    """Write lesion id and probability of every row of the table."""
+@dataclass(frozen=True)
+class Asked:
+    """What `predict` was asked for."""
+
+    metadata: Path
+    images: Path | None
+    out: Path
+    plain: bool = False
+    """The lesion and the score alone, for programs."""
+    calibration: str | None = None
+    """Name of the calibration of another site; None: the run's own."""
+
+
+def run_predict(run: Run, runtime: Runtime, asked: Asked) -> None:
+    """Write what the run says of every row of the table, and print a summary."""
+    refuse_bad_target(asked.out, (asked.metadata, asked.images, run.folder))
     finished = finished_plan(run)
-    cohort, source, notes = read_test(run.recipe.data, metadata_path, images_path)
+    decision = None if asked.plain else decision_for(run, asked.calibration)
+    cohort, source, notes = read_test(run.recipe.data, asked.metadata, asked.images)
     for note in notes:
         runtime.display.warn(note)
-    warn_of_invented(run, runtime, metadata_path)
-    probability = probabilities_of(finished, runtime, cohort, source)
-    frame = probability_frame(cohort, probability)
-    with atomic(out_path) as temporary:
-        frame.write_csv(temporary)
-    runtime.display.say(f"wrote {len(cohort.ids):,} probabilities to {out_path}")
+    warn_of_invented(run, runtime, asked.metadata)
+    said = said_of(finished, runtime, cohort, source)
+    if decision is None:
+        write_answers(probability_frame(cohort, said.score), asked.out)
+        runtime.display.say(f"wrote {len(cohort.ids):,} probabilities to {asked.out}")
+        return
+    for warning in strangers(cohort, decision.seen):
+        runtime.display.warn(warning)
+    frame = answer_frame(said, decision)
+    write_answers(frame, asked.out)
+    print_summary(runtime.display, frame, cohort.task, decision)
+    runtime.display.say(f"wrote {len(frame):,} {cohort.task.row_noun}s to {asked.out}")
 
 
 def probability_frame(cohort: Cohort, probability: npt.NDArray[np.float64]) -> pl.DataFrame:
@@ -56,13 +82,29 @@ def probabilities_of(
     finished: Plan, runtime: Runtime, cohort: Cohort, source: ImageSource | None
 ) -> npt.NDArray[np.float64]:
     """What a finished run says of new lesions."""
+    return said_of(finished, runtime, cohort, source).score
+
+
+def said_of(finished: Plan, runtime: Runtime, cohort: Cohort, source: ImageSource | None) -> Said:
+    """The same, and of which lesions an image was missing."""
     run = finished.run
     scores = None
     if run.recipe.image_models:
         scores = image_columns(finished.fold_models, run.recipe.data, runtime, cohort, source)
     table = features_of(run.recipe.features, runtime.display, cohort, scores, f"{len(cohort.ids):,} lesions")
     with runtime.display.task("stage two") as progress:
-        return finished.stage_two.predict(table, runtime.threads, progress)["blend"]
+        blend = finished.stage_two.predict(table, runtime.threads, progress)["blend"]
+    return Said(cohort, blend, without_image(run, scores, len(cohort.ids)))
+
+
+def without_image(run: Run, scores: pl.DataFrame | None, count: int) -> npt.NDArray[np.bool_]:
+    """Lesions of which a network that sees images said nothing."""
+    seeing = tuple(model.name for model in run.recipe.image_models if model.backbone != "none")
+    if scores is None or not seeing:
+        return np.zeros(count, dtype=np.bool_)
+    columns = [name for name in scores.columns if name.partition(":")[0] in seeing]
+    absent = scores.select(pl.any_horizontal(pl.col(columns).is_null())).to_series().to_numpy()
+    return np.asarray(absent, dtype=np.bool_)
 
 
 def finished_plan(run: Run) -> Plan:

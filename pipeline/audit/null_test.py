@@ -28,6 +28,7 @@ from data.progress import Progress, silent
 from data.scores.intervals import replicate_scores
 from data.scores.scores import SCORES
 from pipeline.audit.deal import Ints, coded, deal, deals_like
+from pipeline.scoring import known_rows
 
 Floats = npt.NDArray[np.float64]
 
@@ -197,7 +198,7 @@ class Labelled:
 
 def score_of(score: str, target: Ints, column: Floats) -> float:
     """Score of the lesions that have a probability."""
-    known = np.isfinite(column) if column.ndim == 1 else np.isfinite(column).all(axis=1)
+    known, column = known_rows(column)
     return SCORES[score](target[known], column[known])
 
 
@@ -205,13 +206,9 @@ def patient_interval(score: str, outcomes: Sequence[Labelled], name: str, seed: 
     """95 % over patients of the mean over the draws: each replicate draws the same patients in every draw."""
     replicates = []
     for one in outcomes:
-        column = one.columns[name]
-        known = np.isfinite(column) if column.ndim == 1 else np.isfinite(column).all(axis=1)
-        replicates.append(
-            replicate_scores(
-                one.target[known], column[known], one.groups[known], score=score, seed=seed, replicates=500
-            )
-        )
+        known, column = known_rows(one.columns[name])
+        sample = one.target[known], column[known], one.groups[known]
+        replicates.append(replicate_scores(*sample, score=score, seed=seed, replicates=500))
     scores = np.mean(replicates, axis=0)
     low, high = np.quantile(scores[np.isfinite(scores)], [0.025, 0.975])
     return float(low), float(high)

@@ -22,6 +22,7 @@ from pipeline.commands.options import (
     example,
     training,
 )
+from pipeline.lock import hold
 
 commands = typer.Typer()
 
@@ -107,11 +108,15 @@ def work(wanted: Wanted, how: How, verb: str) -> None:
 
 
 @commands.command(
-    epilog=example("predict --run runs/demo --metadata new.csv --images new-images/ --out predictions.csv")
+    epilog=example(
+        "predict --run runs/demo --metadata new.csv --images new-images/ --out answers.xlsx",
+        "predict --run runs/demo --metadata new.csv --images new-images/ --out answers.csv --calibration clinic_b",
+        "predict --run runs/demo --metadata new.csv --images new-images/ --out scores.csv --plain",
+    )
 )
 def predict(
     metadata: Annotated[Path, typer.Option(help="CSV shaped like test-metadata.csv.")],
-    out: Annotated[Path, typer.Option(help="The CSV to write: lesion id and probability.")],
+    out: Annotated[Path, typer.Option(help="The file to write: .csv, .parquet or .xlsx.")],
     images: Annotated[
         Path | None,
         typer.Option(
@@ -119,11 +124,34 @@ def predict(
         ),
     ] = None,
     run: ExistingRunOption = "demo",
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Write the lesion and its uncalibrated score alone, for programs.")
+    ] = False,
+    calibration: Annotated[
+        str | None, typer.Option(help="Take probabilities and thresholds of another site (see `recalibrate`).")
+    ] = None,
 ) -> None:
-    """Predict new patients with a finished run; no training data needed."""
+    """Predict new patients with a finished run: probability, rank, thresholds, doubts; no training data needed."""
     from pipeline.actions.opening import existing_run, surroundings
-    from pipeline.actions.predict import run_predict
+    from pipeline.actions.predict import Asked, run_predict
 
     found, here = existing_run(run), surroundings()
     with here.display.listening():
-        run_predict(found, here, metadata, images, out)
+        run_predict(found, here, Asked(metadata, images, out, plain, calibration))
+
+
+@commands.command(epilog=example("recalibrate --run runs/demo --data clinic-b/ --name clinic_b"))
+def recalibrate(
+    data: Annotated[
+        Path, typer.Option("--data", "-d", help="Labelled lesions of the new site, shaped as in training.")
+    ],
+    name: Annotated[str, typer.Option(help="What the site is called; `predict --calibration` takes it.")],
+    run: ExistingRunOption = "demo",
+) -> None:
+    """Fit probabilities and thresholds to another site by its own labelled patients; the models stay as they are."""
+    from pipeline.actions.opening import existing_run, surroundings
+    from pipeline.actions.recalibrate import run_recalibrate
+
+    found, here = existing_run(run), surroundings()
+    with here.display.listening(), hold(found.folder):
+        run_recalibrate(found, here, data, name)

@@ -39,7 +39,8 @@ class LocalExecutor:
             return
         # A product of matrices in more threads may round otherwise; a worker of a cluster sets the same limit.
         with threadpool_limits(max(job.cpus for job in jobs), user_api="blas"):
-            if at_once == 1:
+            # PyTorch's random state is one for the whole process: its networks are trained one after the other here.
+            if at_once == 1 or any(job.together for job in jobs):
                 for job in jobs:
                     yield Done(job, perform(inputs, runtime, job))
             else:

@@ -74,8 +74,7 @@ class ProcessesExecutor:
         """Do the jobs; those of image models in processes, where more than one is to be done at once."""
         in_memory = inputs.given is not None or inputs.given_pack is not None
         if len(jobs) < 2 or at_once < 2 or in_memory or not all(job.together for job in jobs):
-            # Image models one after the other: `at_once` counts processes, never threads.
-            yield from self._local.run(inputs, runtime, jobs, 1 if jobs and jobs[0].together else at_once)
+            yield from self._local.run(inputs, runtime, jobs, at_once)
             return
         yield from self._side_by_side(inputs, runtime, jobs, min(at_once, len(jobs)))
 

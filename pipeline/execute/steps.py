@@ -1,5 +1,6 @@
 """Steps as jobs: named by kind and key, so that any process that has the run can do them."""
 
+from dataclasses import replace
 from typing import Any
 
 from pipeline.execute.files import step_files
@@ -8,6 +9,7 @@ from pipeline.inputs import Inputs
 from pipeline.plan import plan_of
 from pipeline.runtime import Runtime
 from pipeline.step import Step
+from pipeline.steps.tuning import SearchParameters
 
 
 def step_job(step: Step, position: str, inputs: Inputs, runtime: Runtime) -> Job:
@@ -30,3 +32,11 @@ def do_step(inputs: Inputs, runtime: Runtime, *address: Any) -> None:
     """Do a step of a run."""
     step = plan_of(inputs)[address]
     step.work.do(step, inputs, runtime)
+
+
+def run_trials(inputs: Inputs, runtime: Runtime, name: str, storage: str) -> None:
+    """Do a worker's share of the trials of a search: until the study has as many as the recipe asks for."""
+    step = plan_of(inputs)["tuning", name]
+    assert isinstance(step.work, SearchParameters)
+    with runtime.display.task(f"tuning {name}: trials") as progress:
+        step.work.search(step, inputs, replace(runtime, storage=storage or None), progress, last=False)

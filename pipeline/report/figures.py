@@ -10,6 +10,7 @@ from pipeline.report.calibration import calibration, decision_curve, recalibrate
 from pipeline.report.classes import class_figures
 from pipeline.report.contribution import agreement, correlation, leave_one_out
 from pipeline.report.curves import distributions, precision_recall, roc
+from pipeline.report.decision import decision_figures
 from pipeline.report.finished import FinishedRun
 from pipeline.report.gallery import gallery, hardest
 from pipeline.report.groups import (
@@ -42,6 +43,7 @@ def report_figures(finished: FinishedRun) -> dict[str, Any]:
         **dict.fromkeys(("classes", "class_groups", "agreement")),
         "resampled": finished.recipe.tabular.resample.method != "none",
         "words": words_of(finished.task),
+        "decision": decision_figures(finished),
     }
     of_task = two_class_figures if finished.binary else many_class_figures
     with finished.display.task(f"report: {'curves' if finished.binary else 'classes'} and groups"):

@@ -25,6 +25,8 @@ from pipeline.step import Need, Step, Work
 FILE, TEST_FILE = "submission.csv", "tabular/test.parquet"
 ANSWERS_FILE = "test-answers.csv"
 """The synthetic cohort's answer key; only printing the score opens it."""
+SUM_TOLERANCE = 1e-6
+"""How far the probabilities of a lesion's classes may add up to something else than 1."""
 
 
 @dataclass(frozen=True)
@@ -90,30 +92,40 @@ def submission_step(
 def write_submission(
     path: Any, cohort: Cohort, probability: npt.NDArray[np.float64], order: npt.NDArray[np.str_] | None
 ) -> None:
-    """Write the positive probability in the order of sample_submission.csv, checked before it gets its name."""
+    """Write the answer in the order of sample_submission.csv, checked before it gets its name.
+
+    Of two classes the positive probability, under the target's name; of more, a column for each class.
+    """
     task = cohort.task
+    names = (task.target,) if len(task.probability_columns) == 1 else task.probability_columns
     wanted = cohort.ids if order is None else order
-    found = dict(zip(cohort.ids.tolist(), probability.tolist(), strict=True))
+    found = dict(zip(cohort.ids.tolist(), probability.reshape(len(cohort.ids), len(names)).tolist(), strict=True))
+    nothing = [float("nan")] * len(names)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([task.lesion, task.target])
-    writer.writerows((lesion, repr(found.get(lesion, float("nan")))) for lesion in wanted.tolist())
-    validate_submission(text.getvalue(), wanted, task.lesion, task.target)
+    writer.writerow([task.lesion, *names])
+    writer.writerows((lesion, *map(repr, found.get(lesion, nothing))) for lesion in wanted.tolist())
+    validate_submission(text.getvalue(), wanted, task.lesion, *names)
     write_text(path, text.getvalue())
 
 
-def validate_submission(text: str, wanted: npt.NDArray[np.str_], lesion: str, target: str) -> None:
+def validate_submission(text: str, wanted: npt.NDArray[np.str_], lesion: str, *columns: str) -> None:
     """Refuse a submission that Kaggle would refuse, or that says nothing; all problems in one message."""
-    frame = pl.read_csv(io.StringIO(text), schema={lesion: pl.String, target: pl.Float64})
-    ids = frame[lesion]
+    frame = pl.read_csv(io.StringIO(text), schema={lesion: pl.String, **dict.fromkeys(columns, pl.Float64)})
+    ids, values = frame[lesion], frame[list(columns)]
     expected = pl.Series(wanted.tolist(), dtype=pl.String)
+    numbers = pl.all().is_finite().fill_null(False)
+    finite = values.select(pl.all_horizontal(numbers)).to_series()
+    outside = values.select(pl.any_horizontal(numbers & ~pl.all().is_between(0, 1).fill_null(True))).to_series()
+    uneven = finite & ((values.sum_horizontal() - 1).abs() > SUM_TOLERANCE)
     problems = []
     for what, rows in (
         ("missing", expected.filter(~expected.is_in(ids.implode()))),
         ("not asked for", ids.filter(~ids.is_in(expected.implode()))),
         ("repeated", ids.filter(ids.is_duplicated()).unique()),
-        ("without a finite probability", ids.filter(~frame[target].is_finite().fill_null(False))),
-        ("outside [0, 1]", ids.filter(~frame[target].is_between(0, 1).fill_null(True) & frame[target].is_finite())),
+        ("without a finite probability", ids.filter(~finite)),
+        ("outside [0, 1]", ids.filter(outside)),
+        ("whose probabilities do not add up to 1", ids.filter(uneven & (len(columns) > 1))),
     ):
         if len(rows):
             problems.append(f"{len(rows)} lesions {what} (first: {', '.join(rows.head(3).to_list())})")

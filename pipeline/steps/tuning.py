@@ -155,24 +155,12 @@ def trials_job(step: Step, inputs: Inputs, runtime: Runtime, worker: int) -> Job
     """A worker's share of the trials of a study."""
     threads = step.work.resources(inputs, runtime).cpus
     return Job(
-        function="pipeline.steps.tuning:run_trials",
+        function="pipeline.execute.steps:run_trials",
         arguments=(str(step.key[0]), study_url(step, inputs, runtime)),
         title=f"{step.name}, worker {worker}",
         cpus=threads,
         inputs=step_files(step, inputs),
     )
-
-
-def run_trials(inputs: Inputs, runtime: Runtime, name: str, storage: str) -> None:
-    """Do a worker's share of the trials: until the study has as many as the recipe asks for."""
-    from dataclasses import replace
-
-    from pipeline.plan import plan_of
-
-    step = plan_of(inputs)["tuning", name]
-    assert isinstance(step.work, SearchParameters)
-    with runtime.display.task(f"tuning {name}: trials") as progress:
-        step.work.search(step, inputs, replace(runtime, storage=storage or None), progress, last=False)
 
 
 def study_url(step: Step, inputs: Inputs, runtime: Runtime) -> str:

@@ -47,10 +47,21 @@ def read_image(path: Path) -> object:
 
 
 def read_hdf5(path: Path) -> object:
-    """Every image of an HDF5 file; an image that is refused does not keep the next from being read."""
+    """Every image of an HDF5 file."""
     from data.images.sources import Hdf5Images
 
-    source = Hdf5Images(path)
+    return read_all(Hdf5Images(path))
+
+
+def read_zip(path: Path) -> object:
+    """Every image of a zip archive."""
+    from data.images.zipped import ZippedImages
+
+    return read_all(ZippedImages(path))
+
+
+def read_all(source: Any) -> object:
+    """Every image of a source; an image that is refused does not keep the next from being read."""
     refused: FusionNetXError | None = None
     for name in source.ids.tolist():
         try:
@@ -131,6 +142,7 @@ READERS: dict[str, Reader] = {
     "recipe": read_recipe,
     "image": read_image,
     "hdf5": read_hdf5,
+    "zip": read_zip,
     "folds": read_folds,
     "predictions": read_predictions,
     "model": read_model,

@@ -7,7 +7,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.bad_input.conftest import Bench, Row, chosen, cut, edit, pickled
+from tests.bad_input.bench import Bench, Row, chosen
+from tests.bad_input.of_runs import pickled
+from tests.damage import cut, edit
 
 CSV = ("--set", "folds.file={root}/folds.csv")
 PARQUET = ("--set", "folds.file={root}/folds.parquet")

@@ -11,7 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.bad_input.conftest import Bench, Row, chosen, cut, edit
+from tests.bad_input.bench import Bench, Row, chosen
+from tests.damage import cut, edit
 
 
 def inside(change: Callable[[Any, str], object]) -> Callable[[Bench], object]:

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from tests.bad_input.conftest import Bench, Row, chosen
+from tests.bad_input.bench import Bench, Row, chosen
 
 READ = (r"40 found, 0 missing, 0 extra", "a run can start (0 warnings)")
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
-from tests.bad_input.conftest import Bench, Row, chosen, cut, edit, first_cell, rewrite
+from tests.bad_input.bench import Bench, Row, chosen
+from tests.damage import cut, edit, first_cell, rewrite
 
 OK = "a run can start (0 warnings)"
 

@@ -10,19 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.bad_input.conftest import (
-    Bench,
-    Row,
-    chosen,
-    cut,
-    damaged,
-    edit,
-    flipped,
-    holding,
-    pickled,
-    vouch_for,
-    vouched,
-)
+from tests.bad_input.bench import Bench, Row, chosen
+from tests.bad_input.of_runs import damaged, flipped, holding, pickled, vouch_for, vouched
+from tests.damage import cut, edit
 
 MODEL = "oof/narrow/fold_0/model.safetensors"
 WHOLE = "is not finished or not whole"

@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.bad_input.conftest import Bench, Row, chosen, cut, edit, pickled
+from tests.bad_input.bench import Bench, Row, chosen
+from tests.bad_input.of_runs import pickled
+from tests.damage import cut, edit
 
 USED = ("--recipe", "{root}/bad.toml")
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.bad_input.conftest import Bench, Row, chosen, cut, holding, pickled, vouched
+from tests.bad_input.bench import Bench, Row, chosen
+from tests.bad_input.of_runs import holding, pickled, vouched
+from tests.damage import cut
 
 OOF = "oof/narrow/fold_0/predictions.parquet"
 

@@ -7,19 +7,9 @@ import h5py
 import polars as pl
 import pytest
 
-from tests.bad_input.conftest import (
-    Bench,
-    Row,
-    chosen,
-    cut,
-    damaged,
-    edit,
-    flipped,
-    holding,
-    json_of,
-    pickled,
-    vouched,
-)
+from tests.bad_input.bench import Bench, Row, chosen
+from tests.bad_input.of_runs import damaged, flipped, holding, json_of, pickled, vouched
+from tests.damage import cut, edit
 
 ENCODER = "features/fold_1/encoder.json"
 BLEND = "tabular/blend.json"
@@ -106,6 +96,9 @@ STAGE_TWO = [
         (WHOLE, "oof/wide/fold_0", "was made with another recipe"),
     ),
     Row("a recipe cut short", damaged("recipe.toml", lambda p: edit(p, lambda w: w[:500])), ("recipe.toml",)),
+    Row("a run.json cut short", damaged("run.json", cut), ("run.json is damaged",)),
+    Row("a pickle named run.json", damaged("run.json", holding(pickled)), ("run.json is damaged",)),
+    Row("a run.json of another kind", damaged("run.json", json_of(lambda _: [1])), ("run.json is damaged",)),
     Row("a recipe missing", damaged("recipe.toml", Path.unlink), ("is not a run folder: it has no recipe.toml",)),
 ]
 

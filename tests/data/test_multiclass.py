@@ -8,6 +8,7 @@ from sklearn import metrics
 
 from data.scores import multiclass
 from data.scores.ranking import UndefinedScoreError
+from data.scores.scores import SCORES
 
 
 def sample_of(seed, n_classes=4, n=80, decimals=2):
@@ -37,6 +38,13 @@ def test_scores_are_scikit_learns(seed, n_classes, weighted):
         multiclass.confusion_matrix(target, probability, weight=weight),
         metrics.confusion_matrix(target, predicted, labels=range(n_classes), **options),
     )
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 11))
+def test_the_macro_f1_of_a_task_is_scikit_learns(seed, n_classes):
+    target, probability = sample_of(seed, n_classes)
+    expected = metrics.f1_score(target, probability.argmax(axis=1), average="macro")
+    assert SCORES["macro_f1"](target, probability) == pytest.approx(expected, abs=1e-12)
 
 
 @given(st.integers(0, 2**32 - 1))

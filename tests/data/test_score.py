@@ -16,6 +16,7 @@ from data.scores.scores import (
     all_scores,
     balanced_accuracy,
     f1,
+    macro_f1,
     pauc,
     sensitivity,
     specificity,
@@ -39,6 +40,7 @@ def test_scores_at_a_threshold_are_scikit_learns(seed, threshold, weighted):
         sensitivity: metrics.recall_score(target, called, sample_weight=weight),
         specificity: metrics.recall_score(target, called, pos_label=0, sample_weight=weight),
         f1: metrics.f1_score(target, called, sample_weight=weight),
+        macro_f1: metrics.f1_score(target, called, average="macro", sample_weight=weight),
     }
     for score, value in expected.items():
         ours = score(target, probability, threshold=threshold, weight=weight)
@@ -52,6 +54,7 @@ def test_scores_at_a_threshold_are_scikit_learns(seed, threshold, weighted):
         (specificity, [1, 1], [0.1, 0.9]),
         (balanced_accuracy, [0, 0], [0.1, 0.9]),
         (f1, [0, 0], [0.1, 0.2]),
+        (macro_f1, [0, 0], [0.1, 0.2]),
         (accuracy, [], []),
     ],
 )

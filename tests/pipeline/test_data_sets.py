@@ -7,10 +7,11 @@ import polars as pl
 import pytest
 
 from data.errors import RecipeError
+from data.recipe import read_folder
 from data.schemas.tcga_skcm import REFUSED
+from data.synthetic.stand_in import stand_in
 from features.recipe import FeatureRecipe
 from features.table import build
-from pipeline.commands.options import workspace
 from pipeline.recipe import Recipe, load_recipe
 
 SMALL = ("--set", "data.twin.lesions=60", "--set", "data.twin.image_side=33", "--set", "folds.count=2")
@@ -27,7 +28,7 @@ def quick(name: str) -> Recipe:
 def test_check_accepts_the_twin_and_names_the_classes(cli: Callable[..., object], name: str, tmp_path: Path) -> None:
     answer = cli("check", "--recipe", name, *SMALL, cache=tmp_path)
     assert answer.code == 0, answer
-    data = workspace(quick(name), tmp_path / "run", next(tmp_path.glob("synthetic-*"))).data
+    data = read_folder(quick(name).data, next(tmp_path.glob("synthetic-*")))
     shown = data.train.task.classes[len(data.train.task.classes) == 2 :]
     for label in shown:
         assert label in answer.out
@@ -83,12 +84,14 @@ def test_an_image_model_without_images_is_told_so(cli: Callable[..., object], tm
 
 
 def test_columns_that_follow_from_the_answer_are_refused(tmp_path: Path) -> None:
-    space = workspace(quick("tcga_skcm"), tmp_path / "run", None)
-    space.cache_dir = tmp_path
+    recipe = quick("tcga_skcm")
+    folder = stand_in(recipe.data, tmp_path)
+    assert folder is not None
+    train = read_folder(recipe.data, folder).train
     for name in set(REFUSED) - {"target"}:  # which every recipe refuses
         with pytest.raises(RecipeError, match=name):
-            build(space.data.train, FeatureRecipe(families=("published",), extra_columns=(name,)))
-    assert not set(space.recipe.features.extra_columns) & set(REFUSED)
+            build(train, FeatureRecipe(families=("published",), extra_columns=(name,)))
+    assert not set(recipe.features.extra_columns) & set(REFUSED)
 
 
 def test_without_data_or_twin_the_message_says_how(cli: Callable[..., object], tmp_path: Path) -> None:

@@ -18,7 +18,19 @@ from pipeline.report.metrics import refresh_metrics
 from pipeline.report.page import NOTHING, Value, page
 from pipeline.run import Run
 
-SECTIONS = ["summary", "curves", "groups", "models", "members", "ablation", "boosters", "gallery", "tuning", "account"]
+SECTIONS = [
+    "summary",
+    "curves",
+    "decision",
+    "groups",
+    "models",
+    "members",
+    "ablation",
+    "boosters",
+    "gallery",
+    "tuning",
+    "account",
+]
 VOID = {"meta", "link", "img", "br"}
 
 

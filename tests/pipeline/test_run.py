@@ -1,199 +1,110 @@
+"""What a run says of itself in its folder, and what becomes of it without that or with a damaged one."""
+
 import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
 
 import pytest
 
 from data.errors import DataError
-from pipeline.run import Step, describe_changes, hold
-
-HOLDER = """
-import sys, time
-from pathlib import Path
-from pipeline.run import hold
-with hold(Path(sys.argv[1])):
-    print("held", flush=True)
-    time.sleep(60)
-"""
-
-
-def make_step(folder: Path, **changes: object) -> Step:
-    facts: dict = {
-        "name": "a piece of work",
-        "folder": folder,
-        "settings": {"epochs": 3, "augment": {"flip": True}},
-        "inputs": {"train table": "aaa"},
-    }
-    return Step(**{**facts, **changes})
+from data.files import read_json
+from pipeline.recipe import load_recipe
+from pipeline.run import FILE, FORMAT, RECIPE_FILE, Run
+from tests.real_data import unmarked
 
 
 @pytest.fixture
-def done(tmp_path: Path) -> Step:
-    step = make_step(tmp_path / "work")
-    step.begin()
-    (step.folder / "first.bin").write_bytes(b"1234")
-    (step.folder / "second.bin").write_bytes(b"5678")
-    step.finish(["first.bin", "second.bin"], scores={"pauc": 0.1})
-    return step
+def recorded(tiny_recipe: Path, tmp_path: Path) -> Run:
+    """A run on synthetic data that has said what it is."""
+    run = Run.of(load_recipe(str(tiny_recipe), ["seed=99"]), tmp_path / "run")
+    run.record()
+    return run
 
 
-def test_a_step_is_done_when_its_report_is_written(tmp_path: Path):
-    step = make_step(tmp_path / "work")
-    assert step.why() == "not run yet"
-    assert step.report() is None
-    step.begin()
-    (step.folder / "a").write_text("x")
-    assert step.why() == "not run yet"
-    report = step.finish(["a"], lesions=4)
-    assert step.why() is None
-    assert step.report() == report
-    assert report["lesions"] == 4
-    assert {"settings", "inputs", "versions", "seconds", "peak_memory_mb", "commit", "machine"} <= set(report)
-    assert step.artefacts() == ("a",)
-    assert step.checksum("a") == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+def test_the_recipe_that_is_kept_is_the_one_that_ran(recorded: Run):
+    assert load_recipe(str(recorded.folder / RECIPE_FILE)) == recorded.recipe
+    assert recorded.is_recorded
+    assert Run.open(recorded.folder) == recorded
 
 
-def test_beginning_again_forgets_the_report(done: Step):
-    done.begin()
-    assert done.why() == "not run yet"
-
-
-def test_the_report_comes_after_the_artefacts(tmp_path: Path):
-    step = make_step(tmp_path / "work")
-    step.begin()
-    with pytest.raises(FileNotFoundError):
-        step.finish(["never written"])
-    assert not step.report_path.exists()
-
-
-def test_settings_are_compared_without_their_order(done: Step):
-    turned = make_step(done.folder, settings={"augment": {"flip": True}, "epochs": 3})
-    assert turned.why() is None
+def test_what_run_json_holds(recorded: Run, cohort_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert read_json(recorded.folder / FILE) == {
+        "format": FORMAT, "reader": "isic2024", "data": None, "invented": True,
+    }  # fmt: skip
+    unmarked(cohort_dir, tmp_path / "real")
+    monkeypatch.chdir(tmp_path)
+    # A relative path would lead elsewhere from another folder.
+    Run.of(recorded.recipe, tmp_path / "other", Path("real")).record()
+    assert read_json(tmp_path / "other" / FILE) == {
+        "format": FORMAT, "reader": "isic2024", "data": str((tmp_path / "real").resolve()), "invented": False,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"settings": {"epochs": 4, "augment": {"flip": True}}}, "changed: epochs 3 -> 4"),
-        ({"settings": {"epochs": 3, "augment": {"flip": False}}}, "changed: augment.flip True -> False"),
-        ({"settings": {"augment": {"flip": True}}}, "changed: settings.epochs is gone"),
-        ({"settings": {"epochs": 3, "augment": {"flip": True}, "seed": 1}}, "changed: settings.seed is new"),
-        ({"inputs": {"train table": "bbb"}}, "changed: train table (its content)"),
-        ({"inputs": {}}, "changed: inputs.train table is gone"),
-    ],
+    "damage",
+    [b"", b"{", b"[]", b"[" * 100_000, b"\xff\xfe", b"{}", b'{"invented": 1}', b'{"invented": true, "data": 7}'],
 )
-def test_what_changed_is_named(done: Step, changes: dict, reason: str):
-    assert make_step(done.folder, **changes).why() == reason
+def test_a_damaged_record_is_one_message_that_names_it(recorded: Run, damage: bytes):
+    (recorded.folder / FILE).write_bytes(damage)
+    with pytest.raises(DataError) as caught:
+        Run.open(recorded.folder)
+    message = str(caught.value)
+    assert str(recorded.folder / FILE) in message
+    assert "is damaged" in message
+    assert "run the command that made the run again" in message
+    assert len(message.splitlines()) == 1
+    assert len(message) < 400
 
 
-def test_both_changed_keys_are_named_and_a_long_list_is_cut():
-    old = {f"key_{i}": i for i in range(9)}
-    new = {key: value + 1 for key, value in old.items()}
-    text = describe_changes(old, new)
-    assert text.startswith("key_0 0 -> 1; key_1 1 -> 2; ")
-    assert text.endswith("; and 3 more")
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_a_run_from_before_there_was_a_record_says_in_its_submission_what_it_was(recorded: Run, synthetic: bool):
+    (recorded.folder / FILE).unlink()
+    (recorded.folder / "submission.json").write_text(json.dumps({"settings": {"synthetic": synthetic}}))
+    assert Run.open(recorded.folder).invented is synthetic
+    assert Run.open(recorded.folder).data_dir is None
 
 
-@pytest.mark.parametrize(
-    ("damage", "reason"),
-    [
-        (lambda path: path.unlink(), "first.bin is missing"),
-        (lambda path: path.write_bytes(b"12"), "first.bin is damaged (2 bytes instead of 4)"),
-        (lambda path: path.write_bytes(b"1235"), "first.bin is damaged (its checksum differs)"),
-    ],
-)
-def test_a_damaged_artefact_is_named(done: Step, damage, reason: str):
-    damage(done.folder / "first.bin")
-    assert done.why() == reason
+@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"settings": 3}'])
+def test_an_older_run_without_a_word_of_its_data_counts_as_invented(recorded: Run, content: str | None):
+    """Nobody may take what it says of patients for more than it is."""
+    (recorded.folder / FILE).unlink()
+    if content is not None:
+        (recorded.folder / "submission.json").write_text(content)
+    assert Run.open(recorded.folder) == recorded
 
 
-def test_a_large_artefact_is_compared_by_size(done: Step, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("pipeline.run.CHECKSUM_ON_SKIP_BYTES", 3)
-    (done.folder / "first.bin").write_bytes(b"1235")
-    assert done.why() is None
-    (done.folder / "first.bin").write_bytes(b"12355")
-    assert done.why() is not None
+def test_whether_lesions_are_invented_is_a_fact_of_the_data(tiny_recipe: Path, cohort_dir: Path, tmp_path: Path):
+    recipe = load_recipe(str(tiny_recipe))
+    copied = shutil.copytree(cohort_dir, tmp_path / "copied")
+    real = unmarked(cohort_dir, tmp_path / "real")
+    assert Run.of(recipe, tmp_path / "run").invented
+    assert Run.of(recipe, tmp_path / "run", copied).invented
+    assert not Run.of(recipe, tmp_path / "run", real).invented
 
 
-@pytest.mark.parametrize("content", [b"", b'{"fingerprint": "a', b"[]", b"{}", b"\xff\xfe\x00", b'{"artefacts": {}}'])
-def test_a_damaged_report_is_no_report(done: Step, content: bytes):
-    done.report_path.write_bytes(content)
-    assert done.why() == "a damaged report"
-    with pytest.raises(DataError):
-        done.checksum("first.bin")
+def test_a_variant_keeps_what_is_not_given(recorded: Run, cohort_dir: Path, tmp_path: Path):
+    real = unmarked(cohort_dir, tmp_path / "real")
+    moved = recorded.derive(data_dir=real)
+    assert (moved.data_dir, moved.invented) == (real, False)
+    assert (moved.recipe, moved.folder) == (recorded.recipe, recorded.folder)
+    variant = moved.derive(recipe=load_recipe("demo"), folder=tmp_path / "variant")
+    assert (variant.data_dir, variant.invented) == (real, False)
+    assert variant.recipe == load_recipe("demo")
+    assert recorded == Run.open(recorded.folder)
 
 
-def test_a_report_that_is_a_folder_is_not_done(done: Step):
-    done.report_path.unlink()
-    done.report_path.mkdir()
-    assert done.why() == "a damaged report"
+def test_data_that_the_run_folder_keeps_are_found_wherever_it_is_moved(recorded: Run, cohort_dir: Path, tmp_path: Path):
+    unmarked(cohort_dir, recorded.folder / "data")
+    recorded.derive(data_dir=recorded.folder / "data").record()
+    moved = shutil.move(recorded.folder, tmp_path / "elsewhere")
+    assert Run.open(Path(moved)).data_dir == tmp_path / "elsewhere" / "data"
 
 
-def test_the_checksum_of_a_step_that_has_not_run_is_refused(tmp_path: Path):
-    with pytest.raises(DataError, match=r"a piece of work has no report at .*run it first"):
-        make_step(tmp_path / "work").checksum("a")
+def test_a_folder_without_a_recipe_is_no_run(tmp_path: Path):
+    with pytest.raises(DataError, match=r"is not a run folder: it has no recipe\.toml"):
+        Run.open(tmp_path)
 
 
-def test_a_report_is_strict_json(done: Step):
-    assert json.loads(done.report_path.read_text())["scores"] == {"pauc": 0.1}
-    with pytest.raises(ValueError):
-        done.finish([], score=float("nan"))
-
-
-@pytest.fixture
-def holder(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
-    """Another process that holds the folder `tmp_path / "run"`."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True, cwd=tmp_path
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    yield process
-    process.kill()
-    process.communicate()
-
-
-def test_a_second_process_is_told_who_holds_the_run(tmp_path: Path, holder: "subprocess.Popen[str]"):
-    with (
-        pytest.raises(DataError, match=f"is in use by process {holder.pid} on .*; wait for it") as caught,
-        hold(tmp_path / "run"),
-    ):
-        pytest.fail("held twice")
-    assert str(tmp_path / "run") in str(caught.value)
-    with hold(tmp_path / "other"):
-        pass
-
-
-def test_a_killed_process_holds_nothing(tmp_path: Path, holder: "subprocess.Popen[str]"):
-    holder.send_signal(signal.SIGKILL)
-    holder.wait()
-    with hold(tmp_path / "run"):
-        assert f"process {os.getpid()} " in (tmp_path / "run" / ".lock").read_text()
-        assert str(holder.pid) not in (tmp_path / "run" / ".lock").read_text().split()
-
-
-def test_a_run_is_free_again_after_an_error(tmp_path: Path):
-    with pytest.raises(RuntimeError), hold(tmp_path / "run"):
-        raise RuntimeError("a bug")
-    with hold(tmp_path / "run"):
-        pass
-
-
-def test_a_run_folder_that_cannot_be_written_is_named(tmp_path: Path):
-    (tmp_path / "file").write_text("in the way")
-    with (
-        pytest.raises(DataError, match="cannot be written: Not a directory; choose another"),
-        hold(tmp_path / "file" / "run"),
-    ):
-        pytest.fail("held")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_run_folder_is_named(tmp_path: Path):
-    (tmp_path / "run").mkdir(mode=0o500)
-    with pytest.raises(DataError, match="cannot be written: Permission denied; choose another"), hold(tmp_path / "run"):
-        pytest.fail("held")
+def test_a_run_never_changes(recorded: Run):
+    with pytest.raises(AttributeError):
+        recorded.invented = False  # type: ignore[misc]

@@ -29,6 +29,9 @@ DATA_SETS = {
         folder=FolderRecipe(lesion="img_id", group="patient_id", target="diagnostic", positive=("BCC", "MEL", "SCC")),
         twin=SMALL,
     ),
+    "milk10k": DataRecipe(reader="milk10k", twin=SMALL),
+    "milk10k_clinical": DataRecipe(reader="milk10k_clinical", twin=SMALL),
+    "milk10k_tables": DataRecipe(reader="milk10k_tables", twin=SMALL),
     "paired": DataRecipe(reader="paired", pairing=PairingRecipe(), twin=SMALL),
     "paired_isic2024": DataRecipe(
         reader="paired", pairing=PairingRecipe(lesions="isic2024", lesions_folder="isic"), twin=SMALL
@@ -56,7 +59,7 @@ def test_a_twin_is_made_once_and_its_reader_has_nothing_to_remark(name: str, tmp
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
-@pytest.mark.parametrize("name", ["ham10000", "ph2", "tcga_skcm", "folder"])
+@pytest.mark.parametrize("name", ["ham10000", "ph2", "tcga_skcm", "folder", "milk10k"])
 def test_the_seed_decides_every_byte(name: str, tmp_path: Path) -> None:
     recipe = DATA_SETS[name]
     one, two = stand_in(recipe, tmp_path / "one"), stand_in(recipe, tmp_path / "two")

@@ -1,0 +1,26 @@
+"""Fetch a published data set into a folder that its reader reads as it is."""
+
+from pathlib import Path
+
+from data.download.addresses import EDITIONS
+from data.download.dataset import Fetching
+from data.download.part import Part
+from data.errors import DataError
+from pipeline.display import Display
+from pipeline.recipe import nearest
+
+
+def fetch_data(name: str, display: Display, *, permissive: bool, part: str | None, out: Path | None) -> None:
+    """Fetch what is missing of a data set, and say where it is and what may be done with it."""
+    if name not in EDITIONS:
+        known = ", ".join(EDITIONS)
+        raise DataError(f"no data set that can be fetched is called {name!r}{nearest(name, EDITIONS)}; known: {known}")
+    edition = EDITIONS[name][permissive]
+    chosen = None if part is None else Part.parse(part)
+    folder = out or Path(edition.folder if chosen is None else f"{edition.folder}-{chosen.number}-of-{chosen.count}")
+    with display.task(f"fetching {edition.title} (MB)") as progress:
+        fetched = Fetching(edition, folder, chosen).run(progress)
+    what = f"fetched {', '.join(fetched)}" if fetched else "every file is there and whole"
+    display.say(f"{folder}: {what}")
+    display.say(f"{edition.title}: {edition.licence}, from {edition.page}")
+    display.say(f"next: fusionnetx check --recipe fusionnetx --data {folder}")

@@ -1,0 +1,68 @@
+"""Where answers are written: CSV, Parquet or a spreadsheet by the name of the file, and never over something else."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+
+from data.errors import DataError
+from data.files import atomic
+from pipeline.display import printable
+
+KINDS = (".csv", ".parquet", ".xlsx")
+SHEET_ROWS = 1_048_575
+"""A spreadsheet has no more rows below its heading."""
+
+
+def refuse_bad_target(path: Path, given: Iterable[Path | None]) -> None:
+    """DataError unless answers can be written there; `given` are the files and folders that are read."""
+    if path.suffix.lower() not in KINDS:
+        raise DataError(f"--out {path}: the name must end in {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise DataError(f"--out {path} is there and is no regular file; name another")
+    if not path.exists():
+        return
+    for source in given:
+        if source is None or not source.exists():
+            continue
+        if path.samefile(source) or (source.is_dir() and path.resolve().is_relative_to(source.resolve())):
+            raise DataError(f"--out {path} is among what is read ({source}); name another file")
+
+
+def write_answers(frame: pl.DataFrame, path: Path) -> None:
+    """Write a table by the ending of its name, whole or not at all."""
+    if path.suffix.lower() == ".xlsx" and len(frame) > SHEET_ROWS:
+        raise DataError(
+            f"--out {path}: a spreadsheet holds {SHEET_ROWS:,} rows, and there are {len(frame):,}; use .csv"
+        )
+    with atomic(path) as temporary:
+        match path.suffix.lower():
+            case ".parquet":
+                frame.write_parquet(temporary)
+            case ".xlsx":
+                write_sheet(frame, temporary)
+            case _:
+                frame.write_csv(temporary)
+
+
+def write_sheet(frame: pl.DataFrame, path: Path) -> None:
+    """Write a spreadsheet; text stays text, whatever sign it begins with."""
+    from openpyxl import Workbook
+    from openpyxl.cell import WriteOnlyCell
+
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet("lesions")
+    sheet.freeze_panes = "A2"
+
+    def cell(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        text = WriteOnlyCell(sheet, printable(value))
+        text.data_type = "s"
+        return text
+
+    sheet.append([cell(name) for name in frame.columns])
+    for row in frame.iter_rows():
+        sheet.append([cell(value) for value in row])
+    with path.open("wb") as handle:
+        book.save(handle)

@@ -1,0 +1,92 @@
+"""Folders and files of one step in the place of another, whole in themselves: named, and made again in their place."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.integrity.records import content, differences
+from tests.forge import vouch
+
+pytestmark = pytest.mark.slow
+MEMBERS = ("lightgbm_metadata", "lightgbm", "catboost", "xgboost")
+
+
+def swap(one: Path, other: Path) -> None:
+    """Each gets the name of the other."""
+    aside = one.with_name("aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+
+@pytest.fixture
+def turned(run_copy: Path) -> Path:
+    """A finished run whose boosters of folds 0 and 1 have changed places, reports and all."""
+    for member in MEMBERS:
+        swap(run_copy / "tabular" / member / "fold_0", run_copy / "tabular" / member / "fold_1")
+    return run_copy
+
+
+def test_verify_names_both_folds_and_a_command_that_heals(cli: Any, turned: Path, finished_run: Path):
+    answer = cli("verify", "--run", turned)
+    assert answer.code == 1
+    for member in MEMBERS:
+        for here, there in ((0, 1), (1, 0)):
+            found = f"member {member}, fold {here}, seed 42: its folder holds what member {member}, fold {there}"
+            assert found in answer.out
+    command = re.search(r"^ +fusionnetx (.*)$", answer.out, re.MULTILINE)
+    assert command is not None
+    healed = cli(*command[1].split())
+    assert healed.code == 0, healed
+    assert "4 of 12 boosters are done, 8 to fit" in healed.out
+    assert cli("verify", "--run", turned).code == 0
+    assert differences(content(finished_run), content(turned)) == []
+
+
+def test_submission_fits_them_again_to_the_same_bytes(cli: Any, turned: Path, finished_run: Path):
+    answer = cli("submission", "--run", turned)
+    assert answer.code == 0, answer
+    assert "its folder holds what member lightgbm, fold 1, seed 42 wrote" in answer.out
+    assert "all 6 fold models are done" in answer.out
+    assert differences(content(finished_run), content(turned)) == []
+    assert (turned / "submission.csv").read_bytes() == (finished_run / "submission.csv").read_bytes()
+
+
+def test_nobody_is_predicted_by_them(cli: Any, turned: Path, cohort_dir: Path, tmp_path: Path):
+    """The mean over all folds would be the same; that it is so is no reason to trust such a folder."""
+    answer = cli(
+        *("predict", "--run", turned, "--out", tmp_path / "out.csv"),
+        *("--metadata", cohort_dir / "test-metadata.csv", "--images", cohort_dir / "test-image.hdf5"),
+    )
+    assert answer.code == 2
+    assert "is not finished or not whole" in answer.err
+    assert "tabular/lightgbm_metadata/fold_0/seed_42" in answer.err
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_fold_models_in_each_others_place_are_named(cli: Any, run_copy: Path):
+    swap(run_copy / "oof" / "narrow" / "fold_0", run_copy / "oof" / "narrow" / "fold_2")
+    answer = cli("verify", "--run", run_copy)
+    assert answer.code == 1
+    for here, there in ((0, 2), (2, 0)):
+        assert f"image model narrow, fold {here}: its folder holds what image model narrow, fold {there}" in answer.out
+
+
+@pytest.mark.parametrize("verb", ["tabular", "submission"])
+def test_predictions_of_another_fold_are_refused_even_when_their_report_vouches_for_them(
+    cli: Any, run_copy: Path, verb: str
+):
+    folders = [run_copy / "tabular" / "catboost" / f"fold_{fold}" / "seed_42" for fold in (0, 1)]
+    swap(*(folder / "predictions.parquet" for folder in folders))
+    for folder in folders:
+        vouch(folder / "report.json", "predictions.parquet")
+    answer = cli(verb, "--run", run_copy)
+    assert answer.code == 2, answer
+    assert str(folders[0] / "predictions.parquet") in answer.err
+    assert "is about other lesions than those of fold 0; delete its folder" in answer.err
+    for folder in folders:
+        shutil.rmtree(folder)
+    assert cli(verb, "--run", run_copy).code == 0
