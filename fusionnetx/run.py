@@ -63,7 +63,7 @@ def fit(
     >>> import polars as pl
     >>> table = pl.DataFrame({
     ...     "patient": [f"p{i // 4}" for i in range(160)],
-    ...     "width_mm": [2.0 + i % 7 + 3.0 * (i % 4 == 0) for i in range(160)],
+    ...     "width_mm": [2.0 + i % 7 + 6.0 * (i % 4 == 0) for i in range(160)],
     ...     "malignant": [int(i % 4 == 0) for i in range(160)],
     ... })
     >>> run = fnx.fit(table, target="malignant", group="patient", run=folder / "first", quiet=True)
@@ -80,6 +80,8 @@ def fit(
         else:
             if target is None:
                 raise DataError("fit needs target=, the name of the column with the answer")
+            if images is not None and lesion is None:
+                raise DataError("fit needs lesion=, the name of the column by whose values the images are called")
             kind = kind_of(table)
             columns = Columns(target, group, lesion or ROW, tuple(map(str, positive)), tuple(forbidden))
             path = stack.enter_context(as_file(_numbered(table, columns.lesion)))

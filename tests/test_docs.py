@@ -15,9 +15,10 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
 VERBS = typer.main.get_command(app).commands
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-
-ADDING = ROOT / "docs" / "adding"
-"""Pages about things from outside, whose recipes name what is added there; `test_adding.py` runs them."""
+ROOMS = (
+    *("data", "features", "image_models", "tabular", "pipeline", "research", "fusionnetx"),
+    *("tests", "benchmarks", "docs", "deploy"),
+)
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -39,9 +40,12 @@ def code(page: Path) -> list[str]:
 
 
 def commands(page: Path) -> list[str]:
-    """Shell lines that call `fusionnetx`, with continuation lines joined."""
-    lines = "\n".join(blocks(page, "sh", "bash", "console", "")).replace("\\\n", " ").splitlines()
-    return [match[1] for line in lines if (match := re.match(r"(?:\$ )?(?:\.venv/bin/)?fusionnetx (\S.*)", line))]
+    """Shell lines that call `fusionnetx`, in fences or indented, with continuation lines joined."""
+    indented = re.findall(r"^ {4}(.*(?:\\\n.*)*)", FENCE.sub("", page.read_text()), re.MULTILINE)
+    lines = "\n".join([*blocks(page, "sh", "bash", "console", ""), *indented]).replace("\\\n", " ").splitlines()
+    pattern = r"(?:\$ |\w+=\S+ )?(?:\.venv/bin/)?fusionnetx (\S.*)"
+    # `[--lesion ...]` is a form, not a command.
+    return [match[1] for line in lines if (match := re.match(pattern, line)) and "..." not in line]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -52,7 +56,7 @@ def test_every_make_target_exists(page: Path):
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_verb_exists(page: Path):
-    named = {match for text in code(page) for match in re.findall(r"\bfusionnetx ([a-z][a-z-]*)", text)}
+    named = {match for text in code(page) for match in re.findall(r"(?<!import )\bfusionnetx ([a-z][a-z-]*)", text)}
     assert named <= set(VERBS), f"{name_of(page)} names verbs that the command line does not have: {named - set(VERBS)}"
 
 
@@ -62,11 +66,14 @@ def test_every_command_is_understood(page: Path, line: str):
     options = VERBS[verb].make_context(verb, arguments).params
     if options.get("recipe") and not options["recipe"].endswith(".toml"):
         load_recipe(options["recipe"], options.get("set_") or ())
+    elif options.get("set_") and not options.get("recipe"):
+        load_recipe("demo", options["set_"])
 
 
 @pytest.mark.parametrize(
     ("page", "block"),
-    [(page, block) for page in PAGES if page.parent != ADDING for block in blocks(page, "toml")],
+    # What the pages of docs/adding name is only known once it is added: tests/test_adding.py runs their recipes.
+    [(page, block) for page in PAGES if page.parent.name != "adding" for block in blocks(page, "toml")],
     ids=lambda value: str(value)[:40],
 )
 def test_every_piece_of_a_recipe_is_valid(page: Path, block: str):
@@ -90,6 +97,32 @@ def test_every_link_to_a_file_leads_somewhere(page: Path):
     links = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", FENCE.sub("", page.read_text()))
     lost = [link for link in links if not (page.parent / link).exists()]
     assert not lost, f"{name_of(page)} links to files that are not there: {lost}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_path_that_is_named_exists(page: Path):
+    named = [text for text in code(page) if re.fullmatch(rf"({'|'.join(ROOMS)})/[\w./*-]*", text)]
+    # A run folder has `features/` and `tabular/` too, with tables and records.
+    ours = [path for path in named if not path.endswith((".json", ".parquet"))]
+    lost = [path for path in ours if not any(ROOT.glob(path.rstrip("/")))]
+    assert not lost, f"{name_of(page)} names files that are not there: {lost}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_name_of_a_module_exists(page: Path):
+    """`data.patient_batches`, `python -m benchmarks.pack`: what begins as a module of ours is one, or a name in one."""
+    spans = [match for text in code(page) for match in re.findall(r"(?<![\w./])(?:-m )([a-z_]+(?:\.\w+)+)", text)]
+    lost = [name for name in spans if name.split(".")[0] in ROOMS and not is_module(name)]
+    assert not lost, f"{name_of(page)} names modules that are not there: {lost}"
+
+
+def is_module(name: str) -> bool:
+    path = ROOT.joinpath(*name.split("."))
+    return path.with_suffix(".py").is_file() or path.is_dir()
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) < 150
 
 
 def test_the_readme_shows_both_commands():
