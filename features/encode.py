@@ -65,7 +65,9 @@ class Encoder:
             raise DataError("features: there is no training lesion to fit the encoder on")
         numbers = [f.name for f in table.features if f.kind == "number"]
         names = [f.name for f in table.features if f.kind == "category"]
-        training, taken = table.frame.select(names)[rows], pl.Series(rows)
+        # Selecting no column gives a frame without rows.
+        training = table.frame.select(names)[rows] if names else pl.DataFrame()
+        taken = pl.Series(rows)
         medians = fit_medians(table.frame, taken, numbers)
         categories = {name: tuple(training[name].drop_nulls().unique().sort().to_list()) for name in names}
         encoder = cls(

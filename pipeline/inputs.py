@@ -72,6 +72,8 @@ class Inputs:
         if self.given is not None:
             return self.given
         data = read_folder(self.run.recipe.data, self.source_dir)
+        for line in data.understood:
+            self.runtime.note_once(line)
         for note in data.notes:
             self.runtime.display.warn(note)
         return data
