@@ -5,6 +5,7 @@ from typing import Literal
 
 import polars as pl
 
+from data.cohort import Cohort
 from data.tables.any_table import AnyTable
 
 Kind = Literal["number", "category", "names", "text", "date", "constant", "empty"]
@@ -50,6 +51,14 @@ class ColumnLook:
 def columns_of(table: AnyTable) -> tuple[ColumnLook, ...]:
     """A look at every column."""
     return tuple(look_at(table.text.frame[name], name in table.numbers) for name in table.text.columns)
+
+
+def columns_of_cohort(cohort: Cohort) -> tuple[ColumnLook, ...]:
+    """The same of a table whose columns have types already."""
+    table = cohort.table
+    return tuple(
+        look_at(table[name].cast(pl.String).alias(name), table.schema[name].is_numeric()) for name in table.columns
+    )
 
 
 def look_at(cells: pl.Series, number: bool) -> ColumnLook:

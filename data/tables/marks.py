@@ -20,8 +20,8 @@ MAX_SHOWN = 4
 
 _SPACES = r"[ \x{a0}\x{202f}'’]"
 _GROUPED = {
-    ".": rf"^[+-]?\d{{1,3}}(?:(?:,\d{{3}})+|(?:{_SPACES}\d{{3}})+)(?:\.\d+)?$",
-    ",": rf"^[+-]?(?:\d+|\d{{1,3}}(?:(?:\.\d{{3}})+|(?:{_SPACES}\d{{3}})+))?(?:,\d+)?(?:[eE][+-]?\d+)?$",
+    ".": rf"^[+-]?[1-9]\d{{0,2}}(?:(?:,\d{{3}})+|(?:{_SPACES}\d{{3}})+)(?:\.\d+)?$",
+    ",": rf"^[+-]?(?:\d+|[1-9]\d{{0,2}}(?:(?:\.\d{{3}})+|(?:{_SPACES}\d{{3}})+))?(?:,\d+)?(?:[eE][+-]?\d+)?$",
 }
 """Numbers that a plain conversion does not take: with marks between thousands, or a decimal comma."""
 

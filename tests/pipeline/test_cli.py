@@ -264,7 +264,8 @@ def check(cli: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         damage(folder)
         monkeypatch.chdir(tmp_path)
         before = tree(tmp_path)
-        answer = cli("check", "--data", folder, "--set", "data.max_missing_images=0.05", *options, cache=tmp_path / "c")
+        allowed = ("--set", "data.max_missing_images=0.05", "--set", "folds.count=3")
+        answer = cli("check", "--data", folder, *allowed, *options, cache=tmp_path / "c")
         assert tree(tmp_path) == before
         assert "Traceback" not in answer.out + answer.err
         return answer
