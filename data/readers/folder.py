@@ -99,6 +99,11 @@ class FolderRecipe(BaseModel):
         return tuple(dict.fromkeys((self.task.lesion, self.task.group, *self.image_columns, self.target)))
 
     @property
+    def named(self) -> tuple[str, ...]:
+        """Columns that the recipe names, which must be there."""
+        return tuple(dict.fromkeys((*self.keys, *self.categories, *self.numbers, *self.forbidden)))
+
+    @property
     def form(self) -> TableForm:
         """What there is to know of the table's form."""
         return TableForm(
@@ -153,7 +158,8 @@ class Folder:
             return None
         text = table_file.text
         found.understood.append(f"{path.name}: read as {table_file.understood}")
-        checked = validate(text, self._schema(table_file, labelled, like))
+        free = [name for name in text.columns if name not in recipe.named]
+        checked = validate(text, self._schema(table_file, labelled, like), likely=free)
         errors = list(checked.errors)
         table = checked.table
         if labelled and not errors:
@@ -186,9 +192,8 @@ class Folder:
         """The columns the recipe names, which must be there, and all others by what they hold."""
         recipe, task = self.recipe, self.recipe.task
         answers, keys = {recipe.target, *recipe.forbidden}, recipe.keys
-        named = dict.fromkeys((*keys, *recipe.categories, *recipe.numbers, *recipe.forbidden))
         columns = []
-        for name in dict.fromkeys((*named, *(found.text.columns if like is None else like.table.columns))):
+        for name in dict.fromkeys((*recipe.named, *(found.text.columns if like is None else like.table.columns))):
             if name in answers and not labelled:
                 continue
             key = name in keys

@@ -31,18 +31,17 @@ def read_workbook(path: Path, sheet: str = "") -> tuple[TextTable, str]:
     refuse_oversized(path)
     # Damage inside shows as anything from a KeyError to an XML library's own complaint.
     try:
-        book = load_workbook(path, read_only=True, data_only=True)
-    except Exception as error:
-        raise DataError(f"{path} cannot be read as a workbook ({one_line(error)}). Save it again.") from error
-    try:
-        found = chosen_sheet(book, sheet, path)
-        return table_of(path, rows_of(found, path)), str(found.title)
+        with path.open("rb") as file:
+            book = load_workbook(file, read_only=True, data_only=True)
+            try:
+                found = chosen_sheet(book, sheet, path)
+                return table_of(path, rows_of(found, path)), str(found.title)
+            finally:
+                book.close()
     except DataError:
         raise
     except Exception as error:
         raise DataError(f"{path} cannot be read as a workbook ({one_line(error)}). Save it again.") from error
-    finally:
-        book.close()
 
 
 def refuse_oversized(path: Path) -> None:
