@@ -70,7 +70,7 @@ def fit(
     ...     "malignant": [int(i % 4 == 0) for i in range(160)],
     ... })
     >>> run = fnx.fit(table, target="malignant", group="patient", run=folder / "first", quiet=True)
-    >>> run.score > 0.9
+    >>> run.score > 0.7
     True
     >>> run.predict(table.drop("malignant").head(2)).columns
     ['row', 'positive']
