@@ -17,6 +17,9 @@ from data.tables.schema import MISSING
 MOSTLY = 0.5
 """A column with a larger share of numbers than this, but not all, is a mistake or needs a word, never a category."""
 MAX_SHOWN = 4
+SAMPLED = 1000
+"""Cells that mostly tell already."""
+_THOUSANDS = r"^[+-]?[1-9]\d{0,2}([.,]\d{3})+$"
 
 _SPACES = r"[ \x{a0}\x{202f}'’]"
 _GROUPED = {
@@ -91,9 +94,7 @@ def spell_plainly(text: TextTable, form: TableForm, *, default: str = "") -> Num
     for name, column in cells.items():
         if name in form.texts or column.null_count() == len(column):
             continue
-        readings = tuple(
-            Reading(mark, as_numbers(column, mark)) for mark in ([form.decimal] if form.decimal else DECIMALS)
-        )
+        readings = readings_of(column, form.decimal)
         whole = tuple(one for one in readings if one.values.null_count() == column.null_count())
         if whole:
             found[name] = whole
@@ -114,6 +115,25 @@ def spell_plainly(text: TextTable, form: TableForm, *, default: str = "") -> Num
         raise UnclearTableError(f"{text.name}: " + "; ".join(problems), odd, tuple(two_ways))
     chosen = {name: one for name, one in agreed.items() if one is not None}
     return Numbers(rewritten(text, cells, chosen), frozenset(chosen), marks_of(chosen, cells), shown(chosen, cells))
+
+
+def readings_of(cells: pl.Series, decimal: str) -> tuple[Reading, ...]:
+    """A column under each mark that is possible, or under the one that was named."""
+    if decimal:
+        return (Reading(decimal, as_numbers(cells, decimal)),)
+    point = Reading(".", as_numbers(cells, "."))
+    # Most columns have numbers that are no thousands, whatever the mark: these need no second look.
+    if point.values.null_count() == cells.null_count() and not maybe_thousands(cells):
+        return (point,)
+    return point, Reading(",", as_numbers(cells, ","))
+
+
+def maybe_thousands(cells: pl.Series) -> bool:
+    """Whether every mark in a column of numbers may stand between thousands."""
+    marked = cells.str.contains(r"[.,]").fill_null(False)
+    return all(
+        bool(part.str.contains(_THOUSANDS).all()) for part in (cells.filter(marked).head(SAMPLED), cells.filter(marked))
+    )
 
 
 def agreeing(readings: tuple[Reading, ...]) -> Reading | None:
@@ -190,8 +210,8 @@ def plainly(cells: pl.Series) -> bool:
 
 
 def grouped_points(cells: pl.Series) -> bool:
-    """Whether every cell with a point could be thousands: then the plain reading need not be the one."""
-    return bool(cells.str.contains(r"^[+-]?\d{1,3}(\.\d{3})+$").any())
+    """Whether a cell's points may stand between thousands: then the plain reading need not be the one."""
+    return bool(cells.str.contains(_THOUSANDS).any())
 
 
 def marks_of(chosen: dict[str, Reading], cells: dict[str, pl.Series]) -> tuple[str, ...]:
