@@ -36,6 +36,8 @@ class Reading:
     mark: str
     values: pl.Series
     """Null where a cell is no number, and where there is none."""
+    plain: bool = False
+    """Whether every number is spelled as a program spells it: then it is left to the digit as it stands there."""
 
 
 class UnclearTableError(DataError):
@@ -64,21 +66,25 @@ class Numbers:
 def held(cells: pl.Series, missing: Sequence[str] = ()) -> pl.Series:
     """Cells without blanks around them; null where one says that there is no value."""
     stripped = cells.str.strip_chars()
-    spellings = [*MISSING, *(word.strip().lower() for word in missing)]
-    empty = stripped.str.to_lowercase().is_in(spellings).fill_null(True)
-    return stripped.zip_with(~empty, pl.Series([None], dtype=pl.String))
+    spellings = {*MISSING, *(word.strip().lower() for word in missing)}
+    # Lower-casing every cell would take as long as reading the file; few different cells are this short.
+    short = stripped.filter(stripped.str.len_chars() <= max(map(len, spellings))).unique()
+    empty = short.filter(short.str.to_lowercase().is_in(list(spellings))).to_list()
+    if not empty:
+        return stripped
+    return stripped.zip_with(~stripped.is_in(empty).fill_null(True), pl.Series([None], dtype=pl.String))
 
 
-def as_numbers(cells: pl.Series, mark: str) -> pl.Series:
+def as_numbers(cells: pl.Series, mark: str) -> Reading:
     """Cells as numbers under a decimal mark."""
     plain = cells.cast(pl.Float64, strict=False) if mark == "." else pl.Series([None], dtype=pl.Float64)
     if mark == "." and plain.null_count() == cells.null_count():
-        return plain
+        return Reading(mark, plain, True)
     grouped = cells.zip_with(cells.str.contains(_GROUPED[mark]).fill_null(False), pl.Series([None], dtype=pl.String))
     thousands = "[,]|" if mark == "." else "[.]|"
     spelled = grouped.str.replace_all(thousands + _SPACES, "").str.replace(",", ".", literal=True)
     marked = spelled.cast(pl.Float64, strict=False)
-    return marked if mark == "," else plain.zip_with(plain.is_not_null(), marked)
+    return Reading(mark, marked if mark == "," else plain.zip_with(plain.is_not_null(), marked))
 
 
 def spell_plainly(text: TextTable, form: TableForm, *, default: str = "") -> Numbers:
@@ -120,12 +126,12 @@ def spell_plainly(text: TextTable, form: TableForm, *, default: str = "") -> Num
 def readings_of(cells: pl.Series, decimal: str) -> tuple[Reading, ...]:
     """A column under each mark that is possible, or under the one that was named."""
     if decimal:
-        return (Reading(decimal, as_numbers(cells, decimal)),)
-    point = Reading(".", as_numbers(cells, "."))
+        return (as_numbers(cells, decimal),)
+    point = as_numbers(cells, ".")
     # Most columns have numbers that are no thousands, whatever the mark: these need no second look.
-    if point.values.null_count() == cells.null_count() and not maybe_thousands(cells):
+    if point.plain and not maybe_thousands(cells):
         return (point,)
-    return point, Reading(",", as_numbers(cells, ","))
+    return point, as_numbers(cells, ",")
 
 
 def maybe_thousands(cells: pl.Series) -> bool:
@@ -193,25 +199,13 @@ def both_readings(text: TextTable, name: str, cells: pl.Series, readings: Sequen
 def rewritten(text: TextTable, cells: dict[str, pl.Series], chosen: dict[str, Reading]) -> TextTable:
     """The table with its numbers spelled plainly; other columns stay as they are but for what is missing."""
     columns = [
-        one.values.cast(pl.String).alias(name)
-        if (one := chosen.get(name)) and not plainly(cells[name])
-        else cells[name]
+        one.values.cast(pl.String).alias(name) if (one := chosen.get(name)) and not one.plain else cells[name]
         for name in text.columns
     ]
     frame = pl.DataFrame(
         [text.frame[ROW], *(column.alias(name) for column, name in zip(columns, text.columns, strict=True))]
     )
     return TextTable(text.name, frame, text.duplicated, text.sha256, text.one_row_per_line)
-
-
-def plainly(cells: pl.Series) -> bool:
-    """Whether every number is spelled plainly already: then it is left to the digit as it stands there."""
-    return cells.cast(pl.Float64, strict=False).null_count() == cells.null_count() and not grouped_points(cells)
-
-
-def grouped_points(cells: pl.Series) -> bool:
-    """Whether a cell's points may stand between thousands: then the plain reading need not be the one."""
-    return bool(cells.str.contains(_THOUSANDS).any())
 
 
 def marks_of(chosen: dict[str, Reading], cells: dict[str, pl.Series]) -> tuple[str, ...]:
