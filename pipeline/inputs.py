@@ -75,7 +75,7 @@ class Inputs:
         for line in data.understood:
             self.runtime.note_once(line)
         for note in data.notes:
-            self.runtime.display.warn(note)
+            self.runtime.warn_once(note)
         return data
 
     @cached_property

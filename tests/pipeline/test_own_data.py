@@ -1,16 +1,23 @@
 """An evening with a clinic's own folder: from a table and photographs to a report in six commands, at a small scale."""
 
+import io
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from data.files import read_json
+from data.own.asking import Question
+from data.own.roles import Guess
+from pipeline.actions.init import asker
+from pipeline.display import Display
 from pipeline.recipe import load_recipe
 
 ROWS = 90
@@ -203,3 +210,17 @@ def test_check_warns_of_a_feature_that_gives_the_answer_away(cli: Callable[..., 
     answer = cli("check", "--recipe", recipe, "--data", DATA, *changes)
     assert answer.code == 0
     assert "warning: Histologie: it alone tells the answer" in answer.out
+
+
+def test_a_person_at_a_terminal_is_asked_until_the_answer_is_one_of_the_options(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = io.StringIO()
+    display = Display(Console(file=page, force_terminal=True, width=80, color_system=None))
+    answers = iter(["patent", "patient"])
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("typer.prompt", lambda *_, **__: next(answers))
+    question = Question("which column names the patient", Guess("", False, "none"), ("", "patient", "id"), "say so")
+    assert asker(display, yes=False)(question) == "patient"
+    assert "(none), patient, id" in page.getvalue()
+    assert "'patent' is none of these; did you mean 'patient'?" in page.getvalue()
