@@ -6,7 +6,7 @@ Writes nothing and goes on after the first problem, so that one look finds them 
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from data.errors import DataError, examples
 from data.images.decode import pixels
 from data.images.pack import usable_cores
 from data.images.sources import ImageSource
+from data.own.columns import ColumnLook, columns_of_cohort
 from data.processes import in_order
 from data.progress import Progress, silent
 from data.readers.reading import FolderError, Readout
@@ -39,6 +40,8 @@ class TableCheck:
     """Column that keeps lesions together, whose values `patients` counts."""
     missing: dict[str, float]
     """Share of missing values of every column that has any, largest first."""
+    columns: tuple[ColumnLook, ...]
+    """What every column is."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,10 @@ class CheckReport:
     """What stops a run."""
     warnings: tuple[str, ...]
     """What a run goes on with, but a person should know."""
+    understood: tuple[str, ...] = ()
+    """How tables of no fixed form were read."""
+    data: DataFolder | None = field(default=None, repr=False)
+    """What was read; None when any table of it cannot be used."""
 
     @property
     def ok(self) -> bool:
@@ -86,7 +93,7 @@ def check(
     progress: Progress = silent,
 ) -> CheckReport:
     """Read every table and every image of a data folder and report all that is wrong with them."""
-    found = _read(folder, reader)
+    found, whole = _read(folder, reader)
     errors, warnings = list(found.errors), list(found.notes)
     images: dict[str, ImagesCheck | None] = {}
     for part, cohort, source in (
@@ -113,18 +120,21 @@ def check(
         test_images=images["test"],
         errors=tuple(errors),
         warnings=tuple(warnings),
+        understood=tuple(found.understood),
+        data=whole,
     )
 
 
-def _read(folder: Path, reader: Callable[[Path], DataFolder]) -> Readout:
-    """As much of the folder as can be read."""
+def _read(folder: Path, reader: Callable[[Path], DataFolder]) -> tuple[Readout, DataFolder | None]:
+    """As much of the folder as can be read, and all of it when all can."""
     try:
         whole = reader(folder)
     except FolderError as error:
-        return error.readout
+        return error.readout, None
     except DataError as error:
-        return Readout(errors=[str(error)])
-    return Readout(whole.train, whole.test, whole.train_images, whole.test_images, notes=list(whole.notes))
+        return Readout(errors=[str(error)]), None
+    parts = (whole.train, whole.test, whole.train_images, whole.test_images)
+    return Readout(*parts, notes=list(whole.notes), understood=list(whole.understood)), whole
 
 
 def _check_table(cohort: Cohort | None) -> TableCheck | None:
@@ -140,6 +150,7 @@ def _check_table(cohort: Cohort | None) -> TableCheck | None:
         classes={name: int((table[task.target] == i).sum()) for i, name in enumerate(task.classes)} if labelled else {},
         group=task.group,
         missing=dict(sorted(((name, share) for name, share in shares.items() if share), key=lambda item: -item[1])),
+        columns=columns_of_cohort(cohort),
     )
 
 

@@ -78,5 +78,7 @@ class DataFolder:
     """Ids of sample_submission.csv in its order; None when the folder has none."""
     notes: tuple[str, ...] = field(default=())
     """Things worth a warning that do not stop the run (unseen categories, extra columns)."""
+    understood: tuple[str, ...] = ()
+    """How tables of no fixed form were read: separator, decimal mark, encoding."""
     invented: bool = False
     """True for what this project generated: no figure about it says anything about skin."""

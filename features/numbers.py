@@ -1,4 +1,4 @@
-"""What is fitted on the numbers of the training rows (medians, scaling), and column names that every booster takes."""
+"""What is fitted on the numbers of the training rows (medians, scaling), and names of columns."""
 
 import re
 from collections.abc import Sequence
@@ -40,11 +40,11 @@ def fit_scaling(
 
 
 def plain_names(names: list[str]) -> tuple[str, ...]:
-    """Names that every booster takes (letters, digits and _ . = + -), each only once."""
+    """Names that people read and boosters take: letters of any script, digits and _ . = + -, each only once."""
     plain: list[str] = []
     taken: set[str] = set()
     for name in names:
-        base = unique = re.sub(r"[^A-Za-z0-9_.=+-]+", "_", name)
+        base = unique = re.sub(r"[^\w.=+-]+", "_", name)
         number = 2
         while unique in taken:
             unique, number = f"{base}_{number}", number + 1

@@ -12,10 +12,11 @@ from rich.console import Console
 
 from data.errors import DataError
 from data.files import read_json
+from data.own.proposal import Said
 from data.recipe import read_test
 from data.tables.parquet import read_parquet
 from fusionnetx.frames import Frame, Kind, as_file, as_kind, kind_of, write_frame
-from fusionnetx.table import Columns, recipe_for
+from fusionnetx.table import recipe_for
 from pipeline.actions.opening import executor_named, existing_run, refuse_losses, run_path, surroundings
 from pipeline.actions.predict import finished_plan, probabilities_of, probability_frame, warn_of_invented
 from pipeline.actions.train import train
@@ -43,6 +44,7 @@ def fit(
     images: str | Path | None = None,
     positive: Sequence[str] = (),
     forbidden: Sequence[str] = (),
+    keep: Sequence[str] = (),
     recipe: str | None = None,
     run: str = "fit",
     changes: Sequence[str] = (),
@@ -56,8 +58,9 @@ def fit(
     patient; without it every row counts as another person. `lesion`: the column that names a row and its image;
     without it rows are numbered, which is for tables without images. `images`: a folder or an HDF5 file.
     `positive`: which values of a target of two classes are the positive ones, where that is not obvious.
-    `forbidden`: columns that are known only with the answer. `recipe`: a shipped recipe or a .toml file. `run`: name of
-    the run folder under runs/, or a path. `changes`: recipe keys, such as "seed=7".
+    `forbidden`: columns that are known only with the answer. `keep`: columns to use although they nearly give the
+    answer away; others of that kind are left out, and a warning says so. `recipe`: a shipped recipe or a .toml file.
+    `run`: name of the run folder under runs/, or a path. `changes`: recipe keys, such as "seed=7".
 
     >>> import fusionnetx as fnx
     >>> import polars as pl
@@ -83,10 +86,13 @@ def fit(
             if images is not None and lesion is None:
                 raise DataError("fit needs lesion=, the name of the column by whose values the images are called")
             kind = kind_of(table)
-            columns = Columns(target, group, lesion or ROW, tuple(map(str, positive)), tuple(forbidden))
-            path = stack.enter_context(as_file(_numbered(table, columns.lesion)))
-            found = recipe_for(path, columns, None if images is None else Path(images), recipe, changes)
-            made = Run.of(found, folder, path.parent)
+            row = lesion or ROW
+            said = Said(target, group or "", row, tuple(map(str, positive)), tuple(forbidden), tuple(keep))
+            path = stack.enter_context(as_file(_numbered(table, row)))
+            found = recipe_for(path, said, None if images is None else Path(images), recipe, changes)
+            for note in found.notes:
+                runtime.display.warn(note)
+            made = Run.of(found.recipe, folder, path.parent)
         stack.enter_context(_listening(runtime.display))
         inputs = Inputs(made, runtime)
         # Before the folder is made or changed: a table that cannot be used leaves nothing behind.
@@ -96,7 +102,7 @@ def fit(
             refuse_losses(made, inputs)
         if not isinstance(table, str | Path):
             # The run keeps its table, so that it can be opened without it.
-            write_frame(_numbered(table, columns.lesion), folder / DATA / path.name)
+            write_frame(_numbered(table, row), folder / DATA / path.name)
             made = made.derive(data_dir=folder / DATA)
             inputs = Inputs(made, runtime)
         train(inputs, runtime, "submission")

@@ -1,4 +1,4 @@
-"""From a frame and a few words to a recipe: which column is what, and what the shipped recipe makes of the rest."""
+"""From a frame and a few words to a recipe: what `fusionnetx init` sees, on a shipped recipe."""
 
 import tomllib
 from collections.abc import Sequence
@@ -6,79 +6,55 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from data.errors import DataError
-from pipeline.recipe import Recipe, apply_change, find_recipe, nearest, parse_recipe
+from data.own.asking import refuse_unsure
+from data.own.proposal import Proposal, Said, propose
+from data.readers.reading import images_at
+from data.tables.near import with_files_beside
+from pipeline.recipe import Recipe, apply_change, find_recipe, parse_recipe
 
-TRUE = frozenset({"1", "1.0", "true", "True", "TRUE", "yes", "malignant"})
-"""How tables spell the positive of two classes."""
 TABLE_RECIPE = "table"
 
 
 @dataclass(frozen=True)
-class Columns:
-    """What a caller says of a table's columns."""
+class TableRecipe:
+    """A recipe for a table, and what a person should know of how it came about."""
 
-    target: str
-    group: str | None = None
-    lesion: str | None = None
-    positive: Sequence[str] = ()
-    forbidden: Sequence[str] = ()
-
-    def named(self) -> tuple[str, ...]:
-        """Columns that are no features."""
-        return tuple(name for name in (self.lesion, self.group, self.target, *self.forbidden) if name)
+    recipe: Recipe
+    notes: tuple[str, ...]
 
 
-def recipe_for(path: Path, columns: Columns, images: Path | None, base: str | None, changes: Sequence[str]) -> Recipe:
+def recipe_for(path: Path, said: Said, images: Path | None, base: str | None, changes: Sequence[str]) -> TableRecipe:
     """The recipe of a table at `path`, on the shipped one or on the one that is named."""
-    table = pl.read_csv(path, infer_schema=False)
-    refuse_absent(columns, table.columns)
+    proposal = propose(path, said, refuse_unsure, stems=None if images is None else names_of(images))
     raw: dict[str, Any] = tomllib.loads(find_recipe(base or TABLE_RECIPE).read_text(encoding="utf-8"))
     data = raw.setdefault("data", {})
+    score = data.get("folder", {}).get("score", "auc")
     for key in ("twin", "synthetic", "pairing"):
         data.pop(key, None)
     data["reader"] = "folder"
-    data["folder"] = {
-        "metadata": path.name,
-        "lesion": columns.lesion,
-        "group": columns.group or "",
-        "target": columns.target,
-        "images": "" if images is None else str(images.resolve()),
-        "forbidden": list(columns.forbidden),
-        "score": data.get("folder", {}).get("score", "auc"),
-        **classes_of(table[columns.target], columns),
-    }
-    features = raw.setdefault("features", {})
-    features["extra_columns"] = [name for name in table.columns if name not in columns.named()]
+    where = "" if images is None else str(images.resolve())
+    data["folder"] = {**proposal.folder_table(path.name, where), "score": score}
+    raw.setdefault("folds", {}).setdefault("count", proposal.folds)
+    raw["folds"]["count"] = min(raw["folds"]["count"], proposal.folds)
+    raw.setdefault("features", {})["extra_columns"] = [column.name for column in proposal.features]
     if images is None:
         raw["image_models"] = []
     for change in changes:
         apply_change(raw, change)
-    return parse_recipe(raw, origin=f"for {path}")
+    return TableRecipe(parse_recipe(raw, origin=f"for {path}"), tuple(notes_of(proposal)))
 
 
-def refuse_absent(columns: Columns, known: Sequence[str]) -> None:
-    """DataError for a column that the table does not have."""
-    for name in columns.named():
-        if name not in known:
-            raise DataError(f"the table has no column {name!r}{nearest(name, known)}; it has {', '.join(known)}")
+def names_of(images: Path) -> list[str]:
+    """Names of the images of a folder or an HDF5 file."""
+    if not images.exists():
+        raise DataError(f"{images} does not exist{with_files_beside(images)}")
+    return [str(name) for name in images_at(images).ids]
 
 
-def classes_of(target: pl.Series, columns: Columns) -> dict[str, Any]:
-    """Which values of the target are positive, or its classes where there are more than two."""
-    values = sorted(target.drop_nulls().unique().to_list())
-    if len(values) < 2:
-        raise DataError(f"column {columns.target!r} holds {len(values)} different values; a target has two or more")
-    if columns.positive:
-        return {"positive": [str(value) for value in columns.positive]}
-    if len(values) > 2:
-        return {"classes": values}
-    found = [value for value in values if value in TRUE]
-    if len(found) != 1:
-        raise DataError(
-            f"column {columns.target!r} holds {values[0]!r} and {values[1]!r}: say which is the positive one, for "
-            f"instance positive=[{values[1]!r}]"
-        )
-    return {"positive": found}
+def notes_of(proposal: Proposal) -> list[str]:
+    """What was left out and why, and what was taken for missing."""
+    giving = [f"{one}; it is left out: name it in keep=[...] to use it" for one in proposal.suspects]
+    names = {one.name for one in proposal.suspects} | set(proposal.said.forbidden)
+    out = [f"{name} ({why})" for name, why in proposal.left_out.items() if name not in names]
+    return [*giving, *proposal.warnings, *([f"no feature is made of {', '.join(out)}"] if out else [])]

@@ -16,17 +16,25 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from data.errors import Interrupted
 from data.progress import Progress as Listener
 from data.secrets import masked
 
 LOG_SECONDS = 15.0
+KEPT_SECONDS = 1.0
+"""Work that took longer than this leaves a line in a terminal when its bar goes."""
+WIDE, WIDE_BAR, NARROW_BAR = 110, 40, 12
+"""Columns of a terminal from which on a bar is long, and how long bars are."""
+TIMES = 35
+"""Columns of `12,800/401,059`, both times, and the gaps between all parts."""
 
 CONTROLS = {code: "\ufffd" for code in (*range(32), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
@@ -35,7 +43,10 @@ class Display:
     """One display for a whole command; also the place that notices a request to stop."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=False, highlight=False, soft_wrap=True)
+        self.console = console or Console(stderr=False, highlight=False)
+        if console is None:
+            # A log keeps a message on one line, for searching; a terminal breaks it between words.
+            self.console.soft_wrap = not self.console.is_terminal
         self._bars: Progress | None = None
         self._stop: int | None = None
 
@@ -91,20 +102,25 @@ class Display:
     def _bar(self, label: str) -> Iterator[Listener]:
         outermost = self._bars is None
         if self._bars is None:
-            self._bars = Progress(
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                TimeRemainingColumn(), TextColumn("[dim]{task.fields[figures]}"), console=self.console, transient=True,
-            )  # fmt: skip
+            self._bars = Progress(*columns_for(self.console.width), console=self.console, transient=True)
             self._bars.start()
-        bars = self._bars
-        task: TaskID = bars.add_task(escape(label), total=None, figures="")
+        bars, began = self._bars, time.monotonic()
+        width, last = self.console.width, ""
+        title = shortened(label, width - around(width))
+        task: TaskID = bars.add_task(escape(title), total=None, figures="")
 
         def listener(done: int, total: int, **figures: float) -> None:
-            bars.update(task, completed=done, total=total, figures=format_figures(figures))
+            nonlocal last
+            last = f"{done:,}/{total:,}"
+            shown = fitting(figures, width - around(width) - len(title) - 1)
+            bars.update(task, completed=done, total=total, figures=escape(shown))
             self.check_stop()
 
         try:
             yield listener
+            # The bar goes; what it was about stays.
+            if last and time.monotonic() - began >= KEPT_SECONDS:
+                self.say(f"{label}: {last}, {time.monotonic() - began:,.0f} s")
         finally:
             bars.remove_task(task)
             if outermost:
@@ -112,21 +128,58 @@ class Display:
                 self._bars = None
 
     def _log(self, label: str) -> Listener:
-        began = last = time.monotonic()
-        first: int | None = None
+        last = time.monotonic()
+        first: tuple[int, float] | None = None
 
         def listener(done: int, total: int, **figures: float) -> None:
             nonlocal last, first
             now = time.monotonic()
-            # Work that goes on from a saved state did not do its first steps now.
-            first = done - 1 if first is None else first
+            # Work that goes on from a saved state, or is told of in steps, did not do its first ones since the start.
+            first = first or (done, now)
             if now - last >= LOG_SECONDS:
                 last = now
-                left = (now - began) * (total - done) / max(done - first, 1)
-                self.say(f"{label}: {done}/{total}, {left:,.0f} s left  {format_figures(figures)}".rstrip())
+                made, seconds = done - first[0], now - first[1]
+                left = f", {seconds * (total - done) / made:,.0f} s left" if made > 0 else ""
+                self.say(f"{label}: {done}/{total}{left}  {format_figures(figures)}".rstrip())
             self.check_stop()
 
         return listener
+
+
+def columns_for(width: int) -> list[ProgressColumn]:
+    """What a bar is made of in a terminal of so many columns: its figures give way first."""
+    line = Column(no_wrap=True, overflow="ellipsis")
+    return [
+        TextColumn("{task.description}", table_column=line),
+        BarColumn(bar_width=WIDE_BAR if width >= WIDE else NARROW_BAR),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TimeElapsedColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
+        TextColumn("[dim]{task.fields[figures]}", table_column=line),
+    ]
+
+
+def around(width: int) -> int:
+    """Columns that bar, count and times take."""
+    return TIMES + (WIDE_BAR if width >= WIDE else NARROW_BAR)
+
+
+def shortened(text: str, width: int) -> str:
+    """A label without its first words where it is too long: which fold it is stands at its end."""
+    if len(text) <= width:
+        return text
+    words = text.split(" ")
+    while len(words) > 1 and len(" ".join(words)) + 2 > width:
+        words.pop(0)
+    return f"… {' '.join(words)}"[:width]
+
+
+def fitting(figures: dict[str, float], width: int) -> str:
+    """As many whole figures as a width takes."""
+    some = dict(figures)
+    while some and len(format_figures(some)) > width:
+        some.popitem()
+    return format_figures(some)
 
 
 def printable(text: str) -> str:

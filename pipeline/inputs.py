@@ -72,8 +72,10 @@ class Inputs:
         if self.given is not None:
             return self.given
         data = read_folder(self.run.recipe.data, self.source_dir)
+        for line in data.understood:
+            self.runtime.note_once(line)
         for note in data.notes:
-            self.runtime.display.warn(note)
+            self.runtime.warn_once(note)
         return data
 
     @cached_property

@@ -52,6 +52,12 @@ class Runtime:
             self._noted.add(text)
             self.display.say(f"note: {text}")
 
+    def warn_once(self, text: str) -> None:
+        """Print a warning that may come up again, once."""
+        if text not in self._noted:
+            self._noted.add(text)
+            self.display.warn(text)
+
     def shown_on(self, display: Display) -> "Runtime":
         """The same, seen elsewhere, with nothing in common in memory: for a variant of the run."""
         return replace(self, display=display, shared=Shared())

@@ -1,11 +1,13 @@
-"""Any folder with a CSV file and images, read by what the recipe says of its columns (PAD-UFES-20, for one).
+"""Any folder with a table and images, read by what the recipe says of its columns (PAD-UFES-20, for one).
 
-A column holds numbers when every cell of the training table is one, else categories. Images are found by name at any
-depth, in any of the formats, or in an HDF5 file; without `images` the table stands alone.
+The table is a CSV file of any form, a workbook or parquet. A column holds numbers when every cell of the training table
+is one, else categories. Images are found by name at any depth, in any of the formats, or in an HDF5 file; without
+`images` the table stands alone.
 """
 
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -14,13 +16,16 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data.cohort import Cohort, DataFolder, Task
+from data.errors import DataError, examples
 from data.images.named import NamedImages, stem_of
 from data.images.sources import ImageSource
 from data.progress import Progress
 from data.readers.reading import Reader, Readout, Unlabelled, given_images
 from data.synthetic.recipe import TwinRecipe
-from data.tables.csv import TextTable
-from data.tables.schema import MISSING, Column, validate
+from data.tables.any_table import AnyTable, read_any
+from data.tables.form import Decimal, Encoding, Separator, TableForm
+from data.tables.near import did_you_mean
+from data.tables.schema import Column, validate
 
 
 class FolderRecipe(BaseModel):
@@ -50,6 +55,17 @@ class FolderRecipe(BaseModel):
     """Columns known only where the answer is known: never a feature."""
     categories: tuple[str, ...] = ()
     """Columns of codes that are no quantities although they look like numbers."""
+    numbers: tuple[str, ...] = ()
+    """Columns that hold numbers, also where a table to predict has none in them; others are found out."""
+    missing: tuple[str, ...] = ()
+    """Spellings of a missing value beside the usual ones (empty, NA, N/A, null, none, nan)."""
+    separator: Separator = ""
+    """What parts the cells of a text table; found out when left out, like the next three."""
+    decimal: Decimal = ""
+    """The decimal mark, "." or ","."""
+    encoding: Encoding = ""
+    sheet: str = ""
+    """Sheet of a workbook; the first when left out."""
     score: str = Field(default="auc", pattern="^(pauc|auc|average_precision)$")
 
     @model_validator(mode="after")
@@ -60,6 +76,9 @@ class FolderRecipe(BaseModel):
             raise ValueError("classes: at least two different values of the target are needed")
         if self.score == "pauc" and len(self.classes) > 2:
             raise ValueError("score = 'pauc' is for two classes; use 'auc'")
+        both = sorted(set(self.numbers) & {*self.categories, self.lesion, self.group, self.target})
+        if both:
+            raise ValueError(f"numbers: {both[0]!r} is named as something else, too")
         return self
 
     @property
@@ -73,6 +92,29 @@ class FolderRecipe(BaseModel):
     def image_columns(self) -> tuple[str, ...]:
         """Columns that the image's name is made of."""
         return tuple(re.findall(r"\{([^{}]*)\}", self.image))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Columns whose cells name something: never numbers, never missing."""
+        return tuple(dict.fromkeys((self.task.lesion, self.task.group, *self.image_columns, self.target)))
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Columns that the recipe names, which must be there."""
+        return tuple(dict.fromkeys((*self.keys, *self.categories, *self.numbers, *self.forbidden)))
+
+    @property
+    def form(self) -> TableForm:
+        """What there is to know of the table's form."""
+        return TableForm(
+            self.separator,
+            self.decimal,
+            self.encoding,
+            self.sheet,
+            self.missing,
+            self.numbers,
+            (*self.keys, *self.categories, *self.forbidden),
+        )
 
 
 @dataclass(frozen=True)
@@ -109,43 +151,58 @@ class Folder:
     def _cohort(self, path: Path, labelled: bool, found: Readout, like: Cohort | None) -> Cohort | None:
         """One table as a cohort, typed `like` another one if given; None when unusable, the reasons in `found`."""
         recipe, task = self.recipe, self.recipe.task
-        text = found.text(path)
-        if text is None:
+        try:
+            table_file = read_any(path, recipe.form)
+        except DataError as error:
+            found.errors.append(str(error))
             return None
-        checked = validate(text, self._schema(text, labelled, like))
+        text = table_file.text
+        found.understood.append(f"{path.name}: read as {table_file.understood}")
+        free = [name for name in text.columns if name not in recipe.named]
+        checked = validate(text, self._schema(table_file, labelled, like), likely=free)
         errors = list(checked.errors)
         table = checked.table
         if labelled and not errors:
-            strange = sorted(set(table[recipe.target]) - set(recipe.classes)) if recipe.classes else []
-            absent = [name for name in (*recipe.classes, *recipe.positive) if not (table[recipe.target] == name).any()]
-            if strange:
-                errors.append(f"column {recipe.target}: {', '.join(strange[:5])}: not named in data.folder.classes")
-            if absent:
-                errors.append(f"column {recipe.target}: no row is {', '.join(absent)}, which the recipe names")
+            errors += self._wrong_answers(table[recipe.target])
             table = table.with_columns(self._class_index())
         found.record(path.name, errors, checked.notes)
         if errors:
             return None
         return Cohort(table, task, labelled, frozenset({recipe.target, *recipe.forbidden}), text.sha256)
 
-    def _schema(self, text: TextTable, labelled: bool, like: Cohort | None) -> list[Column]:
+    def _wrong_answers(self, answers: pl.Series) -> list[str]:
+        """Values of the target that the recipe does not know, and those it knows that are not there."""
+        recipe = self.recipe
+        named, there = (*recipe.classes, *recipe.positive), answers.unique().sort().to_list()
+        strange = [value for value in there if value not in recipe.classes] if recipe.classes else []
+        absent = [name for name in named if name not in there]
+        errors = []
+        if strange:
+            errors.append(f"column {recipe.target}: {', '.join(strange[:5])}: not named in data.folder.classes")
+        if absent:
+            free = [value for value in there if value not in named]
+            guess = did_you_mean(absent[0], free)
+            errors.append(
+                f"column {recipe.target}: no row is {', '.join(absent)}, which the recipe names{guess}; "
+                f"the rows hold {examples(there, 8)}"
+            )
+        return errors
+
+    def _schema(self, found: AnyTable, labelled: bool, like: Cohort | None) -> list[Column]:
         """The columns the recipe names, which must be there, and all others by what they hold."""
         recipe, task = self.recipe, self.recipe.task
-        answers = {recipe.target, *recipe.forbidden}
-        named = dict.fromkeys((task.lesion, task.group, *recipe.image_columns, *recipe.categories, *recipe.forbidden))
-        if labelled:
-            named[recipe.target] = None
+        answers, keys = {recipe.target, *recipe.forbidden}, recipe.keys
         columns = []
-        for name in dict.fromkeys((*named, *(text.columns if like is None else like.table.columns))):
+        for name in dict.fromkeys((*recipe.named, *(found.text.columns if like is None else like.table.columns))):
             if name in answers and not labelled:
                 continue
-            key = name in (task.lesion, task.group, *recipe.image_columns, recipe.target)
+            key = name in keys
             if key or name in recipe.categories:
                 number = False
             elif like is not None and name in like.table.columns:
                 number = like.table.schema[name].is_numeric()
             else:
-                number = name in text.columns and _all_numbers(text.frame[name])
+                number = name in found.numbers or name in recipe.numbers
             kind: Literal["number", "text", "category"] = "number" if number else "text" if key else "category"
             columns.append(Column(name, kind, nullable=not key, unique=name == task.lesion, train_only=name in answers))
         return columns
@@ -163,19 +220,21 @@ class Folder:
             return None
         pattern = self.recipe.image or f"{{{self.recipe.lesion}}}"
         keys = cohort.table.select(list(dict.fromkeys((self.recipe.lesion, *self.recipe.image_columns))))
-        names = {str(row[self.recipe.lesion]): stem_of(_filled(pattern, row)) for row in keys.iter_rows(named=True)}
-        return NamedImages(source, names)
+        stems = [stem_of(_filled(pattern, row)) for row in keys.iter_rows(named=True)]
+        names = zip(keys[self.recipe.lesion].cast(pl.String), _as_spelled(source, stems), strict=True)
+        return NamedImages(source, dict(names))
 
 
 def _filled(pattern: str, row: Mapping[str, object]) -> str:
     return re.sub(r"\{([^{}]*)\}", lambda match: str(row[match[1]]), pattern)
 
 
-def _all_numbers(cells: pl.Series) -> bool:
-    """Whether every cell that holds something holds a number, and at least one does."""
-    stripped = cells.str.strip_chars()
-    held = stripped.filter(~stripped.str.to_lowercase().is_in(MISSING).fill_null(True))
-    return len(held) > 0 and held.cast(pl.Float64, strict=False).is_not_null().all()
+def _as_spelled(source: ImageSource, stems: Sequence[str]) -> list[str]:
+    """Names as the source has them: a letter with an accent is one character here and two there, and looks the same."""
+    if all(stem.isascii() for stem in stems):
+        return list(stems)
+    known = {unicodedata.normalize("NFC", name): name for name in source.ids.tolist()}
+    return [known.get(unicodedata.normalize("NFC", stem), stem) for stem in stems]
 
 
 def _refuse_shared(found: Readout) -> None:

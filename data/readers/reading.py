@@ -20,6 +20,7 @@ from data.images.sources import FolderImages, Hdf5Images, ImageSource
 from data.progress import Progress
 from data.synthetic.recipe import TwinRecipe
 from data.tables.csv import TextTable, read_csv
+from data.tables.near import with_files_beside
 from data.tables.schema import Column, Validated, validate
 
 Unlabelled = tuple[Cohort, ImageSource | None, tuple[str, ...]]
@@ -94,6 +95,8 @@ class Readout:
     test_images: ImageSource | None = None
     errors: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    understood: list[str] = field(default_factory=list)
+    """How tables of no fixed form were read."""
 
     def text(self, path: Path, read: Callable[[Path], TextTable] = read_csv) -> TextTable | None:
         """The cells of one table; None when it cannot be read, the reason among the errors."""
@@ -120,7 +123,15 @@ class Readout:
         """All parts together; `FolderError` when anything is wrong or there is no training table."""
         if self.errors or self.train is None:
             raise FolderError(where, self)
-        return DataFolder(self.train, self.test, self.train_images, self.test_images, submission_ids, tuple(self.notes))
+        return DataFolder(
+            self.train,
+            self.test,
+            self.train_images,
+            self.test_images,
+            submission_ids,
+            tuple(self.notes),
+            understood=tuple(self.understood),
+        )
 
     def unlabelled(self, where: Path) -> Unlabelled:
         """The test part alone; `FolderError` when anything is wrong with it."""
@@ -157,6 +168,6 @@ def given_images(path: Path | None, found: Readout) -> ImageSource | None:
     if path is None:
         return None
     if not path.exists():
-        found.errors.append(f"{path} does not exist (an HDF5 file or a folder of images)")
+        found.errors.append(f"{path} does not exist (an HDF5 file or a folder of images){with_files_beside(path)}")
         return None
     return images_at(path)

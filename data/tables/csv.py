@@ -22,7 +22,7 @@ MAX_SHOWN = 3
 MAX_COLUMNS = 4096
 """A table of lesions has tens. Hundreds of thousands of names, each compared with the declared ones, take minutes."""
 
-_COMPRESSED = (b"\x1f\x8b", b"x\x01", b"x\x9c", b"x\xda", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ")
+COMPRESSED = (b"\x1f\x8b", b"x\x01", b"x\x9c", b"x\xda", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ")
 """First bytes of gzip, zlib, zstd, bzip2 and xz. polars would unpack some of them, however large they grow."""
 
 
@@ -50,17 +50,29 @@ class TextTable:
 
 
 def read_csv(path: Path) -> TextTable:
-    """Read a comma-separated UTF-8 file with a header; DataError when it is none."""
-    raw = _bytes_of(path)
+    """Read a comma-separated UTF-8 file with a header, as data sets are published; DataError when it is none."""
+    raw = bytes_of(path)
     digest = hashlib.sha256(raw).hexdigest()
-    raw = _plain(raw, path)
-    header = _header(raw, path)
+    raw = plain(raw, path)
+    header = _header(raw, path, ",")
+    _refuse_other_separators(header, path)
+    return _parsed(raw, path, digest, header, ",")
+
+
+def parse_csv(raw: bytes, path: Path, digest: str, separator: str) -> TextTable:
+    """The table in UTF-8 text with this separator; DataError when it is none."""
+    return _parsed(raw, path, digest, _header(raw, path, separator), separator)
+
+
+def _parsed(raw: bytes, path: Path, digest: str, header: list[str], separator: str) -> TextTable:
+    """The table below a header that is known."""
     try:
-        frame = pl.read_csv(raw, infer_schema=False)
+        frame = pl.read_csv(raw, infer_schema=False, separator=separator)
     except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:
-        raise DataError(_diagnosis(raw, path) or f"{path} is not a CSV file: {str(error).splitlines()[0]}.") from error
+        why = _diagnosis(raw, path, separator) or f"{path} is not a CSV file: {str(error).splitlines()[0]}."
+        raise DataError(why) from error
     if frame.width != len(header):
-        raise DataError(_diagnosis(raw, path) or f"{path} has a header that cannot be read.")
+        raise DataError(_diagnosis(raw, path, separator) or f"{path} has a header that cannot be read.")
     names, duplicated = _unique(header)
     frame.columns = names
     lines = raw.count(b"\n") + (not raw.endswith(b"\n"))
@@ -69,14 +81,14 @@ def read_csv(path: Path) -> TextTable:
     if frame.height and frame[:, 1].null_count():
         frame = frame.filter(~pl.all_horizontal(pl.exclude(ROW).is_null()))
     # A row that ends early leaves its last cells empty, and so does one with nothing in them: only counting tells.
-    if frame.height and frame[:, -1].null_count() and (problem := _diagnosis(raw, path)):
+    if frame.height and frame[:, -1].null_count() and (problem := _diagnosis(raw, path, separator)):
         raise DataError(problem)
     kept = [name for name in names if not name.startswith("\0")]
     # By brackets, because `select` takes names such as "*" and "^a$" for patterns.
     return TextTable(path.name, frame[[ROW, *kept]], duplicated, digest, one_row_per_line)
 
 
-def _bytes_of(path: Path) -> bytes:
+def bytes_of(path: Path) -> bytes:
     """What the file holds; DataError when there is none or it is of another kind."""
     # A pipe would be waited for, and a device may never end.
     if path.exists() and not path.is_file():
@@ -87,11 +99,11 @@ def _bytes_of(path: Path) -> bytes:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _plain(raw: bytes, path: Path) -> bytes:
+def plain(raw: bytes, path: Path) -> bytes:
     """The text without byte-order mark and with line feeds; DataError when it is no text."""
     if raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         raise DataError(f"{path} is UTF-16 text. Save it as UTF-8.")
-    if raw.startswith(_COMPRESSED):
+    if raw.startswith(COMPRESSED):
         raise DataError(f"{path} is compressed. Unpack it first.")
     raw = raw.removeprefix(b"\xef\xbb\xbf")
     if not raw[:4096].strip() and not raw.strip():
@@ -103,19 +115,22 @@ def _plain(raw: bytes, path: Path) -> bytes:
     return raw
 
 
-def _header(raw: bytes, path: Path) -> list[str]:
+def _header(raw: bytes, path: Path, separator: str) -> list[str]:
     """Column names, stripped of blanks."""
     try:
-        cells = next(csv.reader(io.StringIO(raw[: 2**20].decode(errors="replace"), newline="")))
+        cells = next(csv.reader(io.StringIO(raw[: 2**20].decode(errors="replace"), newline=""), delimiter=separator))
     except (csv.Error, StopIteration) as error:
         raise DataError(f"{path} has a header that cannot be read ({error}).") from error
-    if len(cells) == 1:
-        for separator, word in ((";", "semicolons"), ("\t", "tabs")):
-            if separator in cells[0]:
-                raise DataError(f"{path} is separated by {word}. Save it with commas.")
     if len(cells) > MAX_COLUMNS:
         raise DataError(f"{path} has more than {MAX_COLUMNS:,} columns. Is it a table of lesions?")
     return [cell.strip() for cell in cells]
+
+
+def _refuse_other_separators(header: list[str], path: Path) -> None:
+    """A published table has commas; tables of one's own may have others (`data.tables.any_table`)."""
+    for separator, word in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and separator in header[0]:
+            raise DataError(f"{path} is separated by {word}. Save it with commas.")
 
 
 def _unique(header: list[str]) -> tuple[list[str], tuple[str, ...]]:
@@ -131,7 +146,7 @@ def _unique(header: list[str]) -> tuple[list[str], tuple[str, ...]]:
     return names, tuple(dict.fromkeys(repeated))
 
 
-def _diagnosis(raw: bytes, path: Path) -> str | None:
+def _diagnosis(raw: bytes, path: Path, separator: str) -> str | None:
     """Why a file is not a well-formed table, found slowly; None when it is one after all."""
     try:
         text = raw.decode("utf-8")
@@ -142,7 +157,7 @@ def _diagnosis(raw: bytes, path: Path) -> str | None:
             f"{path} is not UTF-8: byte 0x{raw[error.start]:02x} in line {line} (read as latin-1: {shown!r}). "
             "Save it as UTF-8."
         )
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     width, begins, ragged = 0, 1, []
     try:
         for cells in reader:

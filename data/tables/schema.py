@@ -55,8 +55,11 @@ class Validated:
     notes: list[str] = field(default_factory=list)
 
 
-def validate(text: TextTable, columns: Sequence[Column]) -> Validated:
-    """Type the declared columns and list every problem; extra columns are left out and noted."""
+def validate(text: TextTable, columns: Sequence[Column], likely: Sequence[str] | None = None) -> Validated:
+    """Type the declared columns and list every problem; extra columns are left out and noted.
+
+    `likely` are the columns among which a missing one is looked for; the extra ones when left out.
+    """
     declared = [column.name for column in columns]
     known = set(declared)
     extra = [name for name in text.columns if name not in known]
@@ -64,7 +67,11 @@ def validate(text: TextTable, columns: Sequence[Column]) -> Validated:
     notes = [f"columns that are not used: {_few(extra)}"] if extra else []
     if known.isdisjoint(text.columns):
         return Validated(pl.DataFrame(), [_another_table(text, declared)], [])
-    errors += [f"column {name} is missing{_nearest(name, extra)}" for name in declared if name not in text.columns]
+    errors += [
+        f"column {name} is missing{_nearest(name, extra if likely is None else likely)}"
+        for name in declared
+        if name not in text.columns
+    ]
     if text.frame.height == 0:
         return Validated(pl.DataFrame(), [*errors, "it has a header but no rows"], notes)
 

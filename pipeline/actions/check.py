@@ -1,21 +1,29 @@
-"""Print what a data folder holds and what is wrong with it."""
+"""Print what a data folder holds, what is wrong with it, and whether the recipe fits it."""
 
 from rich.table import Table
 
-from data.check import CheckReport, ImagesCheck, TableCheck, check
+from data.check import ImagesCheck, TableCheck, check
 from data.recipe import reader_of
+from pipeline.actions.check_recipe import look_at_recipe
+from pipeline.actions.columns_table import columns_table
 from pipeline.display import printable
 from pipeline.inputs import Inputs
 from pipeline.runtime import Runtime
 
 
 def run_check(inputs: Inputs, runtime: Runtime) -> bool:
-    """Check the data folder, print the findings, say whether a run can start."""
+    """Check the data folder and the recipe, print the findings, say whether a run can start."""
     data, display = inputs.run.recipe.data, runtime.display
     with display.task("checking") as progress:
         report = check(
             inputs.source_dir, reader_of(data).read, max_missing_share=data.max_missing_images, progress=progress
         )
+    usual = report.train_images.sides_px[1] if report.train_images and report.train_images.sides_px else None
+    with display.task("checking the recipe"):
+        found = look_at_recipe(Inputs(inputs.run, runtime, given=report.data), runtime, usual)
+    # What the data lack already is no news of the recipe.
+    errors = (*report.errors, *(one.text for one in found if one.level == "error"))
+    warnings = (*report.warnings, *(one.text for one in found if one.level == "warning"))
     console = display.console
     display.say(str(report.folder), style="bold")
     for title, table, images in (
@@ -24,13 +32,18 @@ def run_check(inputs: Inputs, runtime: Runtime) -> bool:
     ):
         if table is not None or images is not None:
             console.print(findings(title, table, images))
-    for warning in report.warnings:
+    # Of a data set as published the columns are known: there they are listed where nothing else asks for a look.
+    if report.train is not None and (not errors or data.reader == "folder"):
+        console.print(columns_table(report.train.columns))
+    for line in (*report.understood, *(one.text for one in found if one.level == "fact")):
+        display.say(line)
+    for warning in warnings:
         display.warn(warning)
-    for error in report.errors:
+    for error in errors:
         console.print("[red]error:[/red]", end=" ")
         console.print(printable(error), markup=False)
-    display.say(verdict(report))
-    return report.ok
+    display.say(verdict(len(errors), len(warnings)))
+    return not errors
 
 
 def findings(title: str, table: TableCheck | None, images: ImagesCheck | None) -> Table:
@@ -55,10 +68,10 @@ def findings(title: str, table: TableCheck | None, images: ImagesCheck | None) -
     return shown
 
 
-def verdict(report: CheckReport) -> str:
+def verdict(errors: int, warnings: int) -> str:
     """The last line."""
-    errors, warnings = counted(len(report.errors), "error"), counted(len(report.warnings), "warning")
-    return f"a run can start ({warnings})" if report.ok else f"a run cannot start: {errors}, {warnings}"
+    noted = counted(warnings, "warning")
+    return f"a run cannot start: {counted(errors, 'error')}, {noted}" if errors else f"a run can start ({noted})"
 
 
 def counted(count: int, thing: str) -> str:

@@ -1,5 +1,8 @@
 """Verbs about what a run starts from: recipes, data folders, the synthetic cohort, pretrained weights."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from pipeline.actions.wanted import Wanted
@@ -26,6 +29,48 @@ def recipes() -> None:
             recipe.description,
         )
     Console().print(table)
+
+
+@commands.command(
+    epilog=example(
+        "init clinic/lesions.csv clinic/photos --target diagnosis",
+        "init clinic/lesions.xlsx clinic/photos --target diagnosis --group patient --positive melanoma --yes",
+        "init clinic/lesions.csv --target malignant",
+    )
+)
+def init(
+    table: Annotated[Path, typer.Argument(help="The table: CSV (any separator and encoding), .xlsx or parquet.")],
+    images: Annotated[Path | None, typer.Argument(help="Folder or HDF5 file of the images, if there are any.")] = None,
+    target: Annotated[str, typer.Option(help="Column with the answer.")] = ...,  # type: ignore[assignment]
+    group: Annotated[
+        str | None, typer.Option(help="Column of the patient, whose rows stay in one fold; '' if there is none.")
+    ] = None,
+    lesion: Annotated[str | None, typer.Option(help="Column that names each row.")] = None,
+    positive: Annotated[
+        list[str] | None, typer.Option(help="An answer that is positive, all others being negative. Repeatable.")
+    ] = None,
+    forbid: Annotated[
+        list[str] | None, typer.Option(help="A column that is known only with the answer. Repeatable.")
+    ] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(help="A column to use although it nearly gives the answer away. Repeatable.")
+    ] = None,
+    sheet: Annotated[str, typer.Option(help="Sheet of a workbook. Default: the first.")] = "",
+    decimal: Annotated[
+        str, typer.Option(help="The decimal mark, '.' or ',', where the table can be read both ways.")
+    ] = "",
+    out: Annotated[Path | None, typer.Option(help="The recipe to write. Default: <name of the table>.toml")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Take the guesses instead of asking.")] = False,
+) -> None:
+    """Write a recipe for a table of your own: what its columns are, leaks, folds, a network that fits this machine."""
+    from data.own.proposal import Said
+    from pipeline.actions.init import form_of, run_init
+    from pipeline.actions.opening import surroundings
+
+    said = Said(target, group, lesion, tuple(positive or ()), tuple(forbid or ()), tuple(keep or ()))
+    runtime = surroundings()
+    with runtime.display.listening():
+        run_init(table, images, said, form_of(sheet, decimal), out, runtime, yes=yes)
 
 
 @commands.command(epilog=example("check --data isic-2024/", "check --data isic-2024/ --recipe fusionnetx"))

@@ -139,3 +139,37 @@ def test_what_the_recipe_names_must_be_there(folder: Path, more: dict[str, Any],
 def test_impossible_recipes(more: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         reader(**more)
+
+
+def test_packed_images_beside_the_table_are_named(folder: Path) -> None:
+    (folder / "photos.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"photos does not exist .*; photos\.zip is beside it: unpack it first"):
+        reader(images="photos").read(folder)
+
+
+def test_a_table_of_another_form_reads_the_same(folder: Path) -> None:
+    plain = reader().read(folder).train
+    (folder / "metadata.csv").write_bytes(TABLE.replace(",", ";").replace("61.5", "61,5").encode("utf-16"))
+    data = reader().read(folder)
+    assert data.train.table.equals(plain.table)
+    assert data.understood == ("metadata.csv: read as semicolons, decimal comma (61,5 is 61.5, in age), UTF-16",)
+
+
+def test_what_the_recipe_says_of_columns_holds_for_a_table_with_gaps(folder: Path) -> None:
+    (folder / "new.csv").write_text("id;who;age;side;code\nd;p3;;L;\n")
+    cohort, _, _ = reader(numbers=("age", "code")).read_test(folder / "new.csv", None)
+    assert cohort.table.schema["age"].is_numeric()
+    assert cohort.table.schema["code"].is_numeric()
+    with pytest.raises(ValidationError, match="'age' is named as something else"):
+        reader(numbers=("age",), categories=("age",))
+
+
+def test_letters_with_accents_are_the_same_in_a_table_and_in_a_files_name(folder: Path) -> None:
+    import unicodedata
+
+    (folder / "metadata.csv").write_text(TABLE.replace("a,p1", "Läsion,p1"), encoding="utf-8")
+    picture(folder / "shots" / (unicodedata.normalize("NFD", "Läsion") + ".png"), 10)
+    data = reader(images="shots").read(folder)
+    assert data.train_images is not None
+    assert data.train_images.ids.tolist() == ["Läsion"]
+    assert data.train_images.read("Läsion")

@@ -38,5 +38,5 @@ def test_scaling_without_imputation_leaves_gaps_out() -> None:
 
 
 def test_plain_names_are_plain_and_unique() -> None:
-    names = ["sex=male", "site=head/neck", "site=head,neck", "a b", "größe"]
-    assert plain_names(names) == ("sex=male", "site=head_neck", "site=head_neck_2", "a_b", "gr_e")
+    names = ["sex=male", "site=head/neck", "site=head,neck", "a b", "größe", "Größe (mm)"]
+    assert plain_names(names) == ("sex=male", "site=head_neck", "site=head_neck_2", "a_b", "größe", "Größe_mm_")

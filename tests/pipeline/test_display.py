@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from data.errors import Interrupted
-from pipeline.display import LOG_SECONDS, Display, format_figures, short
+from pipeline.display import LOG_SECONDS, Display, format_figures, short, shortened
 
 
 def make_display(terminal: bool = False) -> tuple[Display, io.StringIO]:
@@ -167,3 +167,51 @@ def test_a_request_in_the_middle_of_a_print_is_no_error():
     assert said.splitlines() == ["stopping after this step; once more to stop at once", "a line"]
     os.close(reading)
     os.close(writing)
+
+
+FIGURES = {"loss": 0.123456, "images_per_second": 12345.6, "learning_rate": 0.0001, "score": 0.81234}
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 240])
+def test_a_bar_stays_on_one_line_and_its_figures_give_way_first(width: int):
+    page = io.StringIO()
+    display = Display(Console(file=page, force_terminal=True, width=width, highlight=False, color_system=None))
+    with display.task("[12/20] image model convnextv2_nano_relabelled, fold 3: training") as progress:
+        progress(212_800, 401_059, **FIGURES)
+        assert display._bars is not None
+        seen = io.StringIO()
+        Console(file=seen, width=width, color_system=None).print(display._bars.get_renderable())
+    lines = seen.getvalue().splitlines()
+    assert len(lines) == 1
+    assert len(lines[0].rstrip()) <= width
+    assert lines[0].startswith("…") == (width < 240)
+    assert "training" in lines[0]
+    assert ("fold 3" in lines[0]) == (width >= 80)
+    assert "212800/401059" in lines[0]
+    assert "━" in lines[0]
+    assert ("score 0.8123" in lines[0]) == (width == 240)
+
+
+def test_what_took_a_while_leaves_a_line(clock: list[float]):
+    display, page = make_display(terminal=True)
+    with display.task("packing") as progress:
+        clock[0] += 3.0
+        progress(5, 5)
+    assert "packing: 5/5, 3 s" in page.getvalue()
+
+
+def test_labels_lose_their_first_words():
+    label = "image model convnextv2_nano, fold 3: training"
+    assert shortened(label, 60) == label
+    assert shortened(label, 40) == "… convnextv2_nano, fold 3: training"
+    assert shortened("averylongwordwithoutanygap", 10) == "… averylon"
+
+
+def test_the_first_word_of_work_in_steps_is_no_speed(clock: list[float]):
+    display, page = make_display()
+    with display.task("checking") as progress:
+        clock[0] += LOG_SECONDS
+        progress(256, 1024)
+        clock[0] += LOG_SECONDS
+        progress(512, 1024)
+    assert page.getvalue().splitlines() == ["checking: 256/1024", "checking: 512/1024, 30 s left"]

@@ -1,0 +1,23 @@
+"""The columns of a table for a person: type, missing share, how many values, an example."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from data.own.columns import KINDS, ColumnLook
+from pipeline.display import printable
+
+
+def columns_table(columns: Sequence[ColumnLook], roles: Mapping[str, str] | None = None) -> Table:
+    """A line per column; `roles` says what becomes of each."""
+    shown = Table("column", "type", "missing", "values", "example", title="columns", title_justify="left")
+    if roles is not None:
+        shown.add_column("used as")
+    for column in shown.columns:
+        column.no_wrap, column.overflow = True, "ellipsis"
+    for look in columns:
+        figures = (f"{look.missing:.1%}", f"{look.different:,}")
+        cells = (printable(look.name), KINDS[look.kind], *figures, printable(look.example))
+        shown.add_row(*map(Text, cells), *([Text(roles.get(look.name, ""))] if roles is not None else []))
+    return shown

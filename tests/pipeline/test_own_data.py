@@ -1,0 +1,226 @@
+"""An evening with a clinic's own folder: from a table and photographs to a report in six commands, at a small scale."""
+
+import io
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from data.files import read_json
+from data.own.asking import Question
+from data.own.roles import Guess
+from pipeline.actions.init import asker
+from pipeline.display import Display
+from pipeline.recipe import load_recipe
+
+ROWS = 90
+EVENING = ("image_models[0].epochs=2", "image_models[0].hidden=4", "tabular.members[*].iterations=8")
+
+
+def photograph(path: Path, bad: bool, rng: np.random.Generator) -> None:
+    """Skin with a spot; the bad ones are larger."""
+    side = 72
+    y, x = np.mgrid[:side, :side]
+    radius = 9 + 7 * bad + rng.uniform(-3, 3)
+    spot = (x - side / 2) ** 2 + (y - side / 2) ** 2 < radius**2
+    skin = np.array([224, 172, 150]) + rng.normal(0, 4, (side, side, 3))
+    skin[spot] = np.array([96, 60, 48]) + rng.normal(0, 6, (int(spot.sum()), 3))
+    Image.fromarray(skin.clip(0, 255).astype(np.uint8)).save(path)
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as a clinic has it: umlauts, semicolons, decimal commas, Latin-1, PNG files; and new patients."""
+    folder = tmp_path_factory.mktemp("abend") / "Klinik Köln"
+    (folder / "Aufnahmen").mkdir(parents=True)
+    rng = np.random.default_rng(3)
+    lines = ["Aufnahme-Nr;Patient;Größe (mm);Alter;Körperstelle;Histologie;Diagnose"]
+    for i in range(ROWS):
+        bad, name = i % 3 == 0, f"Läsion_{i:03d}"
+        photograph(folder / "Aufnahmen" / f"{name}.png", bad, rng)
+        size = f"{rng.uniform(2, 8) + bad:.1f}".replace(".", ",")
+        age = "unbekannt" if i % 11 == 0 else str(25 + int(rng.integers(0, 60)))
+        place = ("Rücken", "Arm", "Fuß")[i % 5 % 3]
+        diagnosis, histology = ("Melanom", "maligne Zellen") if bad else ("Nävus", "o. B.")
+        lines.append(f"{name};P{i // 2:03d};{size};{age};{place};{histology};{diagnosis}")
+    (folder / "aufnahmen.csv").write_bytes("\r\n".join(lines).encode("latin-1"))
+    new = ["Aufnahme-Nr;Patient;Größe (mm);Alter;Körperstelle", "Läsion_001;P900;3,5;;Arm"]
+    (folder / "neu.csv").write_bytes("\r\n".join(new).encode("latin-1"))
+    return folder
+
+
+@pytest.fixture
+def there(clinic: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder above the clinic's, in which the commands are given."""
+    monkeypatch.chdir(clinic.parent)
+    return clinic.parent
+
+
+TABLE, PHOTOS, DATA = "Klinik Köln/aufnahmen.csv", "Klinik Köln/Aufnahmen", "Klinik Köln"
+
+
+@pytest.mark.slow
+def test_an_evening_of_six_commands(cli: Callable[..., Any], there: Path) -> None:
+    def run(*arguments: object) -> str:
+        answer = cli(*arguments, cache=there / "cache")
+        assert answer.code == 0, answer
+        return str(answer.out)
+
+    said = run("init", TABLE, PHOTOS, "--target", "Diagnose")
+    assert "read as semicolons, decimal comma" in said
+    assert "Histologie: it alone tells the answer with an AUC of 1.000" in said
+    assert "next: fusionnetx check --recipe aufnahmen.toml --data 'Klinik Köln'" in said
+
+    said = run("check", "--recipe", "aufnahmen.toml", "--data", DATA)
+    assert "a run can start (0 warnings)" in said
+    assert "Größe (mm)" in said
+    assert "no test part" in said
+
+    changes = [word for change in EVENING for word in ("--set", change)]
+    said = run("submission", "--recipe", "aufnahmen.toml", "--data", DATA, *changes)
+    assert "cross-validated auc" in said
+    assert "has no test part, so there is nothing to submit" in said
+    assert "next: fusionnetx report --run runs/aufnahmen" in said
+    assert (
+        read_json(there / "runs/aufnahmen/metrics.json")["cross_validated"]["members"]["blend"]["auc"]["estimate"] > 0.5
+    )
+
+    assert "report.html" in run("report", "--run", "aufnahmen")
+    page = (there / "runs/aufnahmen/report.html").read_text(encoding="utf-8")
+    assert "Größe" in page
+    assert "Gr_" not in page
+
+    assert "aufnahmen" in run("runs")
+    images = ("--images", PHOTOS)
+    run("predict", "--run", "aufnahmen", "--metadata", f"{DATA}/neu.csv", *images, "--out", "antwort.csv")
+    answer = pl.read_csv(there / "antwort.csv")
+    assert answer.columns == ["Aufnahme-Nr", "positive"]
+    assert answer["positive"].is_between(0, 1).all()
+
+
+def test_the_recipe_that_init_writes_says_why(cli: Callable[..., Any], there: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.toml"
+    assert cli("init", TABLE, PHOTOS, "--target", "Diagnose", "--out", out).code == 0
+    text = out.read_text(encoding="utf-8")
+    recipe = load_recipe(str(out))
+    assert recipe.data.folder is not None
+    assert recipe.data.folder.forbidden == ("Histologie",)
+    assert recipe.data.folder.group == "Patient"
+    assert recipe.features.extra_columns == ("Größe (mm)", "Alter", "Körperstelle")
+    assert "# Histologie: it alone tells the answer with an AUC of 1.000" in text
+    assert "# Read as semicolons, decimal comma" in text
+    assert "# Nävus 60; Melanom 30" in text
+    assert max(map(len, text.splitlines())) < 150
+    again = cli("init", TABLE, PHOTOS, "--target", "Diagnose", "--out", out)
+    assert again.code == 2
+    assert "is there already: give another name with --out" in again.err
+
+
+def test_a_table_alone(cli: Callable[..., Any], there: Path, tmp_path: Path) -> None:
+    out = tmp_path / "table.toml"
+    assert cli("init", TABLE, "--target", "Diagnose", "--positive", "Nävus", "--out", out).code == 0
+    raw = tomllib.loads(out.read_text(encoding="utf-8"))
+    assert raw["data"]["folder"]["positive"] == ["Nävus"]
+    assert raw["data"]["folder"]["images"] == ""
+    assert "image_models" not in raw
+    answer = cli("check", "--recipe", out, "--data", DATA)
+    assert answer.code == 0, answer
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((TABLE, "Klinik Köln/Aufnahme", "--target", "Diagnose"), ["does not exist", "did you mean 'Aufnahmen'"]),
+        (("Klinik Köln/aufnahme.csv", "--target", "Diagnose"), ["did you mean 'aufnahmen.csv'"]),
+        ((TABLE, "photos.zip", "--target", "Diagnose"), ["is an archive: unpack it first"]),
+        ((TABLE, "--target", "Diagnosen"), ["did you mean 'Diagnose'"]),
+        ((TABLE, "--target", "Diagnose", "--positive", "Melanoma"), ["did you mean 'Melanom'"]),
+        ((TABLE, "--target", "Körperstelle", "--decimal", ";"), ["--decimal ';': it is '.' or ','"]),
+    ],
+)
+def test_mistakes_get_one_message(
+    cli: Callable[..., Any], there: Path, tmp_path: Path, arguments: tuple[str, ...], words: list[str]
+) -> None:
+    answer = cli("init", *arguments, "--out", tmp_path / "new.toml")
+    assert answer.code == 2
+    assert answer.err.startswith("error: ")
+    assert all(word in answer.err for word in words), answer.err
+    assert not (tmp_path / "new.toml").exists()
+
+
+def test_where_it_is_unsure_it_asks_or_takes_its_guess(cli: Callable[..., Any], tmp_path: Path) -> None:
+    rows = [f"r{i};{'AB'[i % 2]};{i % 7},5" for i in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["id;class;size", *rows]))
+    command = ("init", tmp_path / "t.csv", "--target", "class", "--out", tmp_path / "t.toml")
+    answer = cli(*command)
+    assert answer.code == 2
+    assert "which column names the patient" in answer.err
+    assert "--yes takes the guess" in answer.err
+    answer = cli(*command, "--yes")
+    assert answer.code == 0, answer
+    assert "every row counts as another person" in answer.out
+    assert load_recipe(str(tmp_path / "t.toml")).data.folder is not None
+
+
+@pytest.fixture
+def recipe(cli: Callable[..., Any], there: Path, tmp_path: Path) -> Path:
+    out = tmp_path / "mine.toml"
+    assert cli("init", TABLE, PHOTOS, "--target", "Diagnose", "--out", out).code == 0
+    return out
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ("image_models[0].backbone=lesion_nett", 2, ["'lesion_nett'", "did you mean 'lesion_net'"]),
+        ("image_models[0].head=timm", 2, ["head = 'timm' does not fit"]),
+        ("image_models[0].pretrained=none.safetensors", 2, ["weights none.safetensors do not exist"]),
+        ("image_models[0].image_size=128", 0, ["sees 128 px, but images are packed at 64 px"]),
+        ("image_models[0].metadata={columns=['Alterr'], widths=[4]}", 2, ["no column Alterr (it has Alter)"]),
+        ("features.extra_columns=['Alterr']", 2, ["have no column 'Alterr'; did you mean 'Alter'"]),
+        ("features.extra_columns=['Histologie']", 2, ["Histologie exist only where the diagnosis is known"]),
+        ("features.unused_columns=['Altr']", 0, ["warning: features.unused_columns", "did you mean 'Alter'"]),
+        ("folds.count=40", 2, ["40 folds need every class in at least 40 patients"]),
+        ("data.folder.positive=['melanom']", 2, ["no row is melanom", "did you mean 'Melanom'", "the rows hold"]),
+        ("data.folder.target=diagnose", 2, ["column diagnose is missing (the file has 'Diagnose')"]),
+        ("data.folder.metadata=aufnahme.csv", 2, ["did you mean 'aufnahmen.csv'"]),
+        ("data.folder.images=Aufnamen", 2, ["does not exist", "did you mean 'Aufnahmen'"]),
+        ("data.folder.forbidden=[]", 0, ["a run can start"]),
+        ("image_models[0].batch_size=2000000", 0, ["GB to train", "lower its batch_size"]),
+    ],
+)
+def test_check_finds_before_the_work_what_would_stop_it(
+    cli: Callable[..., Any], recipe: Path, tmp_path: Path, change: str, code: int, words: list[str]
+) -> None:
+    answer = cli("check", "--recipe", recipe, "--data", DATA, "--set", change, cache=tmp_path / "cache")
+    assert answer.code == code, answer
+    assert all(word in answer.out for word in words), answer.out
+    assert not (tmp_path / "cache").exists()
+
+
+def test_check_warns_of_a_feature_that_gives_the_answer_away(cli: Callable[..., Any], recipe: Path) -> None:
+    changes = ("--set", "data.folder.forbidden=[]", "--set", "features.extra_columns=['Histologie']")
+    answer = cli("check", "--recipe", recipe, "--data", DATA, *changes)
+    assert answer.code == 0
+    assert "warning: Histologie: it alone tells the answer" in answer.out
+
+
+def test_a_person_at_a_terminal_is_asked_until_the_answer_is_one_of_the_options(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = io.StringIO()
+    display = Display(Console(file=page, force_terminal=True, width=80, color_system=None))
+    answers = iter(["patent", "patient"])
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("typer.prompt", lambda *_, **__: next(answers))
+    question = Question("which column names the patient", Guess("", False, "none"), ("", "patient", "id"), "say so")
+    assert asker(display, yes=False)(question) == "patient"
+    assert "(none), patient, id" in page.getvalue()
+    assert "'patent' is none of these; did you mean 'patient'?" in page.getvalue()
