@@ -52,8 +52,9 @@ def quiet() -> Iterator[None]:
 def open_study(storage: Path | str, name: str, recipe: TuneRecipe) -> Study:
     """Open a study or begin it, ready to go on.
 
-    A path is a journal file that this process alone works on: a trial left running there is dead, and a study is known by
-    the end of its name, whatever its run was called before. A string is any storage URL of Optuna's, perhaps shared with other workers: there the dead are told by their missing heartbeat.
+    A path is a journal file that this process alone works on: a trial left running there is dead, and a study is known
+    by the end of its name, whatever its run was called before. A string is any storage URL of Optuna's, perhaps shared
+    with other workers: there the dead are told by their missing heartbeat.
     """
     own = isinstance(storage, Path)
     try:
@@ -79,8 +80,8 @@ def open_study(storage: Path | str, name: str, recipe: TuneRecipe) -> Study:
             study.tell(trial.number, state=TrialState.FAIL)
     else:
         optuna.storages.fail_stale_trials(study)
-    # In one process a trial that is done again draws the same again, and from the start: a process may have died between
-    # two draws, and the second from the middle of the trial's random stream is another than from its start.
+    # In one process a trial that is done again draws the same again, and from the start: a process may have died
+    # between two draws, and the second is another from the middle of the trial's random stream than from its start.
     requeue_dead(study, keep_drawn=not own)
     return study
 
