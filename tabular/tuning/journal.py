@@ -73,7 +73,7 @@ class Journal(BaseJournalBackend):
             lost,
         )
 
-    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         """Everything that happened since."""
         yield from self._logs[log_number_from:]
 

@@ -58,9 +58,10 @@ def open_study(storage: Path | str, name: str, recipe: TuneRecipe) -> Study:
     """
     own = isinstance(storage, Path)
     try:
+        kept: optuna.storages.BaseStorage
         if isinstance(storage, Path):
-            kept: optuna.storages.BaseStorage = open_journal(storage)
-            name = name_in(kept, name)
+            kept = journal = open_journal(storage)
+            name = name_in(journal, name)
         else:
             kept = _database(storage)
         study = optuna.create_study(
