@@ -128,8 +128,12 @@ lint: $(STAMP)  ## ruff, mypy --strict and the import contract
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 
+.PHONY: gpu-check
+gpu-check: $(STAMP)  ## check and time stage one on a CUDA device, at most eight minutes: writes gpu_check.json and .md
+	@$(VENV)/bin/python -m benchmarks.gpu_check $(ARGS)
+
 bench: $(STAMP)  ## print every benchmark's table (minutes; use a quiet machine)
-	@for file in benchmarks/*.py; do echo "== $$file"; $(VENV)/bin/python $$file $(ARGS) || exit 1; done
+	@for file in benchmarks/*.py; do echo "== $$file"; $(VENV)/bin/python -m benchmarks.$$(basename $$file .py) $(ARGS) || exit 1; done
 
 .PHONY: kaggle
 kaggle: $(STAMP)  ## write kaggle/: models, wheels and notebook of RUN for an offline code competition

@@ -1,7 +1,9 @@
 """Images per second of stage one, against the straightforward way of feeding a network.
 
     python -m benchmarks.stage_one [--model convnextv2_nano] [--size 224] [--batch 32] [--seconds 5] [--json PATH]
-    python -m benchmarks.stage_one --small    (seconds, to see that it runs; its figures mean nothing)
+    python -m benchmarks.stage_one --busy 4         (whole fits beside busy programs: benchmarks/beside/busy.py)
+    python -m benchmarks.stage_one --side-by-side   (the demo's stage one both ways: benchmarks/beside/whole_stage.py)
+    python -m benchmarks.stage_one --small          (seconds, to see that it runs; its figures mean nothing)
 
 (a) straightforward: a torch Dataset that opens the HDF5 file, decodes and augments image by image with Pillow and
     torchvision, in a DataLoader with one worker per core;
@@ -15,7 +17,6 @@ Needs h5py, Pillow and torchvision beside what `image_models` needs.
 """
 
 import argparse
-import io
 import json
 import os
 import platform
@@ -27,23 +28,19 @@ from itertools import count, repeat
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
-from torchvision import transforms
+from torch.utils.data import DataLoader
 
+from benchmarks.beside.tiles import Tiles, packed, write_tiles
 from image_models.device import choose_device, device_name
-from image_models.lesions import Lesions
 from image_models.networks.cost import describe
 from image_models.networks.zoo import build
 from image_models.precision import autocast, choose_precision
 from image_models.predict import placed
 from image_models.recipe import ImageModelRecipe
 from image_models.setup import Setup
-from image_models.training.augment import IMAGENET_MEAN, IMAGENET_STD
 from image_models.training.inputs import step_inputs
 from image_models.training.loader import gathered, overlapped, resident_images
 from image_models.training.losses import summed_loss
@@ -55,60 +52,6 @@ Batch = tuple[Tensor, Tensor]
 SMALL = {"images": 64, "pack": 32, "size": 32, "model": "lesion_net", "batch": 8, "seconds": 0.05, "repeats": 1}
 Work = Callable[[], Iterator[int]]
 """Makes an endless piece of work that yields how many images each turn was for."""
-
-
-def write_tiles(path: Path, images: int) -> list[str]:
-    """Write an HDF5 file of JPEG tiles, 131 pixels in the median and 2 to 4 KB as SLICE-3D's; return their names."""
-    rng = np.random.default_rng(0)
-    sides = np.clip(rng.lognormal(np.log(131), 0.2, images), 61, 269).astype(int)
-    names = [f"ISIC_{number:07}" for number in range(images)]
-    with h5py.File(path, "w") as file:
-        for name, side in zip(names, sides, strict=True):
-            skin = Image.fromarray(rng.integers(90, 220, (6, 6, 3), np.uint8)).resize((side, side))
-            noisy = np.clip(np.asarray(skin, np.float64) + rng.normal(0, 3, (side, side, 1)), 0, 255).astype(np.uint8)
-            jpeg = io.BytesIO()
-            Image.fromarray(noisy).save(jpeg, "JPEG", quality=80)
-            file.create_dataset(name, data=np.bytes_(jpeg.getvalue()))
-    return names
-
-
-def packed(path: Path, names: list[str], side: int, folder: Path) -> Lesions:
-    """Decode the tiles into a memory-mapped pack with labels made up."""
-    images = np.memmap(folder / "pack", np.uint8, "w+", shape=(len(names), side, side, 3))
-    with h5py.File(path, "r") as file:
-        for row, name in enumerate(names):
-            images[row] = np.asarray(Image.open(io.BytesIO(file[name][()])).convert("RGB").resize((side, side)))
-    rows = np.arange(len(names))
-    return Lesions(images, np.ones(len(rows), np.bool_), rows % 2, rows % 2, rows, 2, np.array(names))
-
-
-class Tiles(Dataset[tuple[Tensor, int]]):
-    """The straightforward way: one file opened, one image decoded, one image augmented at a time."""
-
-    def __init__(self, path: Path, names: list[str], recipe: ImageModelRecipe) -> None:
-        self.path, self.names = path, names
-        wanted = recipe.augment
-        self.transform = transforms.Compose(
-            [
-                transforms.RandomResizedCrop(recipe.image_size, wanted.crop_scale, wanted.crop_ratio),
-                transforms.RandomRotation(wanted.rotation_degrees),
-                transforms.RandomHorizontalFlip(),
-                transforms.RandomVerticalFlip(),
-                transforms.ColorJitter(wanted.brightness, wanted.contrast, wanted.saturation, wanted.hue),
-                transforms.ToTensor(),
-                transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD),
-            ]
-        )
-
-    def __len__(self) -> int:
-        """Return how many images there are."""
-        return len(self.names)
-
-    def __getitem__(self, row: int) -> tuple[Tensor, int]:
-        """Return one augmented image and its made-up label."""
-        with h5py.File(self.path, "r") as file:
-            image = Image.open(io.BytesIO(file[self.names[row]][()])).convert("RGB")
-        return self.transform(image), row % 2
 
 
 class Stage:
@@ -267,6 +210,9 @@ def asked() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seconds", type=float, default=5.0, help="of every measurement")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--busy", type=int, metavar="N", help="how much slower N busy programs make training")
+    parser.add_argument("--side-by-side", action="store_true", help="the demo's stage one, side by side or not")
+    parser.add_argument("--set", action="append", default=[], help="change the demo's recipe for --side-by-side")
     parser.add_argument("--small", action="store_true", help="a few seconds in all, to see that it runs")
     parser.add_argument("--json", type=Path)
     if parser.parse_known_args()[0].small:
@@ -277,12 +223,39 @@ def asked() -> argparse.Namespace:
 def main() -> None:
     """Measure and print."""
     options = asked()
+    found = beside(options) if options.busy or options.side_by_side else by_the_image(options)
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
+
+
+def beside(options: argparse.Namespace) -> dict[str, Any]:
+    """Compare whole fits: beside busy programs, or side by side."""
+    from benchmarks.beside import busy, whole_stage
+
+    if options.busy:
+        what = {"network": options.model, "side": options.size}
+        rows = busy.measure(options.busy, **what, seconds=options.seconds, repeats=options.repeats)
+        busy.show(options.busy, rows)
+    else:
+        with tempfile.TemporaryDirectory() as name:
+            rows = [whole_stage.measure(Path(name), options.set)]
+        whole_stage.show(rows[0])
+    return {"machine": machine(torch.device("cpu")), "results": rows}
+
+
+def machine(device: torch.device) -> str:
+    """What was measured on."""
+    return f"{platform.machine()}, {os.cpu_count()} cores, {device_name(device)}, torch {torch.__version__}"
+
+
+def by_the_image(options: argparse.Namespace) -> dict[str, Any]:
+    """Compare loaders and training loops by the images that they pass a second."""
     with tempfile.TemporaryDirectory() as name:
         stage = Stage(options, Path(name))
         speed = measure(stage, options.seconds, options.repeats)
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, {device_name(stage.device)}, torch {torch.__version__}"
     print(
-        f"{machine}\n{options.model} at {options.size} px, batches of {options.batch}, {stage.precision}: "
+        f"{machine(stage.device)}\n"
+        f"{options.model} at {options.size} px, batches of {options.batch}, {stage.precision}: "
         f"{stage.cost.parameters / 1e6:.1f} M parameters, {stage.cost.gflops:.2f} GFLOP per image"
     )
     for name, value in speed.items():
@@ -292,8 +265,7 @@ def main() -> None:
     for row in rows:
         goal = "" if row["goal"] is None else f"{row['goal']:g}"
         print(f"{row['name']:40} {row['ours']:10,.1f} {row['straightforward']:10,.1f} {row['ratio']:8.2f} {goal:>6}")
-    if options.json:
-        options.json.write_text(json.dumps({"machine": machine, "results": rows}, indent=2) + "\n")
+    return {"machine": machine(stage.device), "results": rows}
 
 
 if __name__ == "__main__":

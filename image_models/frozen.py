@@ -27,7 +27,7 @@ from image_models.networks.image_model import FusionModel, ImageModel, Network
 from image_models.precision import autocast
 from image_models.recipe import ImageModelRecipe
 from image_models.setup import Setup
-from image_models.tensor_file import read_header, read_tensors, write_tensors
+from image_models.tensor_file import read_tensors, require_intact, write_tensors
 from image_models.training.inputs import plain_inputs, predicted_at_once
 from image_models.training.loader import Resident, overlapped
 
@@ -136,7 +136,7 @@ def _from_disk(folder: Path, maker: _Maker, rows: Ints) -> Floats:
 
 
 def _write(path: Path, vectors: Floats) -> None:
-    write_tensors(path, {"vectors": torch.from_numpy(vectors)}, {"sha256": _checksum(vectors)})
+    write_tensors(path, {"vectors": torch.from_numpy(vectors)}, {})
 
 
 def _read(path: Path, count: int) -> Floats | None:
@@ -144,18 +144,15 @@ def _read(path: Path, count: int) -> Floats | None:
     if not path.exists():
         return None
     try:
+        require_intact(path)
         vectors: Floats = read_tensors(path)["vectors"].numpy()
-        if len(vectors) == count and _checksum(vectors) == read_header(path)["sha256"]:
+        if len(vectors) == count:
             return vectors
-        problem = "its checksum differs"
+        problem = f"it has {len(vectors)} vectors instead of {count}"
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         problem = str(error)
     log.warning("%s is damaged (%s); computing those image vectors again", path, problem)
     return None
-
-
-def _checksum(vectors: Floats) -> str:
-    return hashlib.sha256(np.ascontiguousarray(vectors).data).hexdigest()
 
 
 def _branch_checksum(model: Network) -> str:

@@ -13,7 +13,7 @@ from image_models.networks.image_model import Network
 from image_models.networks.metadata_shape import MetadataShape
 from image_models.networks.zoo import build
 from image_models.recipe import ImageModelRecipe
-from image_models.tensor_file import read_header, read_tensors, write_tensors
+from image_models.tensor_file import read_header, read_tensors, require_intact, write_tensors
 
 STRUCTURE = (
     *("name", "backbone", "head", "second_backbone", "second_image_size", "metadata", "fusion", "site_column"),
@@ -110,8 +110,9 @@ def _check_names_and_shapes(path: Path, wanted: dict[str, Tensor], found: dict[s
 
 
 def finished_by(path: Path, key: dict[str, Any]) -> bool:
-    """Whether `path` is a model file that the fit named by `key` wrote."""
+    """Whether `path` is a model file that the fit named by `key` wrote, every byte as it wrote it."""
     try:
+        require_intact(path)
         return bool(read_header(path).get("key") == key)
     except (OSError, SafetensorError, ValueError):
         return False

@@ -1,6 +1,7 @@
 """The state of an unfinished fit as one file: tensors as safetensors, everything else as JSON in its header.
 
-One file, replaced atomically, so that weights, optimiser and position can never belong to different steps.
+One file, replaced atomically, so that weights, optimiser and position can never belong to different steps. Its checksum
+is looked at before anything in it is believed: a fit goes on from the state that was saved, or begins anew.
 """
 
 import logging
@@ -10,7 +11,7 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import Tensor
 
-from image_models.tensor_file import read_header, read_tensors, write_tensors
+from image_models.tensor_file import read_header, read_tensors, require_intact, write_tensors
 
 LAYOUT = 1
 """Raised when older state files can no longer be read."""
@@ -28,12 +29,13 @@ def load_state(path: Path, key: dict[str, Any]) -> tuple[dict[str, Tensor], dict
     if not path.exists():
         return None
     try:
+        require_intact(path)
         header = read_header(path)
         if header.get("key") != {**key, "layout": LAYOUT}:
             log.info("%s is the state of another fit; starting anew", path)
             return None
         return read_tensors(path), header["position"]
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError, OSError) as error:
         log.warning("%s cannot be read (%s); starting anew", path, error)
         return None
 

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from data.errors import Interrupted
-from data.files import read_json, write_json
+from data.files import fingerprint, read_json, write_json
 from data.progress import Progress, silent
 from image_models.device import choose_device, explained_out_of_memory, peak_memory_bytes, reproducible
 from image_models.frozen import kept_vectors
@@ -93,10 +93,15 @@ def _memory_remedy(recipe: ImageModelRecipe) -> str:
 
 def _finished_report(folder: Path, key: dict[str, Any]) -> dict[str, Any] | None:
     """Report of a fit that this key finished before; the model file is written last."""
-    if not finished_by(folder / MODEL_FILE, key) or not (folder / REPORT_FILE).exists():
+    if not finished_by(folder / MODEL_FILE, key):
         return None
-    found: dict[str, Any] = read_json(folder / REPORT_FILE)
-    return found["report"] if found["key"] == key else None
+    try:
+        found = read_json(folder / REPORT_FILE)
+        whole = found["key"] == key and found["checksum"] == fingerprint(found["report"])
+        report: dict[str, Any] | None = found["report"] if whole else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return report
 
 
 class _Training:
@@ -201,7 +206,9 @@ class _Training:
 
     def _write(self, report: TrainingReport) -> None:
         """Write the model, the mark of "done", and let go of the state."""
-        write_json(self.places.folder / REPORT_FILE, {"key": self.key, "report": report.as_dict()})
+        figures = report.as_dict()
+        content = {"key": self.key, "report": figures, "checksum": fingerprint(figures)}
+        write_json(self.places.folder / REPORT_FILE, content)
         save_model(
             self.places.folder / MODEL_FILE,
             self.model.state_dict(),

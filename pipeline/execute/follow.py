@@ -6,6 +6,7 @@
 import os
 import signal
 import sys
+import time
 import traceback
 from contextlib import suppress
 from dataclasses import replace
@@ -16,7 +17,7 @@ from rich.console import Console
 from data.errors import FusionNetXError
 from pipeline.display import Display
 from pipeline.execute.job import Job
-from pipeline.execute.meeting import OVER, Meeting, meet
+from pipeline.execute.meeting import GRACE_SECONDS, LOOK_SECONDS, OVER, Meeting, connection_lost, meet
 from pipeline.execute.order import Order, inputs_of, require_shared
 from pipeline.execute.work import perform
 from pipeline.inputs import Inputs
@@ -41,13 +42,23 @@ def follow() -> int:
         try:
             obey(Order.from_json(meeting.order()), meeting)
         except BaseException as error:
-            if meeting.over():
+            if ended(meeting, error):
                 return 0
             with suppress(RuntimeError):
                 meeting.report_failure(error)
             if not isinstance(error, FusionNetXError):
                 traceback.print_exc()
             return 1
+
+
+def ended(meeting: Meeting, error: BaseException) -> bool:
+    """Whether the leading process is done with this one; a lost connection is its to explain, and it ends this one."""
+    until = time.monotonic() + 2 * GRACE_SECONDS
+    while not meeting.over():
+        if not connection_lost(error) or time.monotonic() >= until:
+            return False
+        time.sleep(LOOK_SECONDS)
+    return True
 
 
 def obey(order: Order, meeting: Meeting) -> None:

@@ -3,10 +3,15 @@
 Who they are is said in the variables that `torchrun` sets; `--devices` sets the same ones for the processes it starts.
 Orders travel in a group of their own that waits for days, because nothing is asked of the others in stage two. Keys of
 the common store say that a process has failed, or that the leading one is gone, so that none waits for the dead.
+
+Processes of one machine meet on its loopback device alone, and everything in their store is named by a secret that only
+they have in their surroundings: nobody on the network can look in, and nobody else on the machine speaks by chance.
 """
 
 import json
 import os
+import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +21,7 @@ from typing import Any
 
 import torch
 from torch import distributed
+from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
 from data import errors
@@ -27,6 +33,11 @@ LOOK_SECONDS = 0.5
 GRACE_SECONDS = 15.0
 """What the leading process is given to notice by itself that another has failed; NCCL would wait for half an hour."""
 LONGEST_RUN = timedelta(days=60)
+LOOPBACK, SECRET = "127.0.0.1", "FUSIONNETX_MEETING"
+"""Where the processes of one machine meet, and the variable that names their store."""
+WAITING_CALLERS = 128
+CONNECTION_WORDS = ("gloo", "nccl", "connection", "broken pipe", "tcpstore", "recvvalue", "sendbytes")
+"""What PyTorch says, by way of one of these, when another process is gone."""
 
 
 @dataclass
@@ -58,9 +69,7 @@ class Meeting:
             if time.monotonic() >= until:
                 return None
             time.sleep(LOOK_SECONDS / 5)
-        kind, message = json.loads(self.store.get(FAILED))
-        error: FusionNetXError = getattr(errors, kind)(message)
-        return error
+        return failure_from(self.store.get(FAILED))
 
     def over(self) -> bool:
         """Whether the leading process has done with the others, or is gone."""
@@ -73,12 +82,14 @@ class Meeting:
         """Tell the others that the leading process has done with them."""
         self.store.set(OVER, "")
 
-    def watch(self, key: str, then: Callable[[], None], grace: float = 0.0) -> None:
-        """Do something, in a thread, some seconds after a key is set or the store is gone."""
+    def watch(
+        self, key: str, then: Callable[[], None], grace: float = 0.0, *, or_when: Callable[[], bool] = bool
+    ) -> None:
+        """Do something, in a thread, some seconds after a key is set, the store is gone, or something else is so."""
 
         def look() -> None:
             try:
-                while not self.store.check([key]):
+                while not (self.store.check([key]) or or_when()):
                     time.sleep(LOOK_SECONDS)
             except RuntimeError:
                 pass  # whoever kept the store is gone
@@ -97,8 +108,11 @@ def meet(place: Mapping[str, str] = os.environ, store: Any = None) -> Meeting:
         require_gpus(on_this_machine)
         torch.cuda.set_device(local)
         backend = "cpu:gloo,cuda:nccl"
+    if SECRET in place:
+        stay_on_loopback()
     if store is None:
         store, _, _ = next(rendezvous("env://"))
+        store = PrefixStore(place[SECRET], store) if SECRET in place else store
     distributed.init_process_group(backend, store=store, rank=number, world_size=count)
     orders = distributed.new_group(backend="gloo", timeout=LONGEST_RUN)
     return Meeting(Ranks(number, count), on_this_machine, store, orders)
@@ -112,3 +126,42 @@ def require_gpus(wanted: int) -> None:
             f"{wanted} processes were asked for, but this machine has {found} GPUs, one for each: ask for {found} "
             "(--devices or --nproc-per-node), or hide them all to train on processors (CUDA_VISIBLE_DEVICES=)"
         )
+
+
+def meeting_place(count: int) -> tuple[Any, dict[str, str]]:
+    """A store for so many processes of this machine, and the variables that lead them to it."""
+    with socket.socket() as listening:
+        listening.bind((LOOPBACK, 0))
+        listening.listen(WAITING_CALLERS)
+        port = listening.getsockname()[1]
+        # Left to itself the store would listen to the whole network. It closes the descriptor that it is given.
+        descriptor = os.dup(listening.fileno())
+        store = TCPStore(LOOPBACK, port, count, is_master=True, wait_for_workers=False, master_listen_fd=descriptor)
+    secret = secrets.token_hex(16)
+    place = {"MASTER_ADDR": LOOPBACK, "MASTER_PORT": str(port), SECRET: secret}
+    return PrefixStore(secret, store), place | {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
+
+
+def stay_on_loopback() -> None:
+    """Let gloo and NCCL listen on this machine's loopback device alone, unless the user has named another."""
+    name = next((name for _, name in socket.if_nameindex() if name.startswith("lo")), None)
+    if name is not None:
+        for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+            os.environ.setdefault(variable, name)
+
+
+def failure_from(word: bytes) -> FusionNetXError:
+    """The error that another process reported; whatever it reported, it is one of the project's."""
+    try:
+        kind, message = json.loads(word)
+        known = getattr(errors, str(kind), None)
+    except (ValueError, TypeError):
+        return TrainingError("another process failed and did not say how; run again to go on")
+    if isinstance(known, type) and issubclass(known, FusionNetXError):
+        return known(str(message))
+    return TrainingError(str(message))
+
+
+def connection_lost(error: BaseException) -> bool:
+    """Whether an error is how PyTorch says that another process is gone."""
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in CONNECTION_WORDS)

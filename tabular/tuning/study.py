@@ -4,7 +4,6 @@ Knows parameters and values, not learners; `tune` gives it something to maximise
 workers.
 """
 
-import os
 import threading
 import time
 import warnings
@@ -18,7 +17,6 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, TPESampler
-from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import make_url
@@ -28,6 +26,7 @@ from sqlalchemy.pool import NullPool
 from data.errors import DataError
 from tabular.learners.search_space import SearchSpace, Value
 from tabular.recipe import TuneRecipe
+from tabular.tuning.journal import name_in, open_journal
 from tabular.tuning.trial_claims import claims, requeue_dead
 
 STORAGE_ERRORS = (SQLAlchemyError, optuna.exceptions.OptunaError, OSError, ImportError, ValueError)
@@ -53,14 +52,21 @@ def quiet() -> Iterator[None]:
 def open_study(storage: Path | str, name: str, recipe: TuneRecipe) -> Study:
     """Open a study or begin it, ready to go on.
 
-    A path is a journal file that this process alone works on: a trial left running there is dead. A string is any
-    storage URL of Optuna's, perhaps shared with other workers: there the dead are told by their missing heartbeat.
+    A path is a journal file that this process alone works on: a trial left running there is dead, and a study is known
+    by the end of its name, whatever its run was called before. A string is any storage URL of Optuna's, perhaps shared
+    with other workers: there the dead are told by their missing heartbeat.
     """
     own = isinstance(storage, Path)
     try:
+        kept: optuna.storages.BaseStorage
+        if isinstance(storage, Path):
+            kept = journal = open_journal(storage)
+            name = name_in(journal, name)
+        else:
+            kept = _database(storage)
         study = optuna.create_study(
             study_name=name,
-            storage=_journal(storage) if isinstance(storage, Path) else _database(storage),
+            storage=kept,
             load_if_exists=True,
             direction="maximize",
             sampler=RepeatableTPE(recipe),
@@ -75,7 +81,9 @@ def open_study(storage: Path | str, name: str, recipe: TuneRecipe) -> Study:
             study.tell(trial.number, state=TrialState.FAIL)
     else:
         optuna.storages.fail_stale_trials(study)
-    requeue_dead(study)
+    # In one process a trial that is done again draws the same again, and from the start: a process may have died
+    # between two draws, and the second is another from the middle of the trial's random stream than from its start.
+    requeue_dead(study, keep_drawn=not own)
     return study
 
 
@@ -92,19 +100,6 @@ def unusable(storage: Path | str, error: Exception) -> DataError:
     own = isinstance(storage, Path)
     remedy = "delete it to begin again" if own else "give one such as postgresql://user@host/name, with its driver"
     return DataError(f"the tuning storage {shown(storage)} cannot be opened: {str(error).splitlines()[0]}; {remedy}")
-
-
-def _journal(path: Path) -> optuna.storages.BaseStorage:
-    """An append-only file: a tenth of the time of SQLite per trial, which matters when trials take a second."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Left behind by a process that was killed while writing: its lock, and half a line.
-    Path(f"{path}.lock").unlink(missing_ok=True)
-    if path.is_file():
-        content = path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.truncate(path, whole)
-    return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
 
 
 def _database(url: str) -> optuna.storages.BaseStorage:

@@ -79,11 +79,11 @@ def finished(study: Study) -> int:
     return sum(map(is_finished, claims_of(study)))
 
 
-def requeue_dead(study: Study) -> None:
-    """Queue every claim whose worker died, with what had been drawn for it."""
+def requeue_dead(study: Study, *, keep_drawn: bool = True) -> None:
+    """Queue every claim whose worker died, with what had been drawn for it (or only with what it was given)."""
     for trial in claims_of(study):
         if is_dead(trial):
-            wanted = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+            wanted = {**trial.system_attrs.get("fixed_params", {}), **(trial.params if keep_drawn else {})}
             study.enqueue_trial(wanted, user_attrs={**trial.user_attrs, RETRY_OF: trial.number})
 
 

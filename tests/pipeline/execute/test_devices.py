@@ -1,15 +1,21 @@
 """Processes that train image models together: the columns that one process writes, and one message when one fails."""
 
+import json
+import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import polars as pl
+import psutil
 import pytest
 
-from data.errors import RecipeError
+from data.errors import DataError, RecipeError, TrainingError
 from pipeline.actions.opening import executor_named
+from pipeline.execute.meeting import SECRET, connection_lost, failure_from, meeting_place
 
 FAILING = """
 import sys
@@ -70,6 +76,71 @@ def test_one_process_that_fails_ends_all_with_its_message(recipe, start, tmp_pat
     assert leading.returncode == 2
     assert err.strip() == "error: process 2 of 2: image model narrow, fold 0: its memory is full"
     assert not list((tmp_path / "run").rglob("model.safetensors"))
+
+
+def followers(process):
+    """The processes that the leading one has started."""
+    return [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if "pipeline.execute.follow" in " ".join(child.cmdline())
+    ]
+
+
+def listening(process):
+    """Addresses on which a process listens."""
+    return {c.laddr.ip for c in psutil.Process(process).net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+
+
+@pytest.mark.parametrize("devices", [2, 3])
+def test_a_killed_process_is_one_message_and_nothing_is_listened_to_from_outside(recipe, start, tmp_path, devices):
+    endless = ("--set", "image_models[*].epochs=5000", "--set", "image_models[*].checkpoint_seconds=0.001")
+    leading = start("oof", "--recipe", recipe, "--run", tmp_path / "run", "--devices", devices, *endless)
+    until = time.monotonic() + 200
+    while not list(tmp_path.rglob("last.safetensors")):
+        assert leading.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    others = followers(leading)
+    assert len(others) == devices - 1
+    heard = listening(leading.pid) | listening(others[0].pid)
+    os.kill(others[0].pid, signal.SIGKILL)
+    out, err = leading.communicate(timeout=120)
+    assert leading.returncode == 2, (out, err)
+    assert err.count("\n") == 1, err
+    assert f"process 2 of {devices} ended by signal 9" in err
+    assert "run again to go on" in err
+    assert heard == {"127.0.0.1"}
+    assert not any(other.is_running() and other.status() != psutil.STATUS_ZOMBIE for other in others)
+
+
+def test_the_meeting_place_is_secret_and_on_this_machine_alone():
+    from torch.distributed import TCPStore
+
+    store, place = meeting_place(2)
+    port = int(place["MASTER_PORT"])
+    assert place["MASTER_ADDR"] == "127.0.0.1"
+    assert {
+        c.laddr.ip
+        for c in psutil.Process().net_connections("tcp")
+        if c.status == psutil.CONN_LISTEN and c.laddr.port == port
+    } == {"127.0.0.1"}
+    stranger = TCPStore("127.0.0.1", port, 2, is_master=False)
+    stranger.set("fusionnetx/failed", json.dumps(["DataError", "a text of their own"]))
+    assert not store.check(["fusionnetx/failed"])
+    assert len(place[SECRET]) == 32
+
+
+def test_a_report_of_failure_is_an_error_of_ours_whatever_it_says():
+    assert isinstance(failure_from(b'["DataError", "no"]'), DataError)
+    for word in (b'["annotations", "x"]', b'["SystemExit", "x"]', b"[]", b"3", b"\xff", b'{"a": 1, "b": 2}'):
+        assert isinstance(failure_from(word), TrainingError)
+
+
+def test_a_lost_connection_is_told_from_a_mistake():
+    assert connection_lost(RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:1"))
+    assert not connection_lost(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert not connection_lost(ValueError("gloo"))
 
 
 def test_a_cluster_and_several_devices_are_refused():
