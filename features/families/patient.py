@@ -6,13 +6,19 @@ Rows are sorted by patient (`features.source`): polars takes the patients as sli
 """
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from features.columns import AREA, PATIENT_CONSTANT
 from features.families.family import Settings, family
+from features.families.sorted_patients import Patients, sorted_columns
+from features.families.standardised import keep_patient_z, patient_sizes, patient_z_scores
 from features.groups import z_scores
 from features.source import PATIENT, PLACES, Feature, Made, Source
 
+Float32 = npt.NDArray[np.float32]
+SORTED_TOGETHER = 8
+"""Columns whose sorted values are in memory at once."""
 NORMAL_FROM_MEDIAN_DEVIATION = 1.4826
 """sd / median absolute deviation of a normal distribution."""
 NORMAL_FROM_MEAN_DEVIATION = 1.2533
@@ -29,7 +35,10 @@ def compared(source: Source, settings: Settings) -> list[str]:
 def patient_z(source: Source, settings: Settings) -> list[Made]:
     """z-score among all lesions of the patient, of published numbers and of the numbers made from one lesion."""
     published = [name for name in source.numbers if name not in PATIENT_CONSTANT]
-    return z_family(source, "patient_z", PATIENT, "patient", [*published, *(f.name for f in source.derived)], settings)
+    columns = [*published, *(feature.name for feature in source.derived)]
+    made = z_family(source, "patient_z", PATIENT, "patient", columns, settings)
+    keep_patient_z(source, published, made)
+    return made
 
 
 @family(place=70, looks_at="patient")
@@ -70,17 +79,14 @@ def z_family(source: Source, family: str, key: str, among: str, columns: list[st
 @family(place=100, looks_at="patient")
 def patient_rank(source: Source, settings: Settings) -> list[Made]:
     """Share of the patient's lesions below, ties counted half: 0.5 for a single lesion."""
-
-    def rank(name: str) -> pl.Expr:
-        value = pl.col(name)
-        return (value.rank("average").over(PATIENT) - 0.5) / value.count().over(PATIENT)
-
+    figures = ranks_and_robust_z(source, settings)
+    source.kept["robust z"] = {name: robust for name, (_, robust) in figures.items()}
     return [
         Made(
             Feature(f"{name}_patient_rank", "patient_rank", f"(rank of {name} in patient - 0.5) / lesions", "share"),
-            rank(name),
+            pl.Series(rank),
         )
-        for name in compared(source, settings)
+        for name, (rank, _) in figures.items()
     ]
 
 
@@ -90,26 +96,40 @@ def patient_robust_z(source: Source, settings: Settings) -> list[Made]:
 
     Where more than half of the values are equal the median deviation is 0; the mean deviation then takes its place.
     """
-
-    def robust(name: str) -> pl.Expr:
-        value = pl.col(name)
-        deviation = (value - value.median()).abs()
-        median_deviation, mean_deviation = deviation.median().over(PATIENT), deviation.mean().over(PATIENT)
-        spread = (
-            pl.when(median_deviation > 0)
-            .then(NORMAL_FROM_MEDIAN_DEVIATION * median_deviation)
-            .otherwise(NORMAL_FROM_MEAN_DEVIATION * mean_deviation)
-        )
-        return (value - value.median().over(PATIENT)) / (spread + settings.epsilon)
-
+    figures = source.kept.pop("robust z", None)
+    if figures is None:
+        figures = {name: robust for name, (_, robust) in ranks_and_robust_z(source, settings).items()}
     formula = "({0} - median) / (1.4826 median|{0} - median| + {1:g}) by patient"
     return [
         Made(
             Feature(f"{name}_patient_robust_z", "patient_robust_z", formula.format(name, settings.epsilon), "sd"),
-            robust(name),
+            pl.Series(robust),
         )
-        for name in compared(source, settings)
+        for name, robust in figures.items()
     ]
+
+
+def ranks_and_robust_z(source: Source, settings: Settings) -> dict[str, tuple[Float32, Float32]]:
+    """Both figures of every compared column, from one sort of each."""
+    columns = compared(source, settings)
+    if source.frame.is_empty():
+        return {name: (np.empty(0, np.float32), np.empty(0, np.float32)) for name in columns}
+    patients = Patients.of(np.array(patient_sizes(source.frame)))
+    found: dict[str, tuple[Float32, Float32]] = {}
+    for start in range(0, len(columns), SORTED_TOGETHER):
+        names = columns[start : start + SORTED_TOGETHER]
+        values = [source.frame[name].to_numpy() for name in names]
+        for name, value, column in zip(names, values, sorted_columns(values, patients), strict=True):
+            medians = column.medians()
+            median_deviation, mean_deviation = column.deviations(medians)
+            spread = np.where(
+                median_deviation > 0,
+                NORMAL_FROM_MEDIAN_DEVIATION * median_deviation,
+                NORMAL_FROM_MEAN_DEVIATION * mean_deviation,
+            )
+            robust = (value - patients.spread(medians)) / patients.spread(spread + settings.epsilon)
+            found[name] = column.ranks().astype(np.float32), robust.astype(np.float32)
+    return found
 
 
 @family(place=120, looks_at="patient")
@@ -121,7 +141,7 @@ def outlying(source: Source, settings: Settings) -> list[Made]:
     lesions = source.frame.height
     known, outside, total, square = (np.zeros(lesions) for _ in range(4))
     largest = np.full(lesions, np.nan)
-    for z in z_scores(source.frame, columns, PATIENT, settings.epsilon):
+    for z in patient_z_scores(source, columns, settings.epsilon):
         distance = np.abs(z.astype(np.float64))
         known += ~np.isnan(distance)
         largest = np.fmax(largest, distance)
