@@ -31,9 +31,9 @@ class Groups:
         """Sum of each group; numpy adds pairwise within it."""
         return np.add.reduceat(values, self.starts, dtype=np.float64)
 
-    def z_scores(self, values: Floats, epsilon: float) -> npt.NDArray[np.float32]:
+    def z_scores(self, values: npt.NDArray[np.floating], epsilon: float) -> npt.NDArray[np.float32]:
         """(value - mean) / (sample sd + epsilon); one value gives 0, a missing (NaN) one stays missing."""
-        value = values.copy() if self.order is None else values[self.order]
+        value = (values if self.order is None else values[self.order]).astype(np.float64)
         missing = np.isnan(value)
         some = bool(missing.any())
         if some:

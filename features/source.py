@@ -39,7 +39,8 @@ class Made:
 
 @dataclass(frozen=True)
 class Source:
-    """Lesions sorted by patient and lesion: numbers Float64 without NaN or infinity, categories Categorical."""
+    """Lesions sorted by patient and lesion: numbers without NaN or infinity (derived ones in Float32, published ones in
+    Float64), categories Categorical."""
 
     frame: pl.DataFrame
     numbers: tuple[str, ...]

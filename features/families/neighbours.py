@@ -19,7 +19,7 @@ BLOCK, BLOCK_CELLS = 128, 100_000
 """Rows of the distance matrix held at once, and its cells for patients of many lesions: they stay in the cache."""
 SPARE = 4
 """Candidates beyond k, so that a rounded tie at the k-th distance is settled by the exact distances."""
-GROUP, GROUPS_PER_WANTED = 16, 6
+GROUP, GROUPS_PER_WANTED = 16, 3
 """Columns whose smallest value stands for them all, at most; and how many such groups there should be per candidate."""
 MANY = 8
 """Candidates per candidate wanted beyond which a block is partitioned after all."""
@@ -44,13 +44,14 @@ def nearest_neighbours(points: Float32, k: int) -> tuple[npt.NDArray[np.intp], F
         rows = np.arange(start, min(start + block, n))
         nearness = left[rows] @ right
         nearness[rows - start, rows] = np.inf
-        row, column = candidates(nearness, wanted)
-        difference = centred[column] - centred[rows[row]]
-        exact = np.einsum("cd,cd->c", difference, difference)
-        names, aligned = side_by_side(row, column, exact, len(rows))
-        order = np.argsort(aligned, axis=1, kind="stable")[:, :k]
+        names, filled_up = side_by_side(*candidates(nearness, wanted), len(rows))
+        difference = centred.take(names, axis=0)
+        difference -= centred[rows, None]
+        exact = np.einsum("nkd,nkd->nk", difference, difference)
+        exact[filled_up] = np.inf
+        order = np.argsort(exact, axis=1, kind="stable")[:, :k]
         indices[rows] = np.take_along_axis(names, order, axis=1)
-        distances[rows] = np.sqrt(np.take_along_axis(aligned, order, axis=1))
+        distances[rows] = np.sqrt(np.take_along_axis(exact, order, axis=1))
     return indices, distances
 
 
@@ -62,7 +63,7 @@ def candidates(nearness: Float32, wanted: int) -> tuple[npt.NDArray[np.intp], np
     """
     rows, n = nearness.shape
     width = min(GROUP, n // (GROUPS_PER_WANTED * wanted))
-    if width > 2:
+    if width > 1:
         groups = n // width
         lowest = nearness[:, : groups * width].reshape(rows, width, groups).min(axis=1)
         bound = np.partition(lowest, wanted - 1, axis=1)[:, wanted - 1 : wanted]
@@ -76,17 +77,14 @@ def candidates(nearness: Float32, wanted: int) -> tuple[npt.NDArray[np.intp], np
 
 
 def side_by_side(
-    row: npt.NDArray[np.intp], column: npt.NDArray[np.intp], distance: Float32, rows: int
-) -> tuple[npt.NDArray[np.intp], Float32]:
-    """Candidates as a table, rows with fewer of them filled up with some that are infinitely far."""
+    row: npt.NDArray[np.intp], column: npt.NDArray[np.intp], rows: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    """Candidates as a table, and which of its places are none: rows with fewer of them are filled up."""
     count = np.bincount(row, minlength=rows)
-    if (count == count[0]).all():
-        return column.reshape(rows, -1), distance.reshape(rows, -1)
-    place = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-    names = np.zeros((rows, count.max()), np.intp)
-    distances = np.full(names.shape, np.inf, np.float32)
-    names[row, place], distances[row, place] = column, distance
-    return names, distances
+    filled_up = np.arange(count.max()) >= count[:, None]
+    names = np.zeros(filled_up.shape, np.intp)
+    names[~filled_up] = column
+    return names, filled_up
 
 
 def nearest_in_space(points: npt.NDArray[np.float64], k: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
@@ -101,9 +99,9 @@ def nearest_in_space(points: npt.NDArray[np.float64], k: int) -> tuple[npt.NDArr
 
 def local_outlier_factor(indices: npt.NDArray[np.intp], distances: Float32) -> npt.NDArray[np.float64]:
     """Mean reachability density of the neighbours over the point's own (Breunig et al. 2000): about 1 in a crowd."""
-    reach = np.maximum(distances, distances[:, -1][indices]).astype(np.float64)
+    reach = np.maximum(distances, distances[:, -1].take(indices)).astype(np.float64)
     density = 1.0 / (reach.mean(axis=1) + 1e-10)  # the constant scikit-learn adds for duplicated points
-    result: npt.NDArray[np.float64] = density[indices].mean(axis=1) / density
+    result: npt.NDArray[np.float64] = density.take(indices).mean(axis=1) / density
     return result
 
 

@@ -73,7 +73,8 @@ def skin_neighbours(source: Source, settings: Settings) -> list[Made]:
         if len(placed) < 2:
             return
         indices, distances = nearest_in_space(position[placed], min(settings.skin_neighbours, len(placed) - 1))
-        difference[:, placed] = (points[placed] - points[placed[indices]].mean(axis=1)).T
+        around = points.take(placed[indices], axis=0).mean(axis=1)
+        difference[:, placed] = (points.take(placed, axis=0) - around).T
         distance[:, placed] = distances[:, 0], distances.mean(axis=1)
 
     for_each_patient(patient_sizes(source.frame), work)

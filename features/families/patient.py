@@ -5,12 +5,15 @@ group of one lesion has no sd and gives 0. A missing number stays missing and do
 Rows are sorted by patient (`features.source`): polars takes the patients as slices of the frame.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from features.columns import AREA, PATIENT_CONSTANT
 from features.families.family import Settings, family
+from features.families.neighbours import processors
 from features.families.sorted_patients import Patients, sorted_columns
 from features.families.standardised import keep_patient_z, patient_sizes, patient_z_scores
 from features.groups import z_scores
@@ -19,10 +22,6 @@ from features.source import PATIENT, PLACES, Feature, Made, Source
 Float32 = npt.NDArray[np.float32]
 SORTED_TOGETHER = 8
 """Columns whose sorted values are in memory at once."""
-NORMAL_FROM_MEDIAN_DEVIATION = 1.4826
-"""sd / median absolute deviation of a normal distribution."""
-NORMAL_FROM_MEAN_DEVIATION = 1.2533
-"""sd / mean absolute deviation of a normal distribution (Iglewicz and Hoaglin 1993, for a median deviation of 0)."""
 
 
 def compared(source: Source, settings: Settings) -> list[str]:
@@ -115,21 +114,18 @@ def ranks_and_robust_z(source: Source, settings: Settings) -> dict[str, tuple[Fl
     if source.frame.is_empty():
         return {name: (np.empty(0, np.float32), np.empty(0, np.float32)) for name in columns}
     patients = Patients.of(np.array(patient_sizes(source.frame)))
-    found: dict[str, tuple[Float32, Float32]] = {}
-    for start in range(0, len(columns), SORTED_TOGETHER):
-        names = columns[start : start + SORTED_TOGETHER]
+
+    def figures(names: list[str]) -> list[tuple[Float32, Float32]]:
         values = [source.frame[name].to_numpy() for name in names]
-        for name, value, column in zip(names, values, sorted_columns(values, patients), strict=True):
-            medians = column.medians()
-            median_deviation, mean_deviation = column.deviations(medians)
-            spread = np.where(
-                median_deviation > 0,
-                NORMAL_FROM_MEDIAN_DEVIATION * median_deviation,
-                NORMAL_FROM_MEAN_DEVIATION * mean_deviation,
-            )
-            robust = (value - patients.spread(medians)) / patients.spread(spread + settings.epsilon)
-            found[name] = column.ranks().astype(np.float32), robust.astype(np.float32)
-    return found
+        return [
+            (column.ranks(), column.robust_z(value, settings.epsilon))
+            for value, column in zip(values, sorted_columns(values, patients), strict=True)
+        ]
+
+    together = [columns[start : start + SORTED_TOGETHER] for start in range(0, len(columns), SORTED_TOGETHER)]
+    with ThreadPoolExecutor(processors()) as pool:
+        found = [both for batch in pool.map(figures, together) for both in batch]
+    return dict(zip(columns, found, strict=True))
 
 
 @family(place=120, looks_at="patient")
@@ -168,7 +164,7 @@ def outlying(source: Source, settings: Settings) -> list[Made]:
 def counts(source: Source, settings: Settings) -> list[Made]:
     """How many lesions and how much lesion area, in the patient and at the place, and the lesion's part of it."""
     keys = {"patient": PATIENT} | {place: key for place, key in PLACES.items() if source.has(key)}
-    area = pl.col(AREA)
+    area = pl.col(AREA).cast(pl.Float64)
     made: list[Made] = []
     for place, key in keys.items():
         lesions, total = pl.len().over(key).cast(pl.Float64), area.sum().over(key)

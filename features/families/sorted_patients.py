@@ -9,6 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+NORMAL_FROM_MEDIAN_DEVIATION = 1.4826
+"""sd / median absolute deviation of a normal distribution."""
+NORMAL_FROM_MEAN_DEVIATION = 1.2533
+"""sd / mean absolute deviation of a normal distribution (Iglewicz and Hoaglin 1993, for a median deviation of 0)."""
+
+Float32 = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -42,7 +48,7 @@ class SortedColumn:
     known: Ints
     """Values that are not missing, by patient."""
 
-    def ranks(self) -> Floats:
+    def ranks(self) -> Float32:
         """(rank - 0.5) / values of the patient, the mean rank for ties, in the order of the rows."""
         missing = np.isnan(self.values)
         # A missing value is a run of its own, whose rank is then removed.
@@ -55,9 +61,21 @@ class SortedColumn:
         with np.errstate(divide="ignore", invalid="ignore"):
             share /= self.patients.spread(self.known)
         share[missing] = np.nan
-        result = np.empty_like(share)
+        result = np.empty(len(share), np.float32)
         result[self.order] = share
         return result
+
+    def robust_z(self, values: npt.NDArray[np.floating], epsilon: float) -> Float32:
+        """Deviation from the patient's median in robust standard deviations, in the order of the rows given."""
+        medians = self.medians()
+        median_deviation, mean_deviation = self.deviations(medians)
+        spread = np.where(
+            median_deviation > 0,
+            NORMAL_FROM_MEDIAN_DEVIATION * median_deviation,
+            NORMAL_FROM_MEAN_DEVIATION * mean_deviation,
+        )
+        found = (values - self.patients.spread(medians)) / self.patients.spread(spread + epsilon)
+        return np.asarray(found, dtype=np.float32)
 
     def medians(self) -> Floats:
         """Median of each patient; NaN where it has no value."""
@@ -112,18 +130,16 @@ class SortedColumn:
         return np.asarray(found)
 
 
-def sorted_columns(columns: list[Floats], patients: Patients) -> list[SortedColumn]:
+def sorted_columns(columns: list[npt.NDArray[np.floating]], patients: Patients) -> list[SortedColumn]:
     """Sort every patient's values of all columns, patient by patient while they are in the cache."""
-    rows = len(columns[0])
-    orders = np.empty((len(columns), rows), np.int64)
-    ordered = np.empty((len(columns), rows), np.float64)
+    together = np.stack(columns)
+    orders = np.empty(together.shape, np.int64)
     for start, size in zip(patients.starts.tolist(), patients.sizes.tolist(), strict=True):
         own = slice(start, start + size)
-        block = np.stack([column[own] for column in columns])
-        order = np.argsort(block, axis=1)
-        orders[:, own] = order + start
-        ordered[:, own] = np.take_along_axis(block, order, axis=1)
-    return [
-        SortedColumn(patients, order, values, np.add.reduceat(~np.isnan(values), patients.starts, dtype=np.int64))
-        for order, values in zip(orders, ordered, strict=True)
-    ]
+        np.add(together[:, own].argsort(axis=1), start, out=orders[:, own])
+    found = []
+    for order, values in zip(orders, together, strict=True):
+        ordered = values[order].astype(np.float64)
+        known = np.add.reduceat(~np.isnan(ordered), patients.starts, dtype=np.int64)
+        found.append(SortedColumn(patients, order, ordered, known))
+    return found

@@ -1,6 +1,7 @@
 """Lesions in standard deviations of their patient, made once for the families that need them.
 
-What is kept between families (`Source.kept`) is what they would compute themselves, bit for bit.
+What is kept between families (`Source.kept`) is what they would compute themselves, bit for bit; who needs it last
+forgets it.
 """
 
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ def space(source: Source, settings: Settings) -> list[str]:
 def standardised(source: Source, settings: Settings) -> Float32:
     """(lesions, outlier columns) in the patient's standard deviations; a gap takes the patient's median, or 0."""
     if POINTS in source.kept:
-        found: Float32 = source.kept[POINTS]
+        found: Float32 = source.kept.pop(POINTS)
         return found
     columns, frame = space(source, settings), source.frame
     whole = [name for name in columns if not frame[name].null_count()]
@@ -55,6 +56,7 @@ def standardised(source: Source, settings: Settings) -> Float32:
     points = np.empty((len(frame), len(columns)), np.float32)
     for place, name in enumerate(columns):
         points[:, place] = scores[name]
+    source.kept.pop(Z, None)
     source.kept[POINTS] = points
     return points
 
