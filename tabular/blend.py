@@ -5,7 +5,7 @@ honest as its members; the state for new lesions is learned on all rows. Every v
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from data.errors import DataError, RecipeError, TrainingError
 from data.scores.scores import UndefinedScoreError, pauc
+from tabular.class_factors import class_factors, reweighted
 from tabular.recipe import BlendRecipe
 
 Floats = npt.NDArray[np.float64]
@@ -40,6 +41,8 @@ class BlendState:
     """Of a stacker."""
     ranks: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = ()
     """Methods on ranks: per member, probabilities in rising order and the share of training rows below each."""
+    class_factors: tuple[float, ...] = ()
+    """With `calls = "macro_f1"`: what each class is multiplied by."""
 
     def apply(self, columns: Mapping[str, npt.ArrayLike]) -> Floats:
         """Blend lesions, each by itself; a member missing for a lesion leaves it to the others."""
@@ -49,7 +52,8 @@ class BlendState:
         """The same on an array (rows, members), or (rows, members, classes) for the mean."""
         equal = np.ones(len(self.members))
         if self.method == "mean":
-            return _mean_of_present(values, equal)
+            mean = _mean_of_present(values, equal)
+            return reweighted(mean, self.class_factors) if self.class_factors else mean
         if self.ranks:
             values = _ranked(values, self.ranks)
         if self.method == "rank_mean":
@@ -76,6 +80,7 @@ class BlendState:
                 weights=tuple(value["weights"]),
                 intercept=value["intercept"],
                 ranks=tuple((tuple(points), tuple(levels)) for points, levels in value["ranks"]),
+                class_factors=tuple(value.get("class_factors", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"the blend's state cannot be read ({error!r}); blend the members again") from error
@@ -144,6 +149,9 @@ def _refuse_shared_groups(groups: npt.NDArray[Any], folds: npt.NDArray[Any]) -> 
 
 
 def _learn(values: Floats, members: tuple[str, ...], recipe: BlendRecipe, target: npt.NDArray[Any]) -> BlendState:
+    if recipe.calls == "macro_f1" and values.ndim == 3:
+        mean = BlendState("mean", members)
+        return replace(mean, class_factors=class_factors(mean.apply_to(values), target))
     if recipe.method in ("mean", "logit_mean"):
         return BlendState(recipe.method, members)
     by_rank = recipe.method in ("rank_mean", "rank_stacker")

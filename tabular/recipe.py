@@ -148,6 +148,8 @@ class BlendRecipe(BaseModel):
     """Votes given out in the search for weights (`weighted`)."""
     inverse_regularisation: float = Field(default=1.0, gt=0.0)
     """C of the logistic regression of a stacker."""
+    calls: Literal["likeliest", "macro_f1"] = "likeliest"
+    """With several classes: `macro_f1` multiplies each class by a factor that makes the likeliest class score most."""
 
 
 class TuneRecipe(BaseModel):
