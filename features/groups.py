@@ -20,8 +20,10 @@ class Groups:
     """Rows gathered by key: the order that brings equal keys together, where each group starts and how long it is."""
 
     def __init__(self, key: npt.NDArray[np.unsignedinteger]) -> None:
-        self.order = np.argsort(key, kind="stable")
-        ordered = key[self.order]
+        in_order = bool((key[1:] >= key[:-1]).all())
+        self.order = None if in_order else np.argsort(key, kind="stable")
+        """None where equal keys are together as it is."""
+        ordered = key if self.order is None else key[self.order]
         self.starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))[: len(key)]
         self.sizes = np.diff(np.append(self.starts, len(key)))
 
@@ -29,20 +31,23 @@ class Groups:
         """Sum of each group; numpy adds pairwise within it."""
         return np.add.reduceat(values, self.starts, dtype=np.float64)
 
-    def z_scores(self, values: Floats, epsilon: float) -> npt.NDArray[np.float32]:
+    def z_scores(self, values: npt.NDArray[np.floating], epsilon: float) -> npt.NDArray[np.float32]:
         """(value - mean) / (sample sd + epsilon); one value gives 0, a missing (NaN) one stays missing."""
-        value = values[self.order]
+        value = (values if self.order is None else values[self.order]).astype(np.float64)
         missing = np.isnan(value)
         some = bool(missing.any())
-        value[missing] = 0.0
+        if some:
+            value[missing] = 0.0
         count = self.sums(~missing) if some else self.sizes
-        deviation = value - np.repeat(self.sums(value) / np.maximum(count, 1), self.sizes)
-        deviation[missing] = 0.0
-        sd = np.sqrt(self.sums(deviation * deviation) / np.maximum(count - 1, 1))
-        deviation /= np.repeat(sd + epsilon, self.sizes)
-        deviation[missing] = np.nan
+        value -= np.repeat(self.sums(value) / np.maximum(count, 1), self.sizes)
+        if some:
+            value[missing] = 0.0
+        sd = np.sqrt(self.sums(value * value) / np.maximum(count - 1, 1))
+        value /= np.repeat(sd + epsilon, self.sizes)
+        if some:
+            value[missing] = np.nan
         result = np.empty(len(values), np.float32)
-        result[self.order] = deviation
+        result[slice(None) if self.order is None else self.order] = value
         return result
 
 

@@ -5,7 +5,7 @@ the same order and a patient's features come out bit for bit the same beside any
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -39,7 +39,8 @@ class Made:
 
 @dataclass(frozen=True)
 class Source:
-    """Lesions sorted by patient and lesion: numbers Float64 without NaN or infinity, categories Categorical."""
+    """Lesions sorted by patient and lesion: numbers without NaN or infinity (derived ones in Float32, published ones in
+    Float64), categories Categorical."""
 
     frame: pl.DataFrame
     numbers: tuple[str, ...]
@@ -49,6 +50,8 @@ class Source:
     """Image-model probabilities, one column per model, and per class where there are several."""
     derived: tuple[Feature, ...] = field(default=())
     """Numbers made of one lesion alone, already in the frame; the within-patient z-scores cover them too."""
+    kept: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What one family computed on the way and a later one has use for; it would come out the same made anew."""
 
     def has(self, *columns: str) -> bool:
         """True when the data have all these columns."""

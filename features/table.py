@@ -25,6 +25,8 @@ from features.source import Feature, Made, Source
 __all__ = ["Feature", "FeatureTable", "build"]
 
 LESION = "lesion_id"
+AT_ONCE = 16
+"""Columns that are brought into their final form together."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +100,21 @@ def available(source: Source, made: Sequence[Made]) -> list[Made]:
 
 def widen(source: Source, made: Sequence[Made]) -> Source:
     """The source with the numbers of a one-lesion family, for later families to compare."""
-    frame = source.frame.with_columns(finite(one.value, pl.Float64).alias(one.feature.name) for one in made)
+    frame = source.frame.with_columns(finite(one.value, pl.Float32).alias(one.feature.name) for one in made)
     return replace(source, frame=frame, derived=(*source.derived, *(one.feature for one in made)))
 
 
 def finish(frame: pl.DataFrame, made: Sequence[Made], back: pl.Series) -> pl.DataFrame:
-    """The columns of one family as they leave: finite Float32, String or missing, in the cohort's order."""
-    if not made:
-        return pl.DataFrame()
+    """The columns of one family as they leave: finite Float32, String or missing, in the cohort's order.
+
+    Some at a time, because each passes through several forms.
+    """
+    parts = [made[start : start + AT_ONCE] for start in range(0, len(made), AT_ONCE)]
+    return pl.concat([finish_some(frame, part, back) for part in parts], how="horizontal") if parts else pl.DataFrame()
+
+
+def finish_some(frame: pl.DataFrame, made: Sequence[Made], back: pl.Series) -> pl.DataFrame:
+    """The same for a few columns."""
     names = [one.feature.name for one in made]
     numbers = [one.feature.name for one in made if one.feature.kind == "number"]
     # Eager on purpose: the lazy engine takes three times as long over window expressions on sorted groups.

@@ -87,7 +87,7 @@ class Inputs:
             raise DataError(f"fold file {given} does not exist; correct folds.file in the recipe")
         return InputFacts(
             train_table=data.train.fingerprint,
-            train_images=self._packed(data.train_images, data.train.ids) if seen else None,
+            train_images=self._packed(self.train_images, data.train.ids) if seen else None,
             test_table=None if data.test is None else data.test.fingerprint,
             test_images=self._packed(data.test_images, data.test.ids) if seen and data.test is not None else None,
             fold_file=None if given is None else sha256_of(Path(given)),
@@ -110,8 +110,8 @@ class Inputs:
         """The training images; DataError for a data set of tables alone."""
         if self.data.train_images is None:
             raise DataError(
-                f"{self.source_dir} holds tables without images; take the image models out of the recipe, "
-                "or choose a reader of images in [data]"
+                f"{self.source_dir} holds tables without images; take the image models out of the recipe, add the "
+                "images, or choose a reader of images in [data]"
             )
         return self.data.train_images
 

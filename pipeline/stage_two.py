@@ -14,6 +14,7 @@ from data.files import fingerprint
 from data.folds import Folds
 from data.matrix import Matrix
 from data.predictions import Predictions, assemble
+from data.relabel import biopsied_benign
 from data.tables.parquet import read_parquet
 from features.encode import Encoder
 from features.recipe import FeatureRecipe
@@ -24,6 +25,7 @@ from pipeline.inputs import Inputs
 from pipeline.runtime import Runtime
 from pipeline.seeds import derive
 from pipeline.step import Need, Step
+from tabular.recipe import TabularRecipe
 
 PREDICTIONS = "predictions.parquet"
 """What a model said of the lesions that it did not see, in the folder of its step."""
@@ -122,6 +124,13 @@ def encoded(inputs: Inputs, table: FeatureTable, folds: Folds, fold: int) -> tup
         seed=derive(recipe.seed, "encoder", fold),
     )
     return encoder, train_matrix, encoder.transform(table, folds.validation_rows(fold))
+
+
+def trained_on(train: Cohort, recipe: TabularRecipe) -> npt.NDArray[np.bool_]:
+    """Lesions that members may train on, where a fold leaves them among its training rows; all of them are scored."""
+    if recipe.exclude == "none":
+        return np.ones(len(train.ids), dtype=np.bool_)
+    return ~biopsied_benign(train)
 
 
 def shared_features(

@@ -1,11 +1,11 @@
-"""Members' probabilities to one probability per lesion: mean, rank mean, weighted mean, logistic stacker.
+"""Members' probabilities to one probability per lesion: means (of probabilities, logits, ranks), weights, stackers.
 
 Whatever is learned for the rows of a fold is learned on the other folds, so the blended out-of-fold column is as
 honest as its members; the state for new lesions is learned on all rows. Every value depends on its own row alone.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,11 +14,12 @@ from sklearn.linear_model import LogisticRegression
 
 from data.errors import DataError, RecipeError, TrainingError
 from data.scores.scores import UndefinedScoreError, pauc
+from tabular.class_factors import class_factors, reweighted
 from tabular.recipe import BlendRecipe
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Method = Literal["mean", "rank_mean", "weighted", "stacker"]
+Method = Literal["mean", "logit_mean", "rank_mean", "weighted", "stacker", "rank_stacker"]
 
 SMALLEST_PROBABILITY = 1e-7
 """The logit of a probability is cut here; float32 boosters reach about 6e-8."""
@@ -35,11 +36,13 @@ class BlendState:
     method: Method
     members: tuple[str, ...]
     weights: tuple[float, ...] = ()
-    """`weighted`: not negative, summing to one. `stacker`: coefficients of the members' logits."""
+    """`weighted`: not negative, summing to one. Stackers: coefficients of the members' logits."""
     intercept: float = 0.0
-    """`stacker`."""
+    """Of a stacker."""
     ranks: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = ()
-    """`rank_mean`: per member, probabilities in rising order and the share of training rows below each."""
+    """Methods on ranks: per member, probabilities in rising order and the share of training rows below each."""
+    class_factors: tuple[float, ...] = ()
+    """With `calls = "macro_f1"`: what each class is multiplied by."""
 
     def apply(self, columns: Mapping[str, npt.ArrayLike]) -> Floats:
         """Blend lesions, each by itself; a member missing for a lesion leaves it to the others."""
@@ -49,16 +52,19 @@ class BlendState:
         """The same on an array (rows, members), or (rows, members, classes) for the mean."""
         equal = np.ones(len(self.members))
         if self.method == "mean":
-            return _mean_of_present(values, equal)
+            mean = _mean_of_present(values, equal)
+            return reweighted(mean, self.class_factors) if self.class_factors else mean
+        if self.ranks:
+            values = _ranked(values, self.ranks)
         if self.method == "rank_mean":
-            ranked = [np.interp(values[:, i], *self.ranks[i]) for i in range(len(self.members))]
-            return _mean_of_present(np.column_stack(ranked), equal)
+            return _mean_of_present(values, equal)
+        if self.method == "logit_mean":
+            return _probability(_filled_logits(values).mean(axis=1))
         if self.method == "weighted":
             blended = _mean_of_present(values, np.asarray(self.weights))
             # A lesion that only members of weight zero know is theirs to judge.
             return np.where(np.isnan(blended), _mean_of_present(values, equal), blended)
-        logit = _filled_logits(values) @ np.asarray(self.weights) + self.intercept
-        return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logit)), dtype=np.float64)
+        return _probability(_filled_logits(values) @ np.asarray(self.weights) + self.intercept)
 
     def to_json(self) -> dict[str, Any]:
         """For `data.files.write_json`."""
@@ -74,6 +80,7 @@ class BlendState:
                 weights=tuple(value["weights"]),
                 intercept=value["intercept"],
                 ranks=tuple((tuple(points), tuple(levels)) for points, levels in value["ranks"]),
+                class_factors=tuple(value.get("class_factors", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"the blend's state cannot be read ({error!r}); blend the members again") from error
@@ -142,10 +149,15 @@ def _refuse_shared_groups(groups: npt.NDArray[Any], folds: npt.NDArray[Any]) -> 
 
 
 def _learn(values: Floats, members: tuple[str, ...], recipe: BlendRecipe, target: npt.NDArray[Any]) -> BlendState:
-    if recipe.method == "mean":
-        return BlendState("mean", members)
+    if recipe.calls == "macro_f1" and values.ndim == 3:
+        mean = BlendState("mean", members)
+        return replace(mean, class_factors=class_factors(mean.apply_to(values), target))
+    if recipe.method in ("mean", "logit_mean"):
+        return BlendState(recipe.method, members)
+    by_rank = recipe.method in ("rank_mean", "rank_stacker")
+    ranks = tuple(_rank_map(column) for column in values.T) if by_rank else ()
     if recipe.method == "rank_mean":
-        return BlendState("rank_mean", members, ranks=tuple(_rank_map(column) for column in values.T))
+        return BlendState("rank_mean", members, ranks=ranks)
     known = ~np.isnan(values).all(axis=1)
     values, label = values[known], target[known]
     if len(np.unique(label)) < 2:
@@ -155,10 +167,11 @@ def _learn(values: Floats, members: tuple[str, ...], recipe: BlendRecipe, target
         )
     if recipe.method == "weighted":
         return BlendState("weighted", members, weights=_greedy_weights(values, label, recipe.rounds))
+    if ranks:
+        values = _ranked(values, ranks)
     stacker = LogisticRegression(C=recipe.inverse_regularisation, max_iter=1000).fit(_filled_logits(values), label)
-    return BlendState(
-        "stacker", members, weights=tuple(stacker.coef_[0].tolist()), intercept=float(stacker.intercept_[0])
-    )
+    weights = tuple(stacker.coef_[0].tolist())
+    return BlendState(recipe.method, members, weights, float(stacker.intercept_[0]), ranks)
 
 
 def _greedy_weights(values: Floats, target: npt.NDArray[Any], rounds: int) -> tuple[float, ...]:
@@ -199,11 +212,21 @@ def _mean_of_present(values: Floats, weights: Floats) -> Floats:
     return mean
 
 
+def _probability(logit: Floats) -> Floats:
+    """Back from logits, exact at both ends."""
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logit)), dtype=np.float64)
+
+
 def _filled_logits(values: Floats) -> Floats:
     """Logits; a missing one is the mean of the row's others."""
     clipped = np.clip(values, SMALLEST_PROBABILITY, 1.0 - SMALLEST_PROBABILITY)
     logits = np.log(clipped) - np.log1p(-clipped)
     return np.where(np.isnan(logits), _mean_of_present(logits, np.ones(values.shape[1]))[:, None], logits)
+
+
+def _ranked(values: Floats, maps: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]) -> Floats:
+    """Every member's probabilities as shares of the rows that its map was learned on."""
+    return np.column_stack([np.interp(column, *ranks) for column, ranks in zip(values.T, maps, strict=True)])
 
 
 def _rank_map(column: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:

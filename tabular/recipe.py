@@ -1,8 +1,8 @@
 """The part of a recipe about stage two after the features: members, resampling, blending, tuning.
 
-Frozen strict pydantic models; the defaults are the four members and Table 2 of the FusionNetX paper. What a member
-leaves out is completed from its learner on reading, so that a saved recipe says how every member is trained; the search
-space of a learner is its own unless the recipe gives one. Loads no library of any learner.
+Frozen strict pydantic models; the defaults are the four members of the FusionNetX paper and the parameter set that its
+Table 2 rounds. What a member leaves out is completed from its learner on reading, so that a saved recipe says how every
+member is trained; the search space of a learner is its own unless the recipe gives one. Loads no library of a learner.
 """
 
 from collections.abc import Mapping
@@ -27,8 +27,9 @@ class MemberRecipe(BaseModel):
     """Name of the member's out-of-fold column and folder."""
     booster: str
     """Name of its learner; most are boosters."""
-    start: Literal["table_two", "library"] = "table_two"
-    """Where parameters not given come from: the learner's file (Table 2), or the defaults of its library."""
+    start: Literal["published", "table_two", "library"] = "published"
+    """Where parameters not given come from: the learner's file (the whole public set, or Table 2 as printed), or the
+    defaults of its library."""
     image_columns: bool = True
     """False trains on metadata alone."""
     native_categories: bool = True
@@ -80,7 +81,7 @@ class MemberRecipe(BaseModel):
         if learner is None:
             return given
         parameters = learner.canonical_parameters(given)
-        return parameters if info.data.get("start") == "library" else {**learner.defaults.parameters, **parameters}
+        return {**learner.start(info.data.get("start", "published")), **parameters}
 
     @field_validator("early_stopping")
     @classmethod
@@ -141,12 +142,15 @@ class BlendRecipe(BaseModel):
 
     model_config = STRICT
 
-    method: Literal["mean", "rank_mean", "weighted", "stacker"] = "mean"
-    """`mean` is the soft vote; whatever is learned for a fold's rows is learned on the other folds."""
+    method: Literal["mean", "logit_mean", "rank_mean", "weighted", "stacker", "rank_stacker"] = "mean"
+    """`mean` is the soft vote; the stackers are logistic regressions on logits of the members or of their ranks.
+    Whatever is learned for a fold's rows is learned on the other folds."""
     rounds: int = Field(default=20, ge=1)
     """Votes given out in the search for weights (`weighted`)."""
     inverse_regularisation: float = Field(default=1.0, gt=0.0)
-    """C of the logistic regression (`stacker`)."""
+    """C of the logistic regression of a stacker."""
+    calls: Literal["likeliest", "macro_f1"] = "likeliest"
+    """With several classes: `macro_f1` multiplies each class by a factor that makes the likeliest class score most."""
 
 
 class TuneRecipe(BaseModel):
@@ -199,6 +203,9 @@ class TabularRecipe(BaseModel):
     model_config = STRICT
 
     members: tuple[MemberRecipe, ...] = Field(default_factory=_paper_members)
+    exclude: Literal["none", "biopsied_benign"] = "none"
+    """Lesions left out of the rows that members train on, never out of those that are scored: benign ones that were
+    biopsied or are indeterminate (by the diagnosis columns of ISIC 2024)."""
     resample: ResampleRecipe = ResampleRecipe()
     blend: BlendRecipe = BlendRecipe()
     calibrate: CalibrateRecipe = CalibrateRecipe()

@@ -5,15 +5,14 @@ takes the patient's median there, or 0 where the patient has none.
 """
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from features.columns import X, Y, Z
 from features.families.family import Settings, family
 from features.families.neighbours import for_each_patient, nearest_in_space, nearest_neighbours
 from features.families.neighbours import local_outlier_factor as outlier_factor
-from features.groups import z_scores
-from features.source import PATIENT, Feature, Made, Source
+from features.families.standardised import patient_sizes, space, standardised
+from features.source import Feature, Made, Source
 
 
 @family(place=130, looks_at="patient")
@@ -25,7 +24,7 @@ def local_outlier_factor(source: Source, settings: Settings) -> list[Made]:
     columns = space(source, settings)
     if not columns:
         return []
-    points = standardised(source.frame, columns, settings.epsilon)
+    points = standardised(source, settings)
     sizes = patient_sizes(source.frame)
     values = np.zeros((len(points), 4), np.float64)
     values[:, 0] = 1.0
@@ -65,7 +64,7 @@ def skin_neighbours(source: Source, settings: Settings) -> list[Made]:
     if not columns or not source.has(X, Y, Z):
         return []
     position = source.frame.select(X, Y, Z).to_numpy()
-    points = standardised(source.frame, columns, settings.epsilon)
+    points = standardised(source, settings)
     difference = np.zeros((len(columns), len(points)), np.float32)
     distance = np.full((2, len(points)), np.nan, np.float32)
 
@@ -74,7 +73,8 @@ def skin_neighbours(source: Source, settings: Settings) -> list[Made]:
         if len(placed) < 2:
             return
         indices, distances = nearest_in_space(position[placed], min(settings.skin_neighbours, len(placed) - 1))
-        difference[:, placed] = (points[placed] - points[placed[indices]].mean(axis=1)).T
+        around = points.take(placed[indices], axis=0).mean(axis=1)
+        difference[:, placed] = (points.take(placed, axis=0) - around).T
         distance[:, placed] = distances[:, 0], distances.mean(axis=1)
 
     for_each_patient(patient_sizes(source.frame), work)
@@ -94,24 +94,3 @@ def skin_neighbours(source: Source, settings: Settings) -> list[Made]:
         series = pl.Series(feature.name, values)
         made.append(Made(feature, pl.when(pl.col(name).is_not_null()).then(pl.lit(series)).alias(feature.name)))
     return made
-
-
-def space(source: Source, settings: Settings) -> list[str]:
-    """The outlier columns that the data have."""
-    return [name for name in settings.outlier_columns if name in source.numbers]
-
-
-def standardised(frame: pl.DataFrame, columns: list[str], epsilon: float) -> npt.NDArray[np.float32]:
-    """(lesions, columns) in the patient's standard deviations, without gaps."""
-    filled = frame.select(
-        PATIENT, *(pl.col(c).fill_null(pl.col(c).median().over(PATIENT)).fill_null(0.0) for c in columns)
-    )
-    points = np.empty((len(frame), len(columns)), np.float32)
-    for i, values in enumerate(z_scores(filled, columns, PATIENT, epsilon)):
-        points[:, i] = values
-    return points
-
-
-def patient_sizes(frame: pl.DataFrame) -> list[int]:
-    """Lesions per patient, in the order of the frame."""
-    return frame[PATIENT].rle().struct.field("len").to_list()

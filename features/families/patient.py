@@ -5,18 +5,23 @@ group of one lesion has no sd and gives 0. A missing number stays missing and do
 Rows are sorted by patient (`features.source`): polars takes the patients as slices of the frame.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from features.columns import AREA, PATIENT_CONSTANT
 from features.families.family import Settings, family
+from features.families.neighbours import processors
+from features.families.sorted_patients import Patients, sorted_columns
+from features.families.standardised import keep_patient_z, patient_sizes, patient_z_scores
 from features.groups import z_scores
 from features.source import PATIENT, PLACES, Feature, Made, Source
 
-NORMAL_FROM_MEDIAN_DEVIATION = 1.4826
-"""sd / median absolute deviation of a normal distribution."""
-NORMAL_FROM_MEAN_DEVIATION = 1.2533
-"""sd / mean absolute deviation of a normal distribution (Iglewicz and Hoaglin 1993, for a median deviation of 0)."""
+Float32 = npt.NDArray[np.float32]
+SORTED_TOGETHER = 8
+"""Columns whose sorted values are in memory at once."""
 
 
 def compared(source: Source, settings: Settings) -> list[str]:
@@ -29,7 +34,10 @@ def compared(source: Source, settings: Settings) -> list[str]:
 def patient_z(source: Source, settings: Settings) -> list[Made]:
     """z-score among all lesions of the patient, of published numbers and of the numbers made from one lesion."""
     published = [name for name in source.numbers if name not in PATIENT_CONSTANT]
-    return z_family(source, "patient_z", PATIENT, "patient", [*published, *(f.name for f in source.derived)], settings)
+    columns = [*published, *(feature.name for feature in source.derived)]
+    made = z_family(source, "patient_z", PATIENT, "patient", columns, settings)
+    keep_patient_z(source, published, made)
+    return made
 
 
 @family(place=70, looks_at="patient")
@@ -70,17 +78,14 @@ def z_family(source: Source, family: str, key: str, among: str, columns: list[st
 @family(place=100, looks_at="patient")
 def patient_rank(source: Source, settings: Settings) -> list[Made]:
     """Share of the patient's lesions below, ties counted half: 0.5 for a single lesion."""
-
-    def rank(name: str) -> pl.Expr:
-        value = pl.col(name)
-        return (value.rank("average").over(PATIENT) - 0.5) / value.count().over(PATIENT)
-
+    figures = ranks_and_robust_z(source, settings)
+    source.kept["robust z"] = {name: robust for name, (_, robust) in figures.items()}
     return [
         Made(
             Feature(f"{name}_patient_rank", "patient_rank", f"(rank of {name} in patient - 0.5) / lesions", "share"),
-            rank(name),
+            pl.Series(rank),
         )
-        for name in compared(source, settings)
+        for name, (rank, _) in figures.items()
     ]
 
 
@@ -90,26 +95,37 @@ def patient_robust_z(source: Source, settings: Settings) -> list[Made]:
 
     Where more than half of the values are equal the median deviation is 0; the mean deviation then takes its place.
     """
-
-    def robust(name: str) -> pl.Expr:
-        value = pl.col(name)
-        deviation = (value - value.median()).abs()
-        median_deviation, mean_deviation = deviation.median().over(PATIENT), deviation.mean().over(PATIENT)
-        spread = (
-            pl.when(median_deviation > 0)
-            .then(NORMAL_FROM_MEDIAN_DEVIATION * median_deviation)
-            .otherwise(NORMAL_FROM_MEAN_DEVIATION * mean_deviation)
-        )
-        return (value - value.median().over(PATIENT)) / (spread + settings.epsilon)
-
+    figures = source.kept.pop("robust z", None)
+    if figures is None:
+        figures = {name: robust for name, (_, robust) in ranks_and_robust_z(source, settings).items()}
     formula = "({0} - median) / (1.4826 median|{0} - median| + {1:g}) by patient"
     return [
         Made(
             Feature(f"{name}_patient_robust_z", "patient_robust_z", formula.format(name, settings.epsilon), "sd"),
-            robust(name),
+            pl.Series(robust),
         )
-        for name in compared(source, settings)
+        for name, robust in figures.items()
     ]
+
+
+def ranks_and_robust_z(source: Source, settings: Settings) -> dict[str, tuple[Float32, Float32]]:
+    """Both figures of every compared column, from one sort of each."""
+    columns = compared(source, settings)
+    if source.frame.is_empty():
+        return {name: (np.empty(0, np.float32), np.empty(0, np.float32)) for name in columns}
+    patients = Patients.of(np.array(patient_sizes(source.frame)))
+
+    def figures(names: list[str]) -> list[tuple[Float32, Float32]]:
+        values = [source.frame[name].to_numpy() for name in names]
+        return [
+            (column.ranks(), column.robust_z(value, settings.epsilon))
+            for value, column in zip(values, sorted_columns(values, patients), strict=True)
+        ]
+
+    together = [columns[start : start + SORTED_TOGETHER] for start in range(0, len(columns), SORTED_TOGETHER)]
+    with ThreadPoolExecutor(processors()) as pool:
+        found = [both for batch in pool.map(figures, together) for both in batch]
+    return dict(zip(columns, found, strict=True))
 
 
 @family(place=120, looks_at="patient")
@@ -121,7 +137,7 @@ def outlying(source: Source, settings: Settings) -> list[Made]:
     lesions = source.frame.height
     known, outside, total, square = (np.zeros(lesions) for _ in range(4))
     largest = np.full(lesions, np.nan)
-    for z in z_scores(source.frame, columns, PATIENT, settings.epsilon):
+    for z in patient_z_scores(source, columns, settings.epsilon):
         distance = np.abs(z.astype(np.float64))
         known += ~np.isnan(distance)
         largest = np.fmax(largest, distance)
@@ -148,7 +164,7 @@ def outlying(source: Source, settings: Settings) -> list[Made]:
 def counts(source: Source, settings: Settings) -> list[Made]:
     """How many lesions and how much lesion area, in the patient and at the place, and the lesion's part of it."""
     keys = {"patient": PATIENT} | {place: key for place, key in PLACES.items() if source.has(key)}
-    area = pl.col(AREA)
+    area = pl.col(AREA).cast(pl.Float64)
     made: list[Made] = []
     for place, key in keys.items():
         lesions, total = pl.len().over(key).cast(pl.Float64), area.sum().over(key)

@@ -1,5 +1,6 @@
 """The blend: one probability per lesion from those of all members."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,9 +13,10 @@ from pipeline.runtime import Runtime
 from pipeline.scoring import score_columns, shown
 from pipeline.stage_two import PREDICTIONS
 from pipeline.step import Need, Step, Work
-from pipeline.steps.booster import member_columns
+from pipeline.steps.booster import Floats, booster_of, member_columns
 from tabular.blend import blend
 from tabular.recipe import BlendRecipe
+from tabular.weak_members import Answers, Weakness, weak_members
 
 FILE, STATE_FILE = "oof.parquet", "blend.json"
 
@@ -44,9 +46,20 @@ class BlendMembers(Work):
         with runtime.display.task("intervals over patients"):
             drawn = drawn_scores(inputs, runtime, step.folder / FILE, columns)
             scores = score_columns(train, columns, seed=self.seed, drawn=drawn)
-        attempt.finish([FILE, STATE_FILE], scores=scores)
+            weak = self.weak_members(inputs, columns)
+        attempt.finish([FILE, STATE_FILE], scores=scores, weak_members=[one.as_dict() for one in weak])
         for name, figures in scores.items():
             runtime.display.say(f"cross-validated, {name}: {train.task.score} {shown(figures, train.task.score)}")
+        for one in weak:
+            runtime.display.warn(one.sentence(train.task.score))
+
+    def weak_members(self, inputs: Inputs, columns: Mapping[str, Floats]) -> list[Weakness]:
+        """Members below all their peers, and those that the blend would be better without."""
+        train = inputs.data.train
+        recipes = {step.key[0]: booster_of(step).member for step in self.members}
+        members = {name: column for name, column in columns.items() if name != "blend"}
+        answers = Answers(train.target, inputs.folds.fold, train.groups, train.task.score)
+        return weak_members(members, columns["blend"], self.recipe, tuple(recipes.values()), answers, self.seed)
 
 
 def blend_step(run: Run, members: tuple[Step, ...], waits_for: Step | None) -> Step:

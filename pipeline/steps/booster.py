@@ -15,7 +15,7 @@ from pipeline.inputs import Inputs
 from pipeline.run import Run
 from pipeline.runtime import Runtime
 from pipeline.seeds import derive
-from pipeline.stage_two import PREDICTIONS, ImageColumns, shared_fold
+from pipeline.stage_two import PREDICTIONS, ImageColumns, shared_fold, trained_on
 from pipeline.step import Need, Resources, Step, Work
 from tabular.crossfit import fit_member, predict_member
 from tabular.recipe import MemberRecipe
@@ -70,7 +70,7 @@ class FitBooster(Work):
             train_matrix,
             train.target[rows],
             patients.astype(np.int64)[rows],
-            np.arange(len(rows)),
+            np.flatnonzero(trained_on(train, recipe.tabular)[rows]),
             seed=derive(recipe.seed, self.member.name, self.fold, self.seed),
             folder=step.folder,
             threads=threads,
@@ -111,6 +111,7 @@ def booster_step(
         settings={
             "member": member.model_dump(mode="json"),
             "features": recipe.features.model_dump(mode="json"),
+            "exclude": recipe.tabular.exclude,
             "resample": recipe.tabular.resample.model_dump(mode="json"),
             "image_noise": recipe.tabular.image_noise,
             "nested": recipe.tabular.nested,

@@ -6,7 +6,7 @@ recipe has it, because the best of many trials is optimistic.
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import ClassVar
@@ -27,7 +27,7 @@ from pipeline.recipe import Recipe
 from pipeline.run import Run
 from pipeline.runtime import Runtime
 from pipeline.seeds import derive
-from pipeline.stage_two import ImageColumns, encoded, shared_features
+from pipeline.stage_two import ImageColumns, encoded, shared_features, trained_on
 from pipeline.step import Need, Resources, Step, Work
 from tabular.recipe import MemberRecipe
 from tabular.tuning.binned_folds import FoldData
@@ -119,6 +119,7 @@ def tuning_step(run: Run, facts: InputFacts, folds: Step, images: ImageColumns, 
                 for name, space in recipe.tabular.tune.search_space_of(member).items()
             },
             "features": recipe.features.model_dump(mode="json"),
+            "exclude": recipe.tabular.exclude,
             "resample": recipe.tabular.resample.model_dump(mode="json"),
             "image_noise": recipe.tabular.image_noise,
             "run_seed": recipe.seed,
@@ -185,10 +186,14 @@ def refuse_private_study(runtime: Runtime) -> None:
 def fold_data(inputs: Inputs, table: FeatureTable, folds: Folds) -> Iterator[FoldData]:
     """Encoded folds, one at a time."""
     train = inputs.data.train
+    used = trained_on(train, inputs.run.recipe.tabular)
     _, groups = np.unique(train.groups, return_inverse=True)
     for fold in range(folds.count):
         rows, held_out = folds.train_rows(fold), folds.validation_rows(fold)
         _, train_matrix, held_out_matrix = encoded(inputs, table, folds, fold)
+        if not used[rows].all():
+            train_matrix = replace(train_matrix, values=train_matrix.values[used[rows]])
+            rows = rows[used[rows]]
         yield FoldData(train_matrix, train.target[rows], groups[rows], held_out_matrix, train.target[held_out])
 
 

@@ -116,6 +116,7 @@ class Learner:
     suffix: str
     """Of its model files."""
     defaults: Defaults
+    """What a member starts from: for the boosters of the FusionNetX paper the public set that its Table 2 rounds."""
     known: frozenset[str]
     """Parameters a recipe may give."""
     search_space: Mapping[str, SearchSpace]
@@ -126,6 +127,8 @@ class Learner:
     """Train on what `bin` made."""
     load: Callable[[Path, int, int], Model]
     """Read a model of so many columns and classes; a truncated, foreign or forged file is a DataError."""
+    table_two: Mapping[str, Value] | None = None
+    """Parameters as Table 2 of the paper prints them; None: the paper has no such learner."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Other spellings of parameters, turned into one, so that nothing is set twice."""
     without_effect: Callable[[Mapping[str, Value]], list[str]] = nothing
@@ -142,6 +145,12 @@ class Learner:
     """Rows to watch for early stopping, in the bins of the training data."""
     fit_watched: Callable[[Any, Settings, Any, int], Model] | None = None
     """Train, and stop after so many rounds without a better score on the watched rows."""
+
+    def start(self, name: str) -> Mapping[str, Value]:
+        """Parameters that a member takes where its recipe is silent, by the name of the start."""
+        if name == "library":
+            return {}
+        return self.defaults.parameters if name == "published" or self.table_two is None else self.table_two
 
     @property
     def stops_early(self) -> bool:

@@ -140,6 +140,20 @@ def test_a_folder_without_test_files_is_enough_to_train(published: Path) -> None
     assert folder.notes == ("sample_submission.csv is not used: there is no usable test-metadata.csv",)
 
 
+def test_tables_alone_are_read_and_the_absent_images_noted(published: Path) -> None:
+    for name in ("train-image.hdf5", "test-image.hdf5"):
+        (published / name).unlink()
+    folder = isic2024.read(published)
+    assert folder.train_images is None
+    assert folder.test_images is None
+    assert "train-image.hdf5 is missing, and so is the folder train-image/image" in folder.notes
+
+
+def test_images_of_one_part_alone_are_a_mistake(published: Path) -> None:
+    (published / "test-image.hdf5").unlink()
+    assert problems(published) == ["test-image.hdf5 is missing, and so is the folder test-image/image"]
+
+
 def test_absent_files_are_named(published: Path, tmp_path: Path) -> None:
     for name in ("train-metadata.csv", "train-image.hdf5", "test-image.hdf5"):
         (published / name).unlink()

@@ -15,7 +15,7 @@ from data.scores.scores import pauc
 from tabular.blend import RANK_LEVELS, BlendState, blend
 from tabular.recipe import BlendRecipe
 
-METHODS = ("mean", "rank_mean", "weighted", "stacker")
+METHODS = ("mean", "logit_mean", "rank_mean", "weighted", "stacker", "rank_stacker")
 every_method = pytest.mark.parametrize("method", METHODS)
 LESIONS = 600
 

@@ -1,4 +1,4 @@
-"""The recipe: defaults of the paper, completion from Table 2, one clear refusal per mistake."""
+"""The recipe: defaults of the paper, completion from the learners, one clear refusal per mistake."""
 
 import json
 
@@ -29,12 +29,31 @@ def test_the_default_is_the_ensemble_of_the_paper():
 
 
 def test_table_two_as_printed():
-    defaults = {name: LEARNERS[name].defaults for name in ("lightgbm", "catboost", "xgboost")}
-    assert defaults["lightgbm"].parameters["learning_rate"] == 0.03231
-    assert defaults["lightgbm"].parameters["scale_pos_weight"] == 2.7984
-    assert defaults["xgboost"].parameters["min_child_weight"] == 85
-    assert defaults["catboost"].parameters["depth"] == 7
-    assert [one.iterations for one in defaults.values()] == [200, 250, 100]
+    members = {
+        name: MemberRecipe(name="a", booster=name, start="table_two") for name in ("lightgbm", "catboost", "xgboost")
+    }
+    assert members["lightgbm"].parameters["learning_rate"] == 0.03231
+    assert members["lightgbm"].parameters["scale_pos_weight"] == 2.7984
+    assert members["xgboost"].parameters["min_child_weight"] == 85
+    assert members["catboost"].parameters["depth"] == 7
+    assert [one.iterations for one in members.values()] == [200, 250, 100]
+
+
+def test_the_default_start_is_the_whole_public_set():
+    members = {name: MemberRecipe(name="a", booster=name) for name in ("lightgbm", "catboost", "xgboost")}
+    for name, member in members.items():
+        printed = MemberRecipe(name="a", booster=name, start="table_two").parameters
+        kept = {key: value for key, value in printed.items() if key != "min_child_weight"}
+        assert kept.items() <= member.parameters.items()
+        assert set(member.parameters) > set(printed) or name == "xgboost"
+    assert members["xgboost"].parameters["min_child_weight"] == 1
+    assert members["xgboost"].parameters["reg_lambda"] == 8.8796
+    assert members["lightgbm"].parameters["bagging_freq"] == 4
+    assert members["catboost"].parameters["l2_leaf_reg"] == 6.2161
+
+
+def test_a_learner_without_a_printed_set_starts_from_its_own():
+    assert MemberRecipe(name="a", booster="logistic", start="table_two").parameters == {"C": 1.0}
 
 
 def test_a_saved_recipe_reads_back_the_same():
@@ -47,7 +66,7 @@ def test_a_saved_recipe_reads_back_the_same():
     assert TabularRecipe.model_validate_json(recipe.model_dump_json()) == recipe
 
 
-def test_given_parameters_replace_those_of_table_two_under_any_spelling():
+def test_given_parameters_replace_those_of_the_learner_under_any_spelling():
     member = parse(members=[{"name": "a", "booster": "lightgbm", "parameters": {"colsample_bytree": 0.5}}]).members[0]
     assert member.parameters["feature_fraction"] == 0.5
     assert "colsample_bytree" not in member.parameters
@@ -82,7 +101,7 @@ def test_with_parameters_changes_only_what_it_is_given():
         ({"members": [{"name": "a", "booster": "lightgbm", "seeds": []}]}, "at least 1"),
         ({"members": [{"name": "a", "booster": "lightgbm"}] * 2}, "two entries are named 'a'"),
         ({"resample": {"over_ratio": 0.5, "under_ratio": 0.1}}, "over_ratio = 0.5 is above under_ratio"),
-        ({"blend": {"method": "vote"}}, "'mean', 'rank_mean', 'weighted' or 'stacker'"),
+        ({"blend": {"method": "vote"}}, "'mean', 'logit_mean', 'rank_mean', 'weighted', 'stacker' or 'rank_stacker'"),
         ({"tune": {"members": ["lightgbn"]}}, "no member is called 'lightgbn'"),
         ({"tune": {"spaces": {"xgboost": {"depht": {"low": 1, "high": 2}}}}}, "xgboost has no parameter 'depht'"),
         ({"tune": {"spaces": {"xgboost": {"max_depth": {"low": 3, "high": 3}}}}}, "low = 3 must be below high"),
@@ -111,7 +130,7 @@ def test_a_members_own_space_comes_before_its_boosters():
     assert "depth" in recipe.tune.search_space_of(catboost)
 
 
-def test_every_default_space_holds_table_two():
+def test_every_default_space_holds_the_default():
     recipe = TabularRecipe()
     for member in recipe.members:
         start = {**member.parameters, "iterations": member.iterations}
