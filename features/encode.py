@@ -46,6 +46,8 @@ class Encoder:
     categories: dict[str, tuple[str, ...]]
     """Categories of the training rows, sorted."""
     target_shares: dict[str, TargetShares] = field(default_factory=dict)
+    letters: bool = True
+    """Whether names keep letters of every script; those of encoders fitted before they did do not."""
 
     @classmethod
     def fit(
@@ -137,7 +139,7 @@ class Encoder:
         self.write_categories(frame, rows, values)
         return Matrix(
             values=values,
-            names=plain_names([name for name, _, _ in columns]),
+            names=plain_names([name for name, _, _ in columns], letters=self.letters),
             families=tuple(feature.family for _, feature, _ in columns),
             categorical=tuple(i for i, (_, _, native) in enumerate(columns) if native),
             image=tuple(i for i, (_, feature, _) in enumerate(columns) if feature.image),
@@ -242,6 +244,7 @@ class Encoder:
                     name: TargetShares(tuple(map(tuple, shares["shares"])), tuple(shares["prior"]))
                     for name, shares in value["target_shares"].items()
                 },
+                letters=bool(value.get("letters", False)),
             )
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise DataError(f"this is not a stored encoder ({error!r}); delete its folder and train again") from error

@@ -39,12 +39,13 @@ def fit_scaling(
     return scaling
 
 
-def plain_names(names: list[str]) -> tuple[str, ...]:
+def plain_names(names: list[str], *, letters: bool = True) -> tuple[str, ...]:
     """Names that people read and boosters take: letters of any script, digits and _ . = + -, each only once."""
+    strange = r"[^\w.=+-]+" if letters else r"[^A-Za-z0-9_.=+-]+"
     plain: list[str] = []
     taken: set[str] = set()
     for name in names:
-        base = unique = re.sub(r"[^\w.=+-]+", "_", name)
+        base = unique = re.sub(strange, "_", name)
         number = 2
         while unique in taken:
             unique, number = f"{base}_{number}", number + 1

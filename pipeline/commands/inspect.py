@@ -74,18 +74,30 @@ def ablation(
 
 
 @commands.command(
-    epilog=example("features", "features --describe", "features --describe --recipe fusionnetx --data isic-2024/")
+    epilog=example(
+        "features",
+        "features --describe",
+        "features --describe --recipe fusionnetx --data isic-2024/",
+        "features --table large.csv --out large-features/",
+    )
 )
 def features(
     describe: Annotated[
         bool, typer.Option("--describe", help="Print each feature: family, formula, unit, missing share.")
     ] = False,
+    table: Annotated[
+        Path | None, typer.Option(help="Write the features of this CSV file instead, in batches that fit in memory.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="With --table: the folder of Parquet files to write.")] = Path(
+        "features-out"
+    ),
+    rows: Annotated[int, typer.Option(min=1, help="With --table: about so many rows at a time.")] = 250_000,
     recipe: RecipeOption = None,
     data: DataOption = None,
     run: RunOption = None,
     set_: SetOption = None,
 ) -> None:
-    """Print the feature families of a recipe, or with --describe every feature."""
+    """Print the feature families of a recipe, with --describe every feature; or write those of a large table."""
     from pipeline.actions.describe import print_families, print_features
     from pipeline.actions.opening import surroundings, wanted_run
     from pipeline.inputs import Inputs
@@ -93,6 +105,11 @@ def features(
     here = surroundings()
     inputs = Inputs(wanted_run(Wanted(recipe, run, data, set_ or ())), here)
     with here.display.listening():
+        if table is not None:
+            from pipeline.actions.feature_files import write_feature_files
+
+            write_feature_files(inputs.run.recipe, here, table, out, rows)
+            return
         (print_features if describe else print_families)(inputs, here)
 
 

@@ -23,6 +23,7 @@ from pipeline.report.groups import (
 )
 from pipeline.report.importance import study_members
 from pipeline.report.networks import networks
+from pipeline.report.patients import patient_figures
 from pipeline.report.published import PUBLISHED, PUBLISHED_ON, SOURCE
 from pipeline.report.searches import searches
 from pipeline.report.words import words_of
@@ -100,4 +101,5 @@ def curve_figures(finished: FinishedRun) -> dict[str, Any]:
         "specificities": sensitivity_at_specificities(target, probability),
         "flagged": flagged(target, probability, groups, finished.seed),
         "workload": workload_curve(target, probability, groups),
+        "by_patient": patient_figures(target, probability, groups) if len(np.unique(groups)) < len(groups) else None,
     }

@@ -111,7 +111,8 @@ def booster_step(
         settings={
             "member": member.model_dump(mode="json"),
             "features": recipe.features.model_dump(mode="json"),
-            "exclude": recipe.tabular.exclude,
+            # Named where it does something, so that what was fitted before there was the key still holds.
+            **({} if recipe.tabular.exclude == "none" else {"exclude": recipe.tabular.exclude}),
             "resample": recipe.tabular.resample.model_dump(mode="json"),
             "image_noise": recipe.tabular.image_noise,
             "nested": recipe.tabular.nested,

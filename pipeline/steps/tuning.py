@@ -119,7 +119,8 @@ def tuning_step(run: Run, facts: InputFacts, folds: Step, images: ImageColumns, 
                 for name, space in recipe.tabular.tune.search_space_of(member).items()
             },
             "features": recipe.features.model_dump(mode="json"),
-            "exclude": recipe.tabular.exclude,
+            # Named where it does something, so that what was fitted before there was the key still holds.
+            **({} if recipe.tabular.exclude == "none" else {"exclude": recipe.tabular.exclude}),
             "resample": recipe.tabular.resample.model_dump(mode="json"),
             "image_noise": recipe.tabular.image_noise,
             "run_seed": recipe.seed,

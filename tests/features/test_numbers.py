@@ -40,3 +40,7 @@ def test_scaling_without_imputation_leaves_gaps_out() -> None:
 def test_plain_names_are_plain_and_unique() -> None:
     names = ["sex=male", "site=head/neck", "site=head,neck", "a b", "größe", "Größe (mm)"]
     assert plain_names(names) == ("sex=male", "site=head_neck", "site=head_neck_2", "a_b", "größe", "Größe_mm_")
+
+
+def test_names_of_earlier_encoders_stay_what_their_boosters_call_them() -> None:
+    assert plain_names(["Größe (mm)", "größe"], letters=False) == ("Gr_e_mm_", "gr_e")
