@@ -9,6 +9,7 @@ import glob
 import hashlib
 import itertools
 import json
+import math
 import os
 import shutil
 import socket
@@ -141,9 +142,17 @@ def read_json(path: Path, most_bytes: int = MOST_JSON_BYTES) -> Any:
             raise ValueError(f"it has {facts.st_size:,} bytes, more than any file of its kind")
         content = handle.read(most_bytes + 1)
     try:
-        return json.loads(content.decode("utf-8"))
+        return json.loads(content.decode("utf-8"), parse_constant=finite, parse_float=finite)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
+
+
+def finite(text: str) -> float:
+    """A number that JSON spells; ValueError for NaN, infinity and what is larger than any: we never write them."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"it holds {text[:20]}, which is no number")
+    return number
 
 
 def sha256_of(path: Path) -> str:

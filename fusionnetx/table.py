@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 
 from data.errors import DataError
-from pipeline.recipe import Recipe, apply_change, find_recipe, nearest, parse_recipe
+from pipeline.recipe import Recipe, find_recipe, parse_recipe
+from pipeline.recipe_changes import apply_change, nearest
 
 TRUE = frozenset({"1", "1.0", "true", "True", "TRUE", "yes", "malignant"})
 """How tables spell the positive of two classes."""

@@ -76,7 +76,7 @@ class PairingRecipe(BaseModel):
     `at_random`: the same draw without a look at the label; `none`: the patients' columns stay empty."""
     table: str = "pairing.csv"
     """Columns image_id and patient_id, below the data folder; for the method of that name."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
 
     @field_validator("lesions")
     @classmethod

@@ -8,7 +8,7 @@ from PIL import Image
 from data.errors import RecipeError
 from data.files import atomic
 from pipeline.inputs import Inputs
-from pipeline.recipe import nearest
+from pipeline.recipe_changes import nearest
 from pipeline.runtime import Runtime
 from pipeline.steps.lesions import training_lesions
 
