@@ -27,6 +27,12 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MOST_JSON_BYTES = 256 * 2**20
 """The metrics of a large run, its report included, have a fiftieth of it."""
 
+MOST_TABLE_BYTES = 32 * 2**30
+"""Fifty times the lesions of ISIC 2024 take half of it."""
+
+HOLES_FROM_BYTES = 2**28
+"""A file this large that takes a hundredth of its size on the disk holds nothing: no compression gets that far."""
+
 _number = itertools.count()
 _this_life = os.urandom(4).hex()
 """Tells this process from an earlier one with the same number, as containers have them again and again."""
@@ -153,6 +159,20 @@ def finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"it holds {text[:20]}, which is no number")
     return number
+
+
+def read_whole(path: Path, most_bytes: int = MOST_TABLE_BYTES) -> bytes:
+    """A regular file's bytes; OSError for a pipe, a device, a file larger than any table, or one that is mostly holes."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as handle:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        if facts.st_size > most_bytes:
+            raise OSError(errno.EFBIG, f"it has {facts.st_size:,} bytes, more than any table", str(path))
+        if facts.st_size > HOLES_FROM_BYTES and facts.st_blocks * 512 < facts.st_size // 100:
+            raise OSError(errno.EINVAL, f"of its {facts.st_size:,} bytes nearly all are holes", str(path))
+        return handle.read()
 
 
 def sha256_of(path: Path) -> str:

@@ -138,9 +138,7 @@ def outside_name(path: Path, random: Random) -> None:
 
 def places_in(value: Any) -> Any:
     """Every holder and key of a nested value."""
-    for key, inner in (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    ):
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
         yield value, key
         yield from places_in(inner)
 

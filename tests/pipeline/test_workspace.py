@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from pipeline.workspace import Workspace
 from rich.console import Console
 
 from data.errors import DataError
 from pipeline.display import Display
 from pipeline.recipe import load_recipe
-from pipeline.workspace import Workspace
 
 
 @pytest.fixture

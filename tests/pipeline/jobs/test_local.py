@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pipeline.workspace import Workspace
 from rich.console import Console
 
 from data.errors import Interrupted, TrainingError
@@ -13,7 +14,6 @@ from pipeline.execute import local
 from pipeline.execute.job import Job
 from pipeline.execute.local import LocalExecutor
 from pipeline.recipe import Recipe
-from pipeline.workspace import Workspace
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from typing import Any
 
 import polars as pl
 import pytest
+from pipeline.steps.tabular import run_tabular
+from pipeline.workspace import Workspace
 from rich.console import Console
 
 from data.errors import DataError, RecipeError, TrainingError
@@ -23,9 +25,7 @@ from pipeline.execute.order import Order, carry_out, folders_of, order_for, resu
 from pipeline.execute.relay import Player, RelayDisplay
 from pipeline.execute.shared_store import SharedStore
 from pipeline.recipe import load_recipe
-from pipeline.steps.tabular import run_tabular
 from pipeline.steps.tuning import run_tuning
-from pipeline.workspace import Workspace
 from research.systems.registry import chosen_systems
 from research.systems.run import Comparison, run_systems
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pipeline.integrity.recorded import recorded_run
 
 from data.files import read_json, write_json
 from pipeline.commands.options import finished_run as workspace_of
-from pipeline.integrity.recorded import recorded_run
 from pipeline.integrity.verify import Verdict, verify_run
 
 pytestmark = pytest.mark.slow
