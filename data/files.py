@@ -11,6 +11,7 @@ import itertools
 import json
 import math
 import os
+import re
 import shutil
 import socket
 import stat
@@ -23,6 +24,9 @@ from data.errors import DataError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A full disk, a used-up quota, a limit on the size of a file."""
+
+NUMPY_FELL_SHORT = re.compile(r"[0-9]+ requested and [0-9]+ written")
+"""All that numpy says of a disk that took no more."""
 
 MOST_JSON_BYTES = 256 * 2**20
 """The metrics of a large run, its report included, have a fiftieth of it."""
@@ -75,6 +79,8 @@ def no_room(error: BaseException) -> int | None:
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno if error.errno in NO_ROOM else None
     text = str(error)
+    if NUMPY_FELL_SHORT.search(text):
+        return errno.ENOSPC
     return next((number for number in NO_ROOM if os.strerror(number) in text), None)
 
 
@@ -162,7 +168,7 @@ def finite(text: str) -> float:
 
 
 def read_whole(path: Path, most_bytes: int = MOST_TABLE_BYTES) -> bytes:
-    """A regular file's bytes; OSError for a pipe, a device, a file larger than any table, or one that is mostly holes."""
+    """A regular file's bytes; OSError for a pipe, a device, what is larger than any table, or mostly holes."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as handle:
         facts = os.fstat(descriptor)

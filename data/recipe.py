@@ -35,8 +35,8 @@ class DataRecipe(BaseModel):
     """Packed images in one file; more lesions make several, each finished by itself, so that a build goes on where it
     stopped. A million take 150 GB at 224 px; a thousand million fit on no disk."""
     workers: int | None = Field(default=None, ge=1, le=1024)
-    """Threads (for thousands of images processes) that decode them; as many as there are cores when left out, and no more than
-    the largest machines have."""
+    """Threads (for thousands of images processes) that decode them; as many as there are cores when left out, and
+    no more than the largest machines have."""
     synthetic: SyntheticRecipe | None = None
     """The cohort made when no data folder is given, for a reader that has one; left out, a data folder is required."""
     twin: TwinRecipe | None = None

@@ -31,7 +31,7 @@ class FeatureRecipe(BaseModel):
     compared_columns: tuple[str, ...] = ()
     """Published numbers compared by place, rank, robust z and outlying; empty: every number but the age."""
     epsilon: float = Field(default=1e-5, gt=0, le=1)
-    """Added to every spread that divides, so that a constant column gives 0; more than a unit would hide every spread."""
+    """Added to every spread that divides, so that a constant column gives 0; more would hide every spread."""
     outlier_z: float = Field(default=3.0, gt=0, le=1000)
     """A value whose |z| is above this counts as outlying; no value of a patient reaches 1000."""
     outlier_columns: tuple[str, ...] = STRONG

@@ -12,6 +12,7 @@ from data.files import atomic
 from data.images.sources import ImageSource
 from data.recipe import read_test
 from data.synthetic.stand_in import is_invented
+from pipeline.actions.outputs import refuse_output
 from pipeline.facts import finished_fold_count, recorded_facts
 from pipeline.new_images import image_columns
 from pipeline.plan import Plan, plan
@@ -22,6 +23,7 @@ from pipeline.stage_two import features_of
 
 def run_predict(run: Run, runtime: Runtime, metadata_path: Path, images_path: Path | None, out_path: Path) -> None:
     """Write lesion id and probability of every row of the table."""
+    refuse_output(out_path, (metadata_path, images_path, run.folder))
     finished = finished_plan(run)
     cohort, source, notes = read_test(run.recipe.data, metadata_path, images_path)
     for note in notes:

@@ -8,7 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class ResourcesRecipe(BaseModel):
-    """What each kind of job takes; nothing here is part of a fingerprint. No machine has more than 1024 cores to ask for."""
+    """What each kind of job takes; nothing here is part of a fingerprint.
+
+    No machine has more than 1024 cores to ask for.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

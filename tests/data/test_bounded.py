@@ -35,7 +35,7 @@ def with_segments(count: int, content: bytes = b"Exif\0\0" + b"x" * 30) -> bytes
 
 
 def test_an_id_longer_than_any_is_refused_by_its_place() -> None:
-    with pytest.raises(DataError, match="train.csv: id 2 has 20,000,000 characters"):
+    with pytest.raises(DataError, match=r"train\.csv: id 2 has 20,000,000 characters"):
         as_ids(["a", "x" * 20_000_000], "train.csv")
 
 

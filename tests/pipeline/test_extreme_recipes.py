@@ -63,7 +63,8 @@ def tries() -> Iterator[tuple[dict[str, Any], tuple[Any, ...]]]:
 
 
 def test_extreme_numbers_are_refused_in_the_recipe() -> None:
-    taken = []
+    taken: list[Any] = []
+    long: list[Any] = []
     tried = 0
     for raw, path in tries():
         for extreme in EXTREMES:
@@ -71,11 +72,11 @@ def test_extreme_numbers_are_refused_in_the_recipe() -> None:
             try:
                 parse_recipe(put(raw, path, extreme), "x")
             except RecipeError as error:
-                assert len(str(error)) < 2000, error
+                long += [path] if len(str(error)) >= 2000 else []
             else:
                 if not (path[-1] in ANY_SIZE and 0 <= extreme < 2**63):
                     taken.append((".".join(map(str, path)), extreme))
-    assert taken == []
+    assert (taken, long) == ([], [])
     assert tried > 500
 
 
@@ -83,7 +84,7 @@ def test_a_bound_says_why() -> None:
     raw = load_recipe("demo").model_dump(mode="json", exclude_none=True)
     with pytest.raises(RecipeError, match=r"image_models\[0\].*hidden = 9223372036854775807: at most 8,192: a wider"):
         parse_recipe(put(raw, ("image_models", 0, "hidden"), 2**63 - 1), "x")
-    with pytest.raises(RecipeError, match="max_depth = 1000000000000: .* to 64: a tree of that depth"):
+    with pytest.raises(RecipeError, match=r"max_depth = 1000000000000: .* to 64: a tree of that depth"):
         parse_recipe(put(raw, ("tabular", "members", 0, "parameters", "max_depth"), 10**12), "x")
     space = {"lightgbm": {"max_depth": {"low": 1, "high": 10**12}}}
     with pytest.raises(RecipeError, match="max_depth = 1000000000000"):
