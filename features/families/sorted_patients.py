@@ -142,7 +142,8 @@ def sorted_columns(columns: list[npt.NDArray[np.floating]], patients: Patients) 
         own = slice(start, start + size)
         np.add(together[:, own].argsort(axis=1), start, out=orders[:, own])
     found = []
-    for order, values in zip(orders, together, strict=True):
+    for place, values in enumerate(together):
+        order: Ints = orders[place]
         ordered = values[order].astype(np.float64)
         known: Ints = np.asarray(np.add.reduceat(~np.isnan(ordered), patients.starts, dtype=np.int64))
         found.append(SortedColumn(patients, order, ordered, known))
