@@ -56,6 +56,10 @@ def guarded(command: Callable[[], object]) -> int:
         errors.print("[red]error:[/red]", end=" ")
         errors.print(printable(str(error)), markup=False)
         return 2
+    except BrokenPipeError:
+        # Whoever read the output has gone; nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:
         # A full disk or a folder that cannot be written: the user's to mend, and nothing is half-written.
         errors.print("[red]error:[/red]", end=" ")
@@ -65,10 +69,6 @@ def guarded(command: Callable[[], object]) -> int:
     except (Interrupted, KeyboardInterrupt) as stop:
         errors.print("stopped; the same command goes on from here")
         return stop.exit_code if isinstance(stop, Interrupted) else 130
-    except BrokenPipeError:
-        # Whoever read the output has gone; nothing more can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
     except Exception as error:
         errors.print("[red]error:[/red]", end=" ")
         errors.print(printable(f"{own_fault(error)} {kept_trace(error)}"), markup=False)

@@ -21,6 +21,7 @@ from features.recipe import FeatureRecipe
 from features.table import FeatureTable, build
 from pipeline.columns import named
 from pipeline.display import Display
+from pipeline.execute.files import run_file
 from pipeline.inputs import Inputs
 from pipeline.runtime import Runtime
 from pipeline.seeds import derive
@@ -56,6 +57,10 @@ class ImageColumns:
     def key(self) -> dict[str, str]:
         """Checksums of the columns."""
         return dict(found for need in self.needs for found in need.checksums())
+
+    def files(self, inputs: Inputs) -> tuple[str, ...]:
+        """Their files, for a worker that must fetch them."""
+        return tuple(run_file(path, inputs) for need in self.needs for path in need.files())
 
     def nested(self, fold: int) -> int | None:
         """The fold that the columns must not know when it is scored, where they are made for each fold."""

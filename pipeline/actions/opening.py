@@ -12,8 +12,9 @@ from pipeline.execute.launched import launched_by_torchrun
 from pipeline.execute.local import LocalExecutor
 from pipeline.facts import InputFacts, finished_fold_count, recorded_facts, reports_of
 from pipeline.inputs import Inputs
+from pipeline.integrity.diff import changed_recipe
 from pipeline.plan import Plan, plan
-from pipeline.recipe import load_recipe
+from pipeline.recipe import Recipe, load_recipe
 from pipeline.run import Run
 from pipeline.runtime import Runtime, cache_folder, weights_folder
 from pipeline.step import Step, changed_keys
@@ -62,8 +63,10 @@ def refuse_losses(run: Run, inputs: Inputs) -> None:
     reports = {path: report for path, report in reports_of(before.folder).items() if "/" not in path or is_step(path)}
     recorded = recorded_facts(before, reports)
     differences = [
-        *changed_keys(before.recipe.model_dump(mode="json"), run.recipe.model_dump(mode="json"), ""),
+        *(changed_recipe(before.recipe, run.recipe) or reordered(before.recipe, run.recipe)),
         *changed_inputs(recorded, inputs.facts),
+        # The submission of invented lesions is scored against their answer key; that of real ones cannot be.
+        *changed_keys({"invented": before.invented}, {"invented": run.invented}, ""),
     ]
     lost = would_be_lost(plan(before, recorded, finished_fold_count(before)), inputs) if differences else []
     if not lost:
@@ -75,6 +78,11 @@ def refuse_losses(run: Run, inputs: Inputs) -> None:
         "--run, leave out --recipe, --set and --data to go on with the run as it is, or give --replace to have it made "
         "anew"
     )
+
+
+def reordered(old: Recipe, new: Recipe) -> list[str]:
+    """What is left to differ between recipes whose keys are all the same."""
+    return ["the order of its models or members"] if old != new else []
 
 
 def changed_inputs(recorded: InputFacts, now: InputFacts) -> list[str]:

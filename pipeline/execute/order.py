@@ -111,7 +111,9 @@ def carry_out(order: Order, display: Display) -> str:
     except OSError as error:
         if no_room(error) is None:
             raise
-        return json.dumps({"error": ["DataError", f"{order.job.title}: {error.filename}: {error.strerror}"]})
+        remedy = "free some space, and the same command goes on from here"
+        said = f"{order.job.title}: {error.filename}: {error.strerror}; {remedy}"
+        return json.dumps({"error": ["DataError", said]})
     except Interrupted:
         return json.dumps({"stopped": True})
 

@@ -14,7 +14,7 @@ from data.files import read_json
 from pipeline.facts import finished_fold_count, recorded_facts, reports_of
 from pipeline.integrity.records import lasting
 from pipeline.plan import plan
-from pipeline.recipe import load_recipe
+from pipeline.recipe import Recipe, load_recipe
 from pipeline.run import Run
 from pipeline.step import changed_keys
 
@@ -119,16 +119,18 @@ def around_of(report: Mapping[str, Any]) -> dict[str, Any]:
 
 def recipe_changes(left: Path, right: Path) -> tuple[str, ...]:
     """Keys of recipe.toml that differ; a recipe that cannot be read is named."""
-    recipes = []
-    for run in (left, right):
-        try:
-            recipes.append(load_recipe(str(run / "recipe.toml")).model_dump(mode="json"))
-        except RecipeError as error:
-            return (str(error),)
+    try:
+        return changed_recipe(*(load_recipe(str(run / "recipe.toml")) for run in (left, right)))
+    except RecipeError as error:
+        return (str(error),)
+
+
+def changed_recipe(old: Recipe, new: Recipe) -> tuple[str, ...]:
+    """Keys of two recipes that differ; models and members are told apart by their names."""
     named = [
         {**recipe, "image_models": by_name(recipe["image_models"])}
         | {"tabular": {**recipe["tabular"], "members": by_name(recipe["tabular"]["members"])}}
-        for recipe in recipes
+        for recipe in (old.model_dump(mode="json"), new.model_dump(mode="json"))
     ]
     return tuple(changed_keys(named[0], named[1], ""))
 

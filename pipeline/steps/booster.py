@@ -56,6 +56,10 @@ class FitBooster(Work):
         """Boosters side by side, in threads of this process."""
         return boosters_at_once(inputs.run.recipe, runtime)
 
+    def reads(self, inputs: Inputs) -> tuple[str, ...]:
+        """The image columns: they are in the features that all members of a fold share, whatever this one looks at."""
+        return self.images.files(inputs)
+
     def do(self, step: Step, inputs: Inputs, runtime: Runtime) -> None:
         """Fit on the fold's training part, predict its held-out lesions, report."""
         recipe, train, folds = inputs.run.recipe, inputs.data.train, inputs.folds

@@ -52,6 +52,10 @@ class SearchParameters(Work):
         """Threads that the trials share."""
         return Resources(inputs.run.recipe.resources.search_threads or runtime.threads)
 
+    def reads(self, inputs: Inputs) -> tuple[str, ...]:
+        """The image columns: they are in the features, whatever this member looks at."""
+        return self.images.files(inputs)
+
     def prepare(self, steps: Sequence[Step], inputs: Inputs, runtime: Runtime) -> None:
         """Where jobs run in other processes, let several of them share the trials."""
         workers = inputs.run.recipe.tabular.tune.workers if runtime.executor.spreads else 1
