@@ -5,6 +5,7 @@ told from what another one is writing, and removed. Standard library only, becau
 """
 
 import errno
+import fcntl
 import glob
 import hashlib
 import itertools
@@ -36,6 +37,9 @@ MOST_TABLE_BYTES = 32 * 2**30
 
 HOLES_FROM_BYTES = 2**28
 """A file this large that takes a hundredth of its size on the disk holds nothing: no compression gets that far."""
+
+HELD = ".held"
+"""Marks the names of temporary folders whose maker holds a lock on them as long as it lives (`data.held`)."""
 
 _number = itertools.count()
 _this_life = os.urandom(4).hex()
@@ -93,9 +97,9 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def temporary_beside(path: Path) -> Path:
+def temporary_beside(path: Path, mark: str = "") -> Path:
     """A hidden name in the folder of `path` that no other process and no other call uses."""
-    return path.with_name(f".{path.name}.{_this_life}-{next(_number)}.{socket.gethostname()}.{os.getpid()}.tmp")
+    return path.with_name(f".{path.name}.{_this_life}-{next(_number)}.{socket.gethostname()}.{os.getpid()}{mark}.tmp")
 
 
 def remove_leftovers(folder: Path, of: str = "", *, deep: bool = False) -> list[Path]:
@@ -115,8 +119,14 @@ def remove_leftovers(folder: Path, of: str = "", *, deep: bool = False) -> list[
 
 
 def is_leftover(path: Path) -> bool:
-    """True for a temporary name of this machine whose process is gone."""
-    stem, _, owner = path.name.removesuffix(".tmp").rpartition(".")
+    """True for what nobody holds any more: told by its lock where it was made with one, else by its process.
+
+    Of names without a lock, only those of this machine can be told.
+    """
+    held = is_held(path)
+    if held or (held is False and path.name.endswith(f"{HELD}.tmp")):
+        return not held
+    stem, _, owner = path.name.removesuffix(".tmp").removesuffix(HELD).rpartition(".")
     name, host, rest = stem.rpartition(f".{socket.gethostname()}")
     if not path.name.endswith(".tmp") or not host or rest or not owner.isdecimal():
         return False
@@ -128,6 +138,25 @@ def is_leftover(path: Path) -> bool:
         return True
     except (OSError, OverflowError):
         return False
+    return False
+
+
+def is_held(path: Path) -> bool | None:
+    """Whether a process holds the lock of a folder of ours; None where that cannot be known."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            return None
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
     return False
 
 

@@ -5,13 +5,13 @@ mark of invented data: it goes along when the folder is copied, and no folder of
 """
 
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from data.errors import DataError
-from data.files import read_json, remove_leftovers, sha256_of, sync_folder, temporary_beside, write_json
+from data.files import read_json, sha256_of, sync_folder, write_json
+from data.held import held_folder
 
 MANIFEST = "manifest.json"
 
@@ -24,10 +24,7 @@ def write_whole(folder: Path, identity: Mapping[str, Any], make: Callable[[Path]
         raise DataError(
             f"{folder} already holds other files; choose another folder for the synthetic cohort or empty this one"
         )
-    remove_leftovers(folder.parent, of=folder.name)
-    temporary = temporary_beside(folder)
-    temporary.mkdir(parents=True)
-    try:
+    with held_folder(folder) as temporary:
         make(temporary)
         write_manifest(temporary, identity)
         try:
@@ -37,8 +34,6 @@ def write_whole(folder: Path, identity: Mapping[str, Any], make: Callable[[Path]
             if not is_whole(folder, identity):
                 raise
         sync_folder(folder.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_manifest(folder: Path, identity: Mapping[str, Any]) -> None:

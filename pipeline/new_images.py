@@ -4,14 +4,12 @@ Half a million lesions at 224 px are 75 GB, more than the disk of a free noteboo
 networks and forgotten. With several GPUs the networks are spread over them.
 """
 
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import cycle
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +18,7 @@ import polars as pl
 
 from data.cohort import Cohort
 from data.errors import DataError, examples
+from data.held import scratch_folder
 from data.images.pack import ImagePack
 from data.images.pack_build import build_pack
 from data.images.sources import ImageSource
@@ -143,8 +142,8 @@ def blocks(
     width = max(1, BLOCK_BYTES // (size * size * 3))
     for first in range(0, count, width):
         part = replace(cohort, table=cohort.table[first : first + width])
-        with tempfile.TemporaryDirectory(prefix="fusionnetx-") as scratch:
-            folder = Path(scratch) / "pack"
+        with scratch_folder() as scratch:
+            folder = scratch / "pack"
             workers = recipe.workers
             pack = build_pack(
                 source, part.ids, folder, size=size, max_missing_share=1.0, workers=workers, progress=progress

@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import DataError
-from data.files import remove_leftovers, sha256_of, sync_folder, temporary_beside, write_json
+from data.files import is_held, no_room, sha256_of, sync_folder, temporary_beside, write_json
+from data.held import held_folder
 from data.images.pack import FORMAT, ImagePack, joined, pack_fingerprint, usable_cores
 from data.images.pack_pixels import decode_into, refuse_missing
 from data.images.sources import ImageSource
@@ -182,26 +183,23 @@ def _install(temporary: Path, folder: Path, wanted: str) -> ImagePack:
 @contextmanager
 def _working_folder(folder: Path) -> Iterator[Path]:
     """A folder beside `folder` that goes when this is left; those of dead builds go first."""
-    remove_leftovers(folder.parent, of=folder.name)
     for old in folder.parent.glob(f".{folder.name}.*.tmp"):
         if _abandoned(old):
             shutil.rmtree(old, ignore_errors=True)
-    temporary = temporary_beside(folder)
     try:
-        temporary.mkdir(parents=True)
+        with held_folder(folder) as temporary:
+            yield temporary
     except OSError as error:
-        raise DataError(
-            f"{folder.parent} cannot take an image pack ({error.strerror}). Choose another cache."
-        ) from error
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        number = no_room(error)
+        if number is None and Path(error.filename or "").parent != folder.parent:
+            raise  # of the images, not of the cache
+        why = error.strerror if number is None else os.strerror(number)
+        raise DataError(f"{folder.parent} cannot take an image pack ({why}). Choose another cache.") from error
 
 
 def _abandoned(working: Path) -> bool:
-    """True when another machine's build has not written for a day; this machine's are told by their process alone."""
-    if f".{socket.gethostname()}." in working.name:
+    """True when another machine's build without a lock has not written for a day; the others' death is seen at once."""
+    if is_held(working) or f".{socket.gethostname()}." in working.name:
         return False
     try:
         newest = max(entry.stat().st_mtime for entry in (working, *working.iterdir()))

@@ -1,12 +1,11 @@
 """How long and how much memory the hidden test will take, from a small cohort predicted here and now."""
 
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
+from data.held import scratch_folder
 from data.progress import silent
 from data.readers.isic2024 import read_competition
 from data.synthetic.isic2024.cohort import write_cohort
@@ -53,8 +52,8 @@ def estimate(finished: Plan, runtime: Runtime, lesions: int = HIDDEN_LESIONS) ->
 
     recipe, display = finished.run.recipe, runtime.display
     models = finished.fold_models
-    with tempfile.TemporaryDirectory(prefix="fusionnetx-") as scratch:
-        folder = Path(scratch) / "cohort"
+    with scratch_folder() as scratch:
+        folder = scratch / "cohort"
         write_cohort(folder, SyntheticRecipe(lesions=100, test_lesions=SAMPLE))
         (cohort, source, _), _ = read_competition(folder)
         scores, image_seconds = None, 0.0

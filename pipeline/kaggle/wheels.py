@@ -3,12 +3,12 @@
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from data.errors import DataError
+from data.held import scratch_folder
 
 LACKING = ("captum", "simplejpeg")
 """Requirements that Kaggle's Python image did not have when this was written; `--lacking` names others."""
@@ -27,8 +27,9 @@ def build_own_wheel(folder: Path) -> Path:
             "the project's wheel is built from its source, and this is an installed copy: run this in a clone of "
             "FusionNetX"
         )
-    with tempfile.TemporaryDirectory(prefix="fusionnetx-") as scratch:
-        source = Path(scratch)
+    with scratch_folder() as scratch:
+        source = scratch / "source"
+        source.mkdir()
         for package in PACKAGES:
             shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("pyproject.toml", "README.md", "LICENSE"):

@@ -1,0 +1,93 @@
+"""What the cache holds (packed images, synthetic cohorts), and how it is emptied."""
+
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.table import Table
+
+from data.errors import DataError, examples
+from data.files import is_held, is_leftover, read_json, remove_leftovers, temporary_beside
+from data.whole_folder import MANIFEST
+from pipeline.display import Display
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One folder or file of the cache."""
+
+    path: Path
+    what: str
+    bytes: int
+    written: datetime
+    in_work: bool
+    """A process is making it."""
+
+
+def entries_of(cache_dir: Path) -> list[Entry]:
+    """What the cache holds, the largest first."""
+    paths = sorted(cache_dir.iterdir()) if cache_dir.is_dir() else []
+    return sorted((entry_at(path) for path in paths), key=lambda entry: -entry.bytes)
+
+
+def entry_at(path: Path) -> Entry:
+    """What lies there; links are counted as themselves."""
+    inside = [path] if path.is_symlink() or path.is_file() else [path, *path.rglob("*")]
+    facts = [one.lstat() for one in inside]
+    written = datetime.fromtimestamp(max(fact.st_mtime for fact in facts), UTC)
+    return Entry(path, what_is(path), sum(fact.st_blocks * 512 for fact in facts), written, is_held(path) is True)
+
+
+def what_is(path: Path) -> str:
+    """In words."""
+    if path.name.endswith(".tmp"):
+        return "left by a process that died" if is_leftover(path) else "being made"
+    if (path / MANIFEST).is_file():
+        return "synthetic cohort"
+    try:
+        report = read_json(path / "report.json")
+        return f"{report['lesions']:,} packed images of {report['image_size']} px"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "unknown"
+
+
+def print_cache(cache_dir: Path, display: Display) -> None:
+    """One line for each entry."""
+    entries = entries_of(cache_dir)
+    if not entries:
+        display.say(f"the cache {cache_dir} is empty")
+        return
+    table = Table("entry", "what", "MB", "written")
+    for entry in entries:
+        table.add_row(entry.path.name, entry.what, f"{entry.bytes / 1e6:,.1f}", f"{entry.written:%Y-%m-%d %H:%M}")
+    display.console.print(table)
+    display.say(
+        f"{cache_dir}: {sum(entry.bytes for entry in entries) / 1e6:,.1f} MB; all of it is made again when needed"
+    )
+
+
+def clear_cache(cache_dir: Path, names: list[str], display: Display) -> None:
+    """Remove entries by name, or with none named all that no process is making."""
+    entries = {entry.path.name: entry for entry in entries_of(cache_dir)}
+    unknown = [name for name in names if name not in entries]
+    if unknown:
+        raise DataError(f"the cache {cache_dir} holds no {examples(unknown)}; `fusionnetx cache` lists what it holds")
+    remove_leftovers(cache_dir)
+    chosen = [entries[name] for name in names] or list(entries.values())
+    kept = [entry.path.name for entry in chosen if entry.what == "being made"]
+    gone = [entry for entry in chosen if entry.what != "being made"]
+    for entry in gone:
+        remove(entry.path)
+    display.say(f"removed {len(gone)} entries of {cache_dir}: {sum(entry.bytes for entry in gone) / 1e6:,.1f} MB")
+    if kept:
+        display.say(f"note: a process is making {examples(kept)}; left alone")
+
+
+def remove(path: Path) -> None:
+    """Take an entry away at once, then its files: who looks meanwhile finds it whole or not at all."""
+    if path.is_symlink() or path.is_file():
+        path.unlink(missing_ok=True)
+    elif path.is_dir():
+        away = path.rename(temporary_beside(path))
+        shutil.rmtree(away, ignore_errors=True)
