@@ -7,7 +7,7 @@ predicts in float32 with the same weights.
 
 from dataclasses import replace
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -50,11 +50,12 @@ def losses_apart(setting: Setting, recipe: ImageModelRecipe, lesions: Lesions) -
     for resident in ("host", "device"):
         asked = replace(recipe, resident=resident)
         curves.append([epoch.loss for epoch in setting.fit(asked, lesions).report.epochs])
-        cut = Path(mkdtemp())
-        try:
-            setting.fit(asked, lesions, folder=cut, progress=stopping_at(5))
-        except Interrupted:
-            curves.append([epoch.loss for epoch in setting.fit(asked, lesions, folder=cut).report.epochs])
+        with TemporaryDirectory() as cut:
+            try:
+                setting.fit(asked, lesions, folder=Path(cut), progress=stopping_at(5))
+            except Interrupted:
+                resumed = setting.fit(asked, lesions, folder=Path(cut)).report
+                curves.append([epoch.loss for epoch in resumed.epochs])
     assert len(curves) == 4, "a fit of more than five steps was to be stopped"
     found = np.array(curves)
     return float((np.abs(found - found[0]) / np.abs(found[0])).max())
@@ -62,9 +63,10 @@ def losses_apart(setting: Setting, recipe: ImageModelRecipe, lesions: Lesions) -
 
 def far_from_processor(setting: Setting, recipe: ImageModelRecipe, lesions: Lesions) -> float:
     """Largest difference of a probability to a processor's in float32, with the same weights."""
-    folder, rows = Path(mkdtemp()), np.arange(len(lesions))
-    setting.fit(recipe, lesions, folder=folder)
-    there, here = (load_model(folder / MODEL_FILE, recipe, 2) for _ in range(2))
+    rows = np.arange(len(lesions))
+    with TemporaryDirectory() as folder:
+        setting.fit(recipe, lesions, folder=Path(folder))
+        there, here = (load_model(Path(folder) / MODEL_FILE, recipe, 2) for _ in range(2))
     on_device = predict(there, recipe, lesions, rows, device=str(setting.device))
     on_processor = predict(here, replace(recipe, precision="fp32"), lesions, rows, device="cpu")
     return float(np.abs(on_device - on_processor).max())

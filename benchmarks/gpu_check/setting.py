@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -97,9 +97,11 @@ class Setting:
     def fit(
         self, recipe: ImageModelRecipe, lesions: Lesions, *, folder: Path | None = None, progress: Progress = silent
     ) -> Trained:
-        """Train as the pipeline does, on all the lesions."""
+        """Train as the pipeline does, on all the lesions; without a folder nothing of it stays."""
         task = FoldTask(recipe, lesions, np.arange(len(lesions)), seed=1, fingerprint="benchmark")
-        return train_fold(task, Places(folder or Path(mkdtemp())), device=str(self.device), progress=progress)
+        with TemporaryDirectory() as own:
+            places = Places(folder or Path(own))
+            return train_fold(task, places, device=str(self.device), progress=progress)
 
 
 def made_up(count: int, side: int, *, different: int = 512) -> Lesions:
