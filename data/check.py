@@ -13,6 +13,7 @@ import numpy as np
 
 from data.cohort import Cohort, DataFolder
 from data.errors import DataError, examples
+from data.ids import as_ids
 from data.images.decode import pixels
 from data.images.pack import usable_cores
 from data.images.sources import ImageSource
@@ -155,7 +156,11 @@ def _check_table(cohort: Cohort | None) -> TableCheck | None:
 
 
 def _check_images(cohort: Cohort | None, source: ImageSource, decode_all: bool, progress: Progress) -> ImagesCheck:
-    wanted = source.ids if cohort is None else cohort.table[cohort.task.lesion].drop_nulls().to_numpy().astype(np.str_)
+    wanted = (
+        source.ids
+        if cohort is None
+        else as_ids(cohort.table[cohort.task.lesion].drop_nulls().to_list(), cohort.task.lesion)
+    )
     there = wanted[np.isin(wanted, source.ids)].tolist()
     missing = tuple(wanted[~np.isin(wanted, source.ids)].tolist())
     extra = tuple(source.ids[~np.isin(source.ids, wanted)].tolist())

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from data.ids import as_ids
 from data.images.sources import ImageSource
 
 
@@ -52,12 +53,12 @@ class Cohort:
     @property
     def ids(self) -> npt.NDArray[np.str_]:
         """Lesion ids in table order."""
-        return self.table[self.task.lesion].to_numpy().astype(np.str_)
+        return as_ids(self.table[self.task.lesion].to_list(), self.task.lesion)
 
     @property
     def groups(self) -> npt.NDArray[np.str_]:
         """Ids of the groups (patients, or whatever the task keeps together) in table order."""
-        return self.table[self.task.group].to_numpy().astype(np.str_)
+        return as_ids(self.table[self.task.group].to_list(), self.task.group)
 
     @property
     def target(self) -> npt.NDArray[np.int64]:

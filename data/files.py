@@ -9,7 +9,9 @@ import glob
 import hashlib
 import itertools
 import json
+import math
 import os
+import re
 import shutil
 import socket
 import stat
@@ -23,8 +25,17 @@ from data.errors import DataError
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A full disk, a used-up quota, a limit on the size of a file."""
 
+NUMPY_FELL_SHORT = re.compile(r"[0-9]+ requested and [0-9]+ written")
+"""All that numpy says of a disk that took no more."""
+
 MOST_JSON_BYTES = 256 * 2**20
 """The metrics of a large run, its report included, have a fiftieth of it."""
+
+MOST_TABLE_BYTES = 32 * 2**30
+"""Fifty times the lesions of ISIC 2024 take half of it."""
+
+HOLES_FROM_BYTES = 2**28
+"""A file this large that takes a hundredth of its size on the disk holds nothing: no compression gets that far."""
 
 _number = itertools.count()
 _this_life = os.urandom(4).hex()
@@ -68,6 +79,8 @@ def no_room(error: BaseException) -> int | None:
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno if error.errno in NO_ROOM else None
     text = str(error)
+    if NUMPY_FELL_SHORT.search(text):
+        return errno.ENOSPC
     return next((number for number in NO_ROOM if os.strerror(number) in text), None)
 
 
@@ -141,9 +154,31 @@ def read_json(path: Path, most_bytes: int = MOST_JSON_BYTES) -> Any:
             raise ValueError(f"it has {facts.st_size:,} bytes, more than any file of its kind")
         content = handle.read(most_bytes + 1)
     try:
-        return json.loads(content.decode("utf-8"))
+        return json.loads(content.decode("utf-8"), parse_constant=finite, parse_float=finite)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
+
+
+def finite(text: str) -> float:
+    """A number that JSON spells; ValueError for NaN, infinity and what is larger than any: we never write them."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"it holds {text[:20]}, which is no number")
+    return number
+
+
+def read_whole(path: Path, most_bytes: int = MOST_TABLE_BYTES) -> bytes:
+    """A regular file's bytes; OSError for a pipe, a device, what is larger than any table, or mostly holes."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as handle:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        if facts.st_size > most_bytes:
+            raise OSError(errno.EFBIG, f"it has {facts.st_size:,} bytes, more than any table", str(path))
+        if facts.st_size > HOLES_FROM_BYTES and facts.st_blocks * 512 < facts.st_size // 100:
+            raise OSError(errno.EINVAL, f"of its {facts.st_size:,} bytes nearly all are holes", str(path))
+        return handle.read()
 
 
 def sha256_of(path: Path) -> str:

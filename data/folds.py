@@ -38,9 +38,10 @@ class FoldRecipe(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**32)
     file: str | None = None
     """Parquet or CSV with the lesion id and a column `fold` (0, 1, ...), used in place of folds made here."""
-    max_positive_imbalance: float = Field(default=0.2, ge=0.0)
+    max_positive_imbalance: float = Field(default=0.2, ge=0.0, le=100.0)
     """How far a fold's number of positives may be from the mean, as a share of it. What whole patients force is
-    always allowed: a difference of up to the positives of the patient who has most."""
+    always allowed: a difference of up to the positives of the patient who has most. All positives in one of a hundred
+    folds are 99 times the mean."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import polars as pl
 from data.errors import DataError, examples
 from data.files import atomic
 from data.folds import Folds
+from data.ids import as_ids
 from data.tables.parquet import read_parquet
 
 TEST_FOLD = -1
@@ -92,7 +93,7 @@ class Predictions:
 def _from_frame(frame: pl.DataFrame, columns: tuple[str, ...]) -> Predictions:
     values = frame.select(pl.col(columns).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
     return Predictions(
-        lesion_id=np.array(frame["lesion_id"].to_list(), dtype=np.str_),
+        lesion_id=as_ids(frame["lesion_id"].to_list(), "predictions"),
         fold=frame["fold"].cast(pl.Int64).to_numpy().copy(),
         probabilities=np.ascontiguousarray(values, dtype=np.float64).reshape(len(frame), len(columns)),
         columns=columns,

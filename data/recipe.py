@@ -31,11 +31,12 @@ class DataRecipe(BaseModel):
     """Side in pixels of the packed images; networks may use another size."""
     max_missing_images: float = Field(default=0.01, ge=0, le=1)
     """Largest share of lesions without a usable image that a run goes on with."""
-    lesions_per_pack: int = Field(default=1_000_000, ge=1)
+    lesions_per_pack: int = Field(default=1_000_000, ge=1, le=10**9)
     """Packed images in one file; more lesions make several, each finished by itself, so that a build goes on where it
-    stopped. A million take 150 GB at 224 px."""
-    workers: int | None = Field(default=None, ge=1)
-    """Threads (for thousands of images processes) that decode them; as many as there are cores when left out."""
+    stopped. A million take 150 GB at 224 px; a thousand million fit on no disk."""
+    workers: int | None = Field(default=None, ge=1, le=1024)
+    """Threads (for thousands of images processes) that decode them; as many as there are cores when left out, and
+    no more than the largest machines have."""
     synthetic: SyntheticRecipe | None = None
     """The cohort made when no data folder is given, for a reader that has one; left out, a data folder is required."""
     twin: TwinRecipe | None = None

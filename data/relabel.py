@@ -22,7 +22,8 @@ def relabelled(cohort: Cohort) -> npt.NDArray[np.int64]:
 def biopsied_benign(cohort: Cohort) -> npt.NDArray[np.bool_]:
     """Lesions that were worth a biopsy and are not malignant, in table order."""
     wanted = "tabular.exclude = 'biopsied_benign' is asked for"
-    return worth_a_biopsy(cohort, wanted, "set tabular.exclude = 'none'") & (cohort.target == 0)
+    worth = worth_a_biopsy(cohort, wanted, "set tabular.exclude = 'none'")
+    return np.asarray(worth & (cohort.target == 0), dtype=np.bool_)
 
 
 def worth_a_biopsy(cohort: Cohort, wanted: str, remedy: str) -> npt.NDArray[np.bool_]:

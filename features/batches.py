@@ -35,7 +35,8 @@ def build_in_batches(
         table = build(cohort, recipe, scores_of(cohort, image_scores))
         refuse_transductive(table.features)
         first = first or table.features
-        assert table.features == first, "batches of one table have one set of features"
+        if table.features != first:
+            raise ValueError("batches of one table have one set of features")
         paths.append(folder / f"part-{number:05d}.parquet")
         table.write(paths[-1])
         progress(number + 1, 0, rows=cohort.table.height)

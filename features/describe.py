@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from features.families.family import Family
 from features.families.registry import FAMILIES
 from features.recipe import FeatureRecipe
 from features.table import LESION, FeatureTable
@@ -31,6 +32,11 @@ def describe_families(recipe: FeatureRecipe) -> pl.DataFrame:
         {
             "family": list(FAMILIES),
             "made": [name in recipe.chosen for name in FAMILIES],
-            "what": [(family.make.__doc__ or "").strip().splitlines()[0] for family in FAMILIES.values()],
+            "what": [first_line(family) for family in FAMILIES.values()],
         }
     )
+
+
+def first_line(family: Family) -> str:
+    """The first sentence of a family's documentation; its name where Python was told to leave documentation out."""
+    return (family.make.__doc__ or family.name).strip().splitlines()[0]

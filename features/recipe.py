@@ -30,15 +30,15 @@ class FeatureRecipe(BaseModel):
     """Published columns that no family may use."""
     compared_columns: tuple[str, ...] = ()
     """Published numbers compared by place, rank, robust z and outlying; empty: every number but the age."""
-    epsilon: float = Field(default=1e-5, gt=0)
-    """Added to every spread that divides, so that a constant column gives 0."""
-    outlier_z: float = Field(default=3.0, gt=0)
-    """A value whose |z| is above this counts as outlying."""
+    epsilon: float = Field(default=1e-5, gt=0, le=1)
+    """Added to every spread that divides, so that a constant column gives 0; more would hide every spread."""
+    outlier_z: float = Field(default=3.0, gt=0, le=1000)
+    """A value whose |z| is above this counts as outlying; no value of a patient reaches 1000."""
     outlier_columns: tuple[str, ...] = STRONG
     """Published numbers that span the space of the local outlier factor and the neighbour differences."""
-    outlier_neighbours: int = Field(default=20, ge=1)
-    """Neighbours of the local outlier factor."""
-    skin_neighbours: int = Field(default=5, ge=1)
+    outlier_neighbours: int = Field(default=20, ge=1, le=1000)
+    """Neighbours of the local outlier factor; their distances are kept, 8 bytes for each lesion and neighbour."""
+    skin_neighbours: int = Field(default=5, ge=1, le=1000)
     """Nearest lesions on the skin that a lesion is compared with."""
     impute: Literal["median", "none"] = "median"
     """Missing numbers become the median of the training rows, or stay missing."""
@@ -46,9 +46,9 @@ class FeatureRecipe(BaseModel):
     """How categories enter the matrix; default: `one_hot`; in the simple set `none`, target encoding stands in."""
     target_encoding: bool | None = None
     """Add the smoothed share of each class per category; default: only in the simple set."""
-    target_smoothing: float = Field(default=500.0, gt=0)
-    """Weight of the overall share in a target encoding, in lesions."""
-    target_folds: int = Field(default=5, ge=2)
+    target_smoothing: float = Field(default=500.0, gt=0, le=1e9)
+    """Weight of the overall share in a target encoding, in lesions; a thousand million leave no category a say."""
+    target_folds: int = Field(default=5, ge=2, le=100)
     """Inner folds by which training rows get encodings that their own labels did not enter."""
     scale: Literal["none", "standard", "minmax"] = "none"
     """Scaling of numbers with figures of the training rows; boosters need none."""

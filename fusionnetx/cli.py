@@ -4,6 +4,7 @@ The verbs are in `commands/`. Exit codes: 0 done; 1 a fault of ours, or (of `ver
 2 a mistake in what was given; 130 or 143 interrupted, and able to go on.
 """
 
+import io
 import os
 import sys
 import tempfile
@@ -37,6 +38,10 @@ for module in (cohorts, data, compare, stages, inspect, explain, integrity, faul
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; the user's mistakes become one message and exit code 2."""
     keep_freed_memory()
+    for stream in (sys.stdout, sys.stderr):
+        # A message must come out whatever the terminal can spell.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     sys.exit(guarded(lambda: app(args=arguments, standalone_mode=True)))
 
 
@@ -55,7 +60,7 @@ def guarded(command: Callable[[], object]) -> int:
         # A full disk or a folder that cannot be written: the user's to mend, and nothing is half-written.
         errors.print("[red]error:[/red]", end=" ")
         remedy = "" if no_room(error) is None else "; free some space, and the same command goes on from here"
-        errors.print(f"{error.filename or 'a file'}: {error.strerror or error}{remedy}", markup=False)
+        errors.print(printable(f"{error.filename or 'a file'}: {error.strerror or error}{remedy}"), markup=False)
         return 2
     except (Interrupted, KeyboardInterrupt) as stop:
         errors.print("stopped; the same command goes on from here")

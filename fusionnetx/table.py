@@ -11,7 +11,8 @@ from data.own.asking import refuse_unsure
 from data.own.proposal import Proposal, Said, propose
 from data.readers.reading import images_at
 from data.tables.near import with_files_beside
-from pipeline.recipe import Recipe, apply_change, find_recipe, parse_recipe
+from pipeline.recipe import Recipe, find_recipe, parse_recipe
+from pipeline.recipe_changes import apply_change
 
 TABLE_RECIPE = "table"
 

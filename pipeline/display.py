@@ -183,8 +183,11 @@ def fitting(figures: dict[str, float], width: int) -> str:
 
 
 def printable(text: str) -> str:
-    """A message without terminal codes, which an id or a file's name may hold, and without passwords."""
-    return masked(text.translate(CONTROLS))
+    """A message without terminal codes, which an id or a file's name may hold, and without passwords.
+
+    Bytes of a path that are no text are shown as what they are: unknown.
+    """
+    return masked(text.translate(CONTROLS)).encode("utf-8", "replace").decode()
 
 
 def format_figures(figures: dict[str, float]) -> str:

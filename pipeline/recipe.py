@@ -5,11 +5,9 @@ validation failure into one message with the path, the value and the nearest kno
 """
 
 import dataclasses
-import difflib
 import json
 import math
 import re
-import tomllib
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +22,7 @@ from data.recipe import DataRecipe
 from features.recipe import FeatureRecipe
 from image_models.recipe import RETIRED_KEYS, ImageModelRecipe
 from pipeline.execute.resources import ResourcesRecipe
+from pipeline.recipe_changes import apply_change, nearest, read_toml
 from tabular.recipe import TabularRecipe
 
 RESERVED_NAMES = frozenset({"lesion_id", "fold", "blend"})
@@ -31,8 +30,6 @@ RESERVED_NAMES = frozenset({"lesion_id", "fold", "blend"})
 
 MAX_BYTES = 2**17
 """The longest shipped recipe, defaults written out, has a tenth of it."""
-MAX_DOTS = 256
-"""In one line. The parser takes time with the square of a key's dots: six seconds for 16,000."""
 
 
 class Recipe(BaseModel):
@@ -102,21 +99,10 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     try:
         raw = read_toml(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise RecipeError(f"recipe {path} is not valid TOML: {error}") from error
+        raise RecipeError(f"recipe {path} is not valid TOML: {str(error)[:500]}") from error
     for change in changes:
         apply_change(raw, change)
     return parse_recipe(raw, origin=str(path))
-
-
-def read_toml(text: str) -> dict[str, Any]:
-    """Parse TOML; ValueError when it is none, or nested deeper than Python's parser can follow."""
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.count(".") > MAX_DOTS:
-            raise ValueError(f"line {number} has {line.count('.'):,} dots")
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None
 
 
 def parse_recipe(raw: dict[str, Any], origin: str) -> Recipe:
@@ -187,60 +173,6 @@ def toml_key(key: str) -> str:
 def toml_value(value: Any) -> str:
     """JSON's spelling is TOML's too, but for the one control character that JSON leaves as it is."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` or nothing."""
-    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {match[0]!r}?" if match else ""
-
-
-def apply_change(raw: dict[str, Any], change: str) -> None:
-    """Apply one `--set`: `seed=1`, `image_models[0].epochs=3`; a list entry by index, by its name, or `*` for all."""
-    key, equals, text = change.partition("=")
-    steps = re.findall(r"[^.\[\]]+", key)
-    if not equals or not steps:
-        raise RecipeError(f"--set {change}: write key=value, for instance --set seed=7")
-    try:
-        parsed = read_toml(f"value = {text}")
-    except ValueError:
-        parsed = {"value": text}
-    if list(parsed) != ["value"]:
-        raise RecipeError(f"--set {change!r}: one key and one value are needed; repeat --set for another")
-    value = parsed["value"]
-    containers: list[Any] = [raw]
-    for step in steps[:-1]:
-        containers = [inner for container in containers for inner in descend(container, step, change)]
-    for container in containers:
-        put(container, steps[-1], value, change)
-
-
-def put(container: Any, step: str, value: Any, change: str) -> None:
-    """Set one entry of a table or of a list."""
-    if isinstance(container, dict):
-        container[step] = value
-    elif isinstance(container, list) and step.isdigit() and int(step) < len(container):
-        container[int(step)] = value
-    elif isinstance(container, list):
-        raise RecipeError(f"--set {change}: name an entry of the list, for instance --set image_models[0].epochs=3")
-    else:
-        raise RecipeError(f"--set {change}: {step!r} stands under the single value {container!r}, not under a table")
-
-
-def descend(container: Any, step: str, change: str) -> list[Any]:
-    """The tables that one step of a `--set` path leads to."""
-    if isinstance(container, dict):
-        return [container.setdefault(step, {})]
-    if not isinstance(container, list):
-        raise RecipeError(f"--set {change}: {step!r} stands under the single value {container!r}, not under a table")
-    names = [str(entry.get("name", i)) if isinstance(entry, dict) else str(i) for i, entry in enumerate(container)]
-    if step == "*":
-        return list(container)
-    if step in names:
-        return [container[names.index(step)]]
-    if step.isdigit() and int(step) < len(container):
-        return [container[int(step)]]
-    raise RecipeError(f"--set {change}: no entry {step!r}{nearest(step, names)}; there are {', '.join(names)}")
 
 
 def explain(raw: Any, detail: Any) -> str:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from tabular.calibrate import CalibrateRecipe
 from tabular.learners.learner import Device, Learner
+from tabular.learners.limits import require_space_within
 from tabular.learners.registry import LEARNERS
 from tabular.learners.search_space import SearchSpace, Value
 
@@ -38,11 +39,12 @@ class MemberRecipe(BaseModel):
     """One model per seed, averaged."""
     device: Device | None = Field(default=None, validate_default=True)
     """`auto` takes a GPU where the learner can use one; `gpu` insists; left out: as the learner's file says."""
-    iterations: int = Field(default=0, ge=0, validate_default=True)
-    """Boosting rounds (with early stopping: at most) or steps of a solver; 0 takes those of the learner's file."""
+    iterations: int = Field(default=0, ge=0, le=1_000_000, validate_default=True)
+    """Boosting rounds (with early stopping: at most) or steps of a solver; 0 takes those of the learner's file.
+    A model of a million trees fills gigabytes."""
     parameters: dict[str, Value] = Field(default_factory=dict, validate_default=True)
     """The learner's own parameters; those of its file that are not given are added."""
-    early_stopping: int = Field(default=0, ge=0)
+    early_stopping: int = Field(default=0, ge=0, le=1_000_000)
     """Rounds without a better AUC before stopping, watched on an inner split of the training patients; 0 is off."""
     inner_share: float = Field(default=0.15, gt=0.0, lt=1.0)
     """Share of the training patients in that inner split."""
@@ -50,9 +52,7 @@ class MemberRecipe(BaseModel):
     @field_validator("seeds")
     @classmethod
     def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**31:
-            raise ValueError("seeds must be different whole numbers from 0 to 2147483647")
-        return seeds
+        return different_seeds(seeds)
 
     @field_validator("booster")
     @classmethod
@@ -108,6 +108,13 @@ class MemberRecipe(BaseModel):
         )
 
 
+def different_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    """Seeds as every library takes them; ValueError for others."""
+    if len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**31:
+        raise ValueError("seeds must be different whole numbers from 0 to 2147483647")
+    return seeds
+
+
 def _learner(info: ValidationInfo) -> Learner | None:
     """The learner of a member that is being read, unless its name was refused."""
     return LEARNERS[info.data["booster"]] if "booster" in info.data else None
@@ -124,8 +131,8 @@ class ResampleRecipe(BaseModel):
     """Positives per negative after oversampling."""
     under_ratio: float = Field(default=0.01, gt=0.0, le=1.0)
     """Positives per negative after undersampling."""
-    bags: int = Field(default=5, ge=1)
-    """Number of bags of `under_bags`."""
+    bags: int = Field(default=5, ge=1, le=1000)
+    """Number of bags of `under_bags`, each a model of its own."""
 
     @model_validator(mode="after")
     def _ratios_in_order(self) -> "ResampleRecipe":
@@ -145,10 +152,10 @@ class BlendRecipe(BaseModel):
     method: Literal["mean", "logit_mean", "rank_mean", "weighted", "stacker", "rank_stacker"] = "mean"
     """`mean` is the soft vote; the stackers are logistic regressions on logits of the members or of their ranks.
     Whatever is learned for a fold's rows is learned on the other folds."""
-    rounds: int = Field(default=20, ge=1)
-    """Votes given out in the search for weights (`weighted`)."""
-    inverse_regularisation: float = Field(default=1.0, gt=0.0)
-    """C of the logistic regression of a stacker."""
+    rounds: int = Field(default=20, ge=1, le=10_000)
+    """Votes given out in the search for weights (`weighted`); ten thousand are a weight's fourth decimal."""
+    inverse_regularisation: float = Field(default=1.0, gt=0.0, le=1e9)
+    """C of the logistic regression of a stacker; from a thousand million on nothing is regularised."""
     calls: Literal["likeliest", "macro_f1"] = "likeliest"
     """With several classes: `macro_f1` multiplies each class by a factor that makes the likeliest class score most."""
 
@@ -158,16 +165,17 @@ class TuneRecipe(BaseModel):
 
     model_config = STRICT
 
-    trials: int = Field(default=0, ge=0)
-    """Trials per member, those of earlier runs of the same study included; 0 leaves the members as they are."""
+    trials: int = Field(default=0, ge=0, le=100_000)
+    """Trials per member, those of earlier runs of the same study included; 0 leaves the members as they are. The
+    sampler takes time with the square of them."""
     members: tuple[str, ...] = ()
     """Members to tune; none named: all."""
-    jobs: int = Field(default=1, ge=1)
+    jobs: int = Field(default=1, ge=1, le=1024)
     """Trials at the same time; more than one gives up exact repeatability."""
-    workers: int = Field(default=1, ge=1)
+    workers: int = Field(default=1, ge=1, le=1024)
     """Processes of a cluster that search one study together, each with `jobs` trials at the same time."""
-    seed: int = Field(default=42, ge=0)
-    startup_trials: int = Field(default=10, ge=1)
+    seed: int = Field(default=42, ge=0, lt=2**32)
+    startup_trials: int = Field(default=10, ge=1, le=100_000)
     """Random trials before the sampler models the scores."""
     prune_p: float = Field(default=0.1, ge=0.0, le=1.0)
     """A trial stops once a signed-rank test over its blocks calls it worse than the best at this level; 0 is never.
@@ -181,11 +189,19 @@ class TuneRecipe(BaseModel):
     """By member name or learner, by parameter: `{low, high, log}` or `{choices}`; a member's own space comes first,
     and what is not here is searched as the learner's file says."""
 
+    @field_validator("reestimate_seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        return different_seeds(seeds)
+
     def search_space_of(self, member: MemberRecipe) -> dict[str, SearchSpace]:
         """The search space of a member, parameters under their one spelling."""
         learner = member.learner
         space = self.spaces.get(member.name) or self.spaces.get(member.booster) or learner.search_space
-        return {n if n == "iterations" else learner.canonical(n): s for n, s in space.items()}
+        found = {n if n == "iterations" else learner.canonical(n): s for n, s in space.items()}
+        for name, values in found.items():
+            require_space_within(name, values)
+        return found
 
 
 def _paper_members() -> tuple[MemberRecipe, ...]:
@@ -210,8 +226,9 @@ class TabularRecipe(BaseModel):
     blend: BlendRecipe = BlendRecipe()
     calibrate: CalibrateRecipe = CalibrateRecipe()
     tune: TuneRecipe = TuneRecipe()
-    image_noise: float = Field(default=0.0, ge=0.0)
-    """Noise on image columns of training rows, in standard deviations of each column, against over-trust in them."""
+    image_noise: float = Field(default=0.0, ge=0.0, le=1000.0)
+    """Noise on image columns of training rows, in standard deviations of each column, against over-trust in them;
+    a thousand leave nothing of them."""
     nested: bool = False
     """Train on image columns made without the labels of the fold to be scored; docs/stacking.md has the difference."""
 

@@ -15,6 +15,7 @@ import simplejpeg
 
 from data.errors import DataError
 from data.images.dicom import dicom_pixels, is_dicom
+from data.images.jpeg_segments import MOST_SEGMENTS, orientation, orientation_in, too_many
 
 MAX_PIXELS = 2**26
 """67 megapixels: above every dermatoscope and camera in use, below what exhausts a worker's memory (0.2 GB)."""
@@ -24,7 +25,6 @@ encoders write ten."""
 
 _HARMLESS = "extraneous bytes before marker 0xd9"
 """Padding before the end mark, which some cameras write; the picture is whole by then."""
-_EXIF_ORIENTATION = 0x0112
 
 
 class DecodeError(DataError):
@@ -81,6 +81,8 @@ def _jpeg(data: bytes, at_least: int) -> npt.NDArray[np.uint8]:
     except ValueError as error:
         raise DecodeError(f"damaged JPEG header ({error})") from None
     _refuse_bomb(width, height)
+    if too_many(data):
+        raise DecodeError(f"more than {MOST_SEGMENTS:,} segments before the picture, which is no picture's header")
     # Within a picture's data the two bytes that begin a scan cannot occur.
     if (scans := data.count(b"\xff\xda")) * width * height > MAX_SCAN_PIXELS:
         raise DecodeError(f"{scans:,} scans of {width:,} x {height:,} pixels, which would take minutes")
@@ -95,7 +97,7 @@ def _jpeg(data: bytes, at_least: int) -> npt.NDArray[np.uint8]:
         image = simplejpeg.decode_jpeg(data, strict=False, **options)
     # Cameras write EXIF into the first segments; a look-up there spares all other images the parser.
     if b"Exif\0\0" in data[:4096]:
-        image = _upright(image, _orientation(data))
+        image = _upright(image, orientation(data))
     return image
 
 
@@ -107,13 +109,13 @@ def _by_pillow(data: bytes) -> npt.NDArray[np.uint8]:
         _refuse_bomb(*_size_of(data))
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "BMP")) as opened:
-            orientation = _orientation_of(opened)
             opened.load()
+            turned = orientation_in(opened.info.get("exif", b"").removeprefix(b"Exif\0\0"))
             image = np.asarray(_eight_bit_rgb(opened))
     # Damaged files raise nearly every kind of exception there.
     except Exception as error:
         raise DecodeError(f"damaged image ({type(error).__name__}: {error})") from error
-    return _upright(image, orientation)
+    return _upright(image, turned)
 
 
 def _size_of(data: bytes) -> tuple[int, int]:
@@ -143,30 +145,11 @@ def _eight_bit_rgb(image: Any) -> Any:
     return image.convert("RGB")
 
 
-def _orientation(data: bytes) -> int:
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(data), formats=("JPEG",)) as opened:
-            return _orientation_of(opened)
-    except Exception:
-        return 1
-
-
-def _orientation_of(opened: Any) -> int:
-    """EXIF orientation, 1 (upright) where there is none or it cannot be read: the picture itself is whole."""
-    try:
-        value = opened.getexif().get(_EXIF_ORIENTATION, 1)
-    except Exception:
-        return 1
-    return value if value in range(1, 9) else 1
-
-
-def _upright(image: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+def _upright(image: npt.NDArray[np.uint8], turned: int) -> npt.NDArray[np.uint8]:
     """Undo the camera's rotation and mirroring (EXIF 2.3, tag 0x0112)."""
-    if orientation in {2, 4, 5, 7}:
+    if turned in {2, 4, 5, 7}:
         image = image[:, ::-1]
-    turns = {1: 0, 2: 0, 3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}[orientation]
+    turns = {1: 0, 2: 0, 3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}[turned]
     return np.ascontiguousarray(np.rot90(image, turns))
 
 

@@ -11,7 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import DataError
+from data.images.jpeg_segments import stated_size
 
+UNBOUNDED = (b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.8.1")
+"""Transfer syntaxes (deflated) whose size nobody knows before they are unpacked; pictures hardly ever have them."""
 GREY = ("MONOCHROME1", "MONOCHROME2")
 
 
@@ -22,6 +25,8 @@ def is_dicom(data: bytes) -> bool:
 
 def dicom_pixels(data: bytes, max_pixels: int) -> npt.NDArray[np.uint8]:
     """The first frame as `(height, width, 3)` uint8 RGB; DataError with the reason when there is none."""
+    if any(syntax in data for syntax in UNBOUNDED):
+        raise DataError("a deflated DICOM file, which may unpack to any size; convert it (dcmconv +te)")
     try:
         from pydicom import config, dcmread
     except ImportError:
@@ -33,12 +38,29 @@ def dicom_pixels(data: bytes, max_pixels: int) -> npt.NDArray[np.uint8]:
         raise DataError(f"damaged DICOM file, or one without a picture ({error})") from error
     if height * width > max_pixels:
         raise DataError(f"{width:,} x {height:,} pixels; more than {max_pixels / 1e6:.0f} million are not decoded")
+    _refuse_larger_picture(dataset, max_pixels)
     try:
         with config.disable_value_validation():
             return np.ascontiguousarray(_shown(dataset))
     # Damaged pixel data raise nearly every kind of exception there.
     except Exception as error:
         raise DataError(f"the picture in the DICOM file cannot be decoded ({error})") from error
+
+
+def _refuse_larger_picture(dataset: Any, max_pixels: int) -> None:
+    """DataError when a compressed picture states more pixels than are decoded, whatever the file says of it."""
+    from pydicom.encaps import generate_frames
+
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    try:
+        size = stated_size(
+            next(generate_frames(dataset.PixelData, number_of_frames=int(dataset.get("NumberOfFrames", 1))))
+        )
+    except Exception as error:
+        raise DataError(f"the picture in the DICOM file cannot be decoded ({error})") from error
+    if size is not None and size[0] * size[1] > max_pixels:
+        raise DataError(f"{size[0]:,} x {size[1]:,} pixels; more than {max_pixels / 1e6:.0f} million are not decoded")
 
 
 def _shown(dataset: Any) -> npt.NDArray[np.uint8]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from data.errors import DataError
 from data.files import fingerprint
+from data.ids import as_ids
 from data.images.sources import SUFFIXES, ImageSource
 
 
@@ -30,7 +31,7 @@ class NamedImages:
     def ids(self) -> npt.NDArray[np.str_]:
         """Lesions whose image is there, sorted."""
         there = set(self.source.ids.tolist())
-        return np.array(sorted(lesion for lesion, name in self.names.items() if name in there), dtype=np.str_)
+        return as_ids(sorted(lesion for lesion, name in self.names.items() if name in there), self.source)
 
     @property
     def fingerprint(self) -> str:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from data.errors import DataError
 from data.files import fingerprint
+from data.ids import as_ids
 from data.images.hdf5_dataset import read_dataset, refuse_too_large
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".dcm", ".dicom"})
@@ -109,7 +110,7 @@ class Hdf5Images:
         """Every root key, sorted."""
         file = self._open()
         try:
-            return np.array(sorted(file), dtype=np.str_)
+            return as_ids(sorted(file), self.path)
         except (OSError, RuntimeError, ValueError) as error:
             raise DataError(f"{self.path}: the list of images is damaged ({error}). Copy the file again.") from error
 
@@ -189,7 +190,7 @@ class FolderImages:
     @cached_property
     def ids(self) -> npt.NDArray[np.str_]:
         """Every file's stem, sorted."""
-        return np.array(sorted(self._paths), dtype=np.str_)
+        return as_ids(sorted(self._paths), self.folder)
 
     @cached_property
     def fingerprint(self) -> str:

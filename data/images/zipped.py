@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import DataError
+from data.ids import as_ids
 from data.images.hdf5_dataset import refuse_too_large
 from data.images.sources import SUFFIXES, sampled_checksum
 
@@ -58,7 +59,7 @@ class ZippedImages:
             entry = entries[names[name]]
             method = entry.compress_type if not entry.flag_bits & ENCRYPTED else np.iinfo(np.uint16).max
             found[row] = (entry.header_offset, entry.compress_size, entry.file_size, entry.CRC, method)
-        return np.array(ids, dtype=np.str_), found
+        return as_ids(ids, self.path), found
 
     @property
     def ids(self) -> npt.NDArray[np.str_]:

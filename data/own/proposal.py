@@ -95,8 +95,6 @@ class Proposal:
         """The table [data.folder] of the recipe."""
         of_kind = {kind: [c.name for c in self.features if c.kind == kind] for kind in ("number", "category")}
         form = {key: getattr(self.form, key) for key in ("separator", "decimal", "encoding", "sheet")}
-        # A column of codes that is left out must be known as one, or its odd cells would be a mistake among numbers.
-        codes = [name for name in self.form.texts if name in self.left_out and name not in self.forbidden]
         answers = {"positive": list(self.positive)} if self.positive else {"classes": sorted(self.counts)}
         return {
             "metadata": metadata,
@@ -110,7 +108,8 @@ class Proposal:
             "image": self.image.value if self.image.value != f"{{{self.lesion.value}}}" else "",
             "forbidden": list(self.forbidden),
             "numbers": of_kind["number"],
-            "categories": [*of_kind["category"], *codes],
+            "categories": of_kind["category"],
+            "ignored": [name for name in self.left_out if name not in self.forbidden],
         }
 
 

@@ -8,7 +8,7 @@ is one, else categories. Images are found by name at any depth, in any of the fo
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -57,6 +57,8 @@ class FolderRecipe(BaseModel):
     """Columns of codes that are no quantities although they look like numbers."""
     numbers: tuple[str, ...] = ()
     """Columns that hold numbers, also where a table to predict has none in them; others are found out."""
+    ignored: tuple[str, ...] = ()
+    """Columns that are not read at all (dates, remarks): a table to predict need not have them."""
     missing: tuple[str, ...] = ()
     """Spellings of a missing value beside the usual ones (empty, NA, N/A, null, none, nan)."""
     separator: Separator = ""
@@ -79,6 +81,9 @@ class FolderRecipe(BaseModel):
         both = sorted(set(self.numbers) & {*self.categories, self.lesion, self.group, self.target})
         if both:
             raise ValueError(f"numbers: {both[0]!r} is named as something else, too")
+        unread = sorted(set(self.ignored) & set(self.named))
+        if unread:
+            raise ValueError(f"ignored: {unread[0]!r} is named as something that is read, too")
         return self
 
     @property
@@ -113,7 +118,7 @@ class FolderRecipe(BaseModel):
             self.sheet,
             self.missing,
             self.numbers,
-            (*self.keys, *self.categories, *self.forbidden),
+            (*self.keys, *self.categories, *self.forbidden, *self.ignored),
         )
 
 
@@ -156,7 +161,9 @@ class Folder:
         except DataError as error:
             found.errors.append(str(error))
             return None
+        # By name and not by pattern: a column may be called "^a$".
         text = table_file.text
+        text = replace(text, frame=text.frame[[name for name in text.frame.columns if name not in recipe.ignored]])
         found.understood.append(f"{path.name}: read as {table_file.understood}")
         free = [name for name in text.columns if name not in recipe.named]
         checked = validate(text, self._schema(table_file, labelled, like), likely=free)
@@ -193,7 +200,8 @@ class Folder:
         recipe, task = self.recipe, self.recipe.task
         answers, keys = {recipe.target, *recipe.forbidden}, recipe.keys
         columns = []
-        for name in dict.fromkeys((*recipe.named, *(found.text.columns if like is None else like.table.columns))):
+        others = found.text.columns if like is None else like.table.columns
+        for name in dict.fromkeys((*recipe.named, *(name for name in others if name not in recipe.ignored))):
             if name in answers and not labelled:
                 continue
             key = name in keys

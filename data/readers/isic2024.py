@@ -13,6 +13,7 @@ import polars as pl
 
 from data.cohort import Cohort, DataFolder
 from data.errors import DataError, examples
+from data.ids import as_ids
 from data.images.sources import ImageSource
 from data.progress import Progress
 from data.readers.isic2024_archive import edition_in, images_of, training_table
@@ -129,7 +130,7 @@ def _submission_ids(path: Path, found: Readout) -> npt.NDArray[np.str_] | None:
         _name_ids(known.filter(~known.is_in(ids.implode())), f"{path.name}: test lesions without a row", found)
     else:
         found.notes.append(f"{path.name} is not used: there is no usable test-metadata.csv")
-    return ids.to_numpy().astype(np.str_)
+    return as_ids(ids.to_list(), path.name)
 
 
 def _compare(train: Cohort, test: Cohort, found: Readout) -> None:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from data.cohort import Cohort, DataFolder
 from data.files import fingerprint
+from data.ids import as_ids
 from data.progress import Progress, silent
 from data.readers import READERS, tcga_skcm
 from data.readers.reading import BoundReader, FolderError, Reader, Readout, ToldColumns, Unlabelled
@@ -76,7 +77,7 @@ class PairingRecipe(BaseModel):
     `at_random`: the same draw without a look at the label; `none`: the patients' columns stay empty."""
     table: str = "pairing.csv"
     """Columns image_id and patient_id, below the data folder; for the method of that name."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
 
     @field_validator("lesions")
     @classmethod
@@ -184,7 +185,7 @@ def _pairs_of_table(path: Path, lesions: Cohort, known: Sequence[str]) -> tuple[
 def _drawn(lesions: Cohort, patients: Cohort, by_label: bool, seed: int) -> list[str | None]:
     """A patient for every lesion, drawn once per lesion group; by label from those whose sample has the same one."""
     rng = np.random.default_rng(seed)
-    names = patients.table[patients.task.group].to_numpy().astype(np.str_)
+    names = as_ids(patients.table[patients.task.group].to_list(), patients.task.group)
     pools = [np.unique(names[patients.target == label]) if by_label else np.unique(names) for label in (0, 1)]
     groups, first = np.unique(lesions.groups, return_index=True)
     chosen = {

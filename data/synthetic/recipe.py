@@ -11,8 +11,8 @@ class TwinRecipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    lesions: int = Field(default=300, ge=40)
-    """Lesions, or where there are no images, samples."""
+    lesions: int = Field(default=300, ge=40, le=1_000_000)
+    """Lesions, or where there are no images, samples; more than a million take days to draw."""
     image_side: int = Field(default=97, ge=33, le=1023)
     """Side of the square pictures in pixels; the published ones are larger and not square."""
-    seed: int = Field(default=2024, ge=0)
+    seed: int = Field(default=2024, ge=0, lt=2**63)

@@ -7,6 +7,7 @@ with the lines where they are. What the texts mean is left to `data.tables.schem
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from data.errors import DataError, examples
+from data.files import read_whole
 
 ROW = "_row"
 """Name of the column that keeps each row's place in the file, so that problems can be named by line."""
@@ -22,6 +24,8 @@ MAX_SHOWN = 3
 MAX_COLUMNS = 4096
 """A table of lesions has tens. Hundreds of thousands of names, each compared with the declared ones, take minutes."""
 
+MANY_LINES = 10_000
+BLANK_LINE = re.compile(rb"(?m)^[ \t]*\r?\n")
 COMPRESSED = (b"\x1f\x8b", b"x\x01", b"x\x9c", b"x\xda", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ")
 """First bytes of gzip, zlib, zstd, bzip2 and xz. polars would unpack some of them, however large they grow."""
 
@@ -66,6 +70,13 @@ def parse_csv(raw: bytes, path: Path, digest: str, separator: str) -> TextTable:
 
 def _parsed(raw: bytes, path: Path, digest: str, header: list[str], separator: str) -> TextTable:
     """The table below a header that is known."""
+    lines = raw.count(b"\n") + (not raw.endswith(b"\n"))
+    # Every line takes room for every column: six million empty ones would take 5 GB.
+    if lines > MANY_LINES and raw.count(separator.encode()) < (len(header) - 1) * (lines - MANY_LINES):
+        if problem := _diagnosis(raw, path, separator):
+            raise DataError(problem)
+        if (blank := len(BLANK_LINE.findall(raw))) > MANY_LINES:
+            raise DataError(f"{path} has {blank:,} empty lines. Was it edited or joined by hand? Remove them.")
     try:
         frame = pl.read_csv(raw, infer_schema=False, separator=separator)
     except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:
@@ -75,7 +86,6 @@ def _parsed(raw: bytes, path: Path, digest: str, header: list[str], separator: s
         raise DataError(_diagnosis(raw, path, separator) or f"{path} has a header that cannot be read.")
     names, duplicated = _unique(header)
     frame.columns = names
-    lines = raw.count(b"\n") + (not raw.endswith(b"\n"))
     one_row_per_line = lines == frame.height + 1
     frame = frame.with_row_index(ROW)
     if frame.height and frame[:, 1].null_count():
@@ -94,7 +104,7 @@ def bytes_of(path: Path) -> bytes:
     if path.exists() and not path.is_file():
         raise DataError(f"{path} is not a file but a folder, pipe or device. Give a CSV file.")
     try:
-        return path.read_bytes()
+        return read_whole(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
 

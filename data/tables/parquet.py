@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from data.errors import DataError
+from data.files import read_whole
 from data.tables.parquet_layout import refuse_impossible
 
 
@@ -16,7 +17,7 @@ def read_parquet(path: Path, remedy: str) -> tuple[pl.DataFrame, dict[str, str]]
     try:
         # Bytes, not the path: no wildcard in a folder's name is expanded, and a file cut short while mapped to
         # memory would end the process (SIGBUS) instead of raising.
-        raw = path.read_bytes()
+        raw = read_whole(path)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist. {remedy}") from None
     except OSError as error:

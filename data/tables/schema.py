@@ -11,6 +11,7 @@ from typing import Literal
 
 import polars as pl
 
+from data.ids import MOST_CHARACTERS
 from data.tables.csv import MAX_SHOWN, ROW, TextTable
 
 MAX_UNUSED = 10
@@ -18,6 +19,9 @@ MAX_UNUSED = 10
 CONTROL = r"\p{Cc}"
 """Line breaks, terminal codes and the like, which in an identifier are damage, or somebody's trick on the next program
 that prints it."""
+
+MOST_OF_A_CELL = 10_000
+"""Of a text that is no id: a remark may be a page long, not a book."""
 
 MISSING = ("", "na", "n/a", "null", "none", "nan")
 """Spellings of a missing value, in lower case; blanks around them do not count."""
@@ -129,6 +133,10 @@ def _problems(text: TextTable, column: Column, values: pl.Series, empty: pl.Seri
     if not column.nullable:
         what = "missing, which this column must not be"
         checks.append((empty, what, what))
+    if not column.numeric:
+        most = MOST_CHARACTERS if column.kind == "text" and not column.nullable else MOST_OF_A_CELL
+        what = f"of more than {most:,} characters"
+        checks.append(((values.str.len_chars() > most).fill_null(False), what, what))
     if column.kind == "text" and not column.nullable:
         controls = values.str.contains(CONTROL).fill_null(False)
         checks.append((controls, "with control characters", "with control characters"))

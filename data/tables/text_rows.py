@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from data.errors import DataError
+from data.files import read_whole
 from data.tables.csv import ROW, TextTable, ragged_message
 
 
@@ -38,7 +39,7 @@ def text_table(path: Path, header: Sequence[str], rows: Sequence[tuple[int, Sequ
 def read_lines(path: Path) -> list[str]:
     """The lines of a UTF-8 or Latin-1 text file without their ends; DataError when it cannot be read."""
     try:
-        raw = path.read_bytes()
+        raw = read_whole(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
     if b"\0" in raw:

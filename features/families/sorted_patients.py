@@ -5,6 +5,7 @@ Rows are sorted by patient. Sorting a patient's values once puts its ties side b
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,9 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
+Figure = TypeVar("Figure", np.float64, np.int64)
+
+
 @dataclass(frozen=True)
 class Patients:
     """Where each patient's rows begin and how many there are."""
@@ -31,7 +35,7 @@ class Patients:
         """Patients whose rows follow each other."""
         return cls(np.cumsum(sizes) - sizes, sizes)
 
-    def spread(self, figure: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def spread(self, figure: npt.NDArray[Figure]) -> npt.NDArray[Figure]:
         """A figure of each patient at each of its rows."""
         return np.repeat(figure, self.sizes)
 
@@ -138,8 +142,9 @@ def sorted_columns(columns: list[npt.NDArray[np.floating]], patients: Patients) 
         own = slice(start, start + size)
         np.add(together[:, own].argsort(axis=1), start, out=orders[:, own])
     found = []
-    for order, values in zip(orders, together, strict=True):
+    for place, values in enumerate(together):
+        order: Ints = orders[place]
         ordered = values[order].astype(np.float64)
-        known = np.add.reduceat(~np.isnan(ordered), patients.starts, dtype=np.int64)
+        known: Ints = np.asarray(np.add.reduceat(~np.isnan(ordered), patients.starts, dtype=np.int64))
         found.append(SortedColumn(patients, order, ordered, known))
     return found

@@ -5,8 +5,10 @@ dataclasses, so that a machine without pydantic can train; `pipeline.recipe` val
 type).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
+
+from image_models.keys.bounds import above_most
 
 STRICT = {"extra": "forbid", "strict": True}
 
@@ -18,7 +20,10 @@ class Group:
     __pydantic_config__: ClassVar = STRICT
 
     def __post_init__(self) -> None:
-        """Refuse impossible values; here ends the chain of checks."""
+        """Refuse values beyond all bounds; here ends the chain of checks."""
+        for field in fields(self):
+            trouble = above_most(field.name, getattr(self, field.name))
+            self.require(trouble is None, field.name, trouble or "")
 
     def require(self, condition: bool, key: str, rule: str) -> None:
         """Refuse the value of a key, naming it."""

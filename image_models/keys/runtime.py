@@ -11,7 +11,8 @@ class RuntimeRecipe(Group):
     """How the work is done, whatever comes out of it."""
 
     resident: Literal["auto", "device", "host"] = "auto"
-    """Where images live while training; `auto` keeps those of a fit on a GPU if half its free memory holds them."""
+    """Where images live while training; `auto` keeps those of a fit on a GPU if an eighth of its free memory is enough
+    for them."""
     checkpoint_seconds: float = 60.0
     """Longest time between two saved states."""
 

@@ -28,6 +28,9 @@ AHEAD = 4
 """Batches gathered ahead of the device."""
 UPLOAD_ROWS = 256
 """Rows copied at once when images move to the device to stay; page-locked memory of some such blocks is kept."""
+RESIDENT_SHARE = 1 / 8
+"""Of a GPU's free memory that images may take of their own accord: four processes that look at the same moment then
+take half of it together, and leave the rest to their networks."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def resident_images(recipe: RuntimeRecipe, lesions: Lesions, rows: Ints, device:
     if device.type == "cpu" or recipe.resident == "host":
         return None
     size = len(rows) * int(np.prod(lesions.images.shape[1:]))
-    if recipe.resident == "auto" and (device.type != "cuda" or size > free_memory_bytes(device) // 2):
+    if recipe.resident == "auto" and (device.type != "cuda" or size > RESIDENT_SHARE * free_memory_bytes(device)):
         return None
     images = torch.empty((len(rows), *lesions.images.shape[1:]), dtype=torch.uint8, device=device)
     start = 0

@@ -7,8 +7,9 @@ from PIL import Image
 
 from data.errors import RecipeError
 from data.files import atomic
+from pipeline.actions.outputs import refuse_output
 from pipeline.inputs import Inputs
-from pipeline.recipe import nearest
+from pipeline.recipe_changes import nearest
 from pipeline.runtime import Runtime
 from pipeline.steps.lesions import training_lesions
 
@@ -17,6 +18,7 @@ def write_sheet(inputs: Inputs, runtime: Runtime, model_name: str | None, out_pa
     """Save the sheet of one image model as PNG; half of the lesions are malignant where there are enough."""
     from image_models.contact_sheet import contact_sheet
 
+    refuse_output(out_path, (inputs.run.folder, inputs.run.data_dir))
     models = {model.name: model for model in inputs.run.recipe.image_models}
     if not models:
         raise RecipeError("the recipe has no image models, so there is nothing to augment")

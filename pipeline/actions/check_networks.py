@@ -32,7 +32,7 @@ def networks(models: tuple[ImageModelRecipe, ...]) -> Iterator[Found]:
 def weights(models: tuple[ImageModelRecipe, ...], weights_dir: Path) -> Iterator[Found]:
     """Pretrained weights: at hand, to be fetched, or not to be had."""
     from image_models.networks.weights import hub_name, hub_source, local_path
-    from pipeline.recipe import nearest
+    from pipeline.recipe_changes import nearest
 
     for model in models:
         for part in model.image_branches():

@@ -25,6 +25,7 @@ COMMENTS = {
     "forbidden": "known only with the diagnosis: never a feature",
     "numbers": "columns that hold numbers",
     "categories": "columns of words and codes",
+    "ignored": "columns that are not read: a table to predict need not have them",
 }
 WIDTH = 110
 DEFAULT_MISSING = 0.01
@@ -78,17 +79,19 @@ def data_part(proposal: Proposal, metadata: str, pictures: Pictures | None) -> I
     for key, value in proposal.folder_table(metadata, pictures.images if pictures else "").items():
         if value or key in ("group", "images"):
             yield from assigned(key, value, COMMENTS[key])
-            yield from explained(key, proposal)
+            yield from explained(key, value, proposal)
     yield from assigned("score", "auc", 'or "pauc" (above 80 % sensitivity), "average_precision"')
     yield '# test_metadata = "new.csv"   # rows for `fusionnetx submission` to predict, if there are some'
 
 
-def explained(key: str, proposal: Proposal) -> Iterable[str]:
+def explained(key: str, value: Any, proposal: Proposal) -> Iterable[str]:
     """Further lines of comment."""
     if key == "group" and not proposal.group.value:
         yield "# Empty: every row counts as another person. If two may be of one, name the patient's column."
     if key in ("positive", "classes"):
         yield f"# {'; '.join(f'{value} {count:,}' for value, count in list(proposal.counts.items())[:12])}"
+    if key == "ignored":
+        yield from wrapped("", [f"{name}: {proposal.left_out[name]}" for name in value])
     if key == "forbidden":
         for one in proposal.suspects:
             yield f"# {one}. Take it out of the list only if it is known before the diagnosis."
@@ -115,10 +118,7 @@ def model_part(pictures: Pictures) -> Iterable[str]:
 
 def features_part(proposal: Proposal, with_images: bool) -> Iterable[str]:
     """The table [features]."""
-    left = {name: why for name, why in proposal.left_out.items() if name not in proposal.forbidden}
-    yield ""
-    yield from wrapped("Left out: ", [f"{name} ({why})" for name, why in left.items()])
-    yield "[features]"
+    yield from ("", "[features]")
     yield f"families = {toml_value(['published', 'image_logit'] if with_images else ['published'])}"
     yield from assigned("extra_columns", [column.name for column in proposal.features], "columns that are features")
 

@@ -7,7 +7,7 @@ from data.download.dataset import Fetching
 from data.download.part import Part
 from data.errors import DataError
 from pipeline.display import Display
-from pipeline.recipe import nearest
+from pipeline.recipe_changes import nearest
 
 
 def fetch_data(name: str, display: Display, *, permissive: bool, part: str | None, out: Path | None) -> None:

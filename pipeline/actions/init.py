@@ -26,7 +26,7 @@ from pipeline.actions.columns_table import columns_table
 from pipeline.actions.draft import Pictures, draft
 from pipeline.actions.machine import Choice, network_for, this_machine
 from pipeline.display import Display
-from pipeline.recipe import parse_recipe, read_toml
+from pipeline.recipe_changes import parse_recipe, read_toml
 from pipeline.runtime import Runtime
 
 SAMPLED_IMAGES = 20

@@ -8,7 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class ResourcesRecipe(BaseModel):
-    """What each kind of job takes; nothing here is part of a fingerprint."""
+    """What each kind of job takes; nothing here is part of a fingerprint.
+
+    No machine has more than 1024 cores to ask for.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -19,11 +22,11 @@ class ResourcesRecipe(BaseModel):
     image_models_at_once: int = Field(default=0, ge=0, le=1024)
     """Image models side by side on this machine, each in a process of its own; 0: as many as cores, GPUs and memory
     allow."""
-    booster_threads: int = Field(default=1, ge=1)
+    booster_threads: int = Field(default=1, ge=1, le=1024)
     """Threads of one booster. One thread each, side by side, waits less than all threads on one booster."""
-    boosters_at_once: int = Field(default=0, ge=0)
+    boosters_at_once: int = Field(default=0, ge=0, le=1024)
     """Boosters that one process fits side by side; 0: as many as the cores hold. Fewer take less memory."""
-    search_threads: int = Field(default=0, ge=0)
+    search_threads: int = Field(default=0, ge=0, le=1024)
     """Threads of one search, shared by its trials at the same time; 0: the cores of the machine that starts the run."""
-    retries: int = Field(default=3, ge=0)
+    retries: int = Field(default=3, ge=0, le=1000)
     """How often a cluster starts a job again whose worker or node died."""

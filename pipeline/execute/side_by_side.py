@@ -39,7 +39,9 @@ def image_models_at_once(
     """As many as cores, the GPUs and memory allow; said before the work starts where memory is what bounds them."""
     wanted = recipe.resources.image_models_at_once
     took = image_model_resources(recipe, runtime)
-    most = int(runtime.executor.gpus(runtime) / took.gpus) if took.gpus else runtime.threads // took.cpus
+    # Beside a GPU a model can share its threads' cores, but not the one that launches its kernels.
+    on_gpus = int(runtime.executor.gpus(runtime) / took.gpus) if took.gpus else 0
+    most = min(on_gpus, runtime.threads) if took.gpus else runtime.threads // took.cpus
     most = max(1, wanted or most)
     if most == 1:
         return 1

@@ -8,6 +8,7 @@ import numpy as np
 
 from data.errors import DataError
 from image_models.recipe import ImageModelRecipe
+from pipeline.actions.outputs import refuse_folder
 from pipeline.explain.boosters import explain_boosters
 from pipeline.explain.networks import Pixels, chosen_models, explain_networks, picture
 from pipeline.explain.population import Population, find, known_populations, new_population
@@ -32,6 +33,8 @@ def run_explain(
     Of lesions of another table, the run's own data are not read.
     """
     run = inputs.run
+    if out is not None:
+        refuse_folder(out)
     chosen = chosen_models(run.recipe.image_models, models)
     if metadata_path is None:
         populations = known_populations(inputs, runtime)

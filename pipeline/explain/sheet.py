@@ -1,5 +1,7 @@
 """One lesion's sheet: its figures as JSON, heat maps as PNG, and the page that shows both in one HTML file."""
 
+import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,9 @@ from pipeline.report.words import words_of
 
 OTHERS = 8
 """Other lesions of the patient on the sheet, the most suspicious first."""
+
+PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
+"""Ids that are file names everywhere."""
 
 
 def figures_of(
@@ -99,11 +104,22 @@ def truth(population: Population, row: int) -> str | None:
     return task.classes[int(population.cohort.target[row])]
 
 
+def file_name_of(lesion: str) -> str:
+    """The lesion's id where it is a plain name, else what is plain of it and a checksum that tells it from others.
+
+    An id may hold slashes, be `..` or as long as no file's name, and differ from another by its case alone.
+    """
+    if PLAIN.fullmatch(lesion) and lesion == lesion.upper():
+        return lesion
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", lesion)[:60]
+    return f"{plain}-{hashlib.sha256(lesion.encode()).hexdigest()[:12]}"
+
+
 def write_sheet(
     figures: dict[str, Any], population: Population, image: Pixels | None, networks: list[NetworkExplanation], out: Path
 ) -> Path:
     """Write `<lesion>.html`, `<lesion>.json` and one `<lesion>_<model>.png` per heat map into `out`."""
-    name = figures["lesion"].replace("/", "_")
+    name = file_name_of(figures["lesion"])
     maps = {}
     for one in networks:
         if one.heat is not None and image is not None:

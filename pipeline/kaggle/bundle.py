@@ -7,12 +7,13 @@ from pathlib import Path
 
 from data.errors import DataError
 from data.files import write_json
+from pipeline.actions.outputs import refuse_folder
 from pipeline.actions.predict import finished_plan
 from pipeline.kaggle.estimate import estimate
 from pipeline.kaggle.notebook import MARKER, dataset_metadata, kernel_metadata, notebook
 from pipeline.kaggle.run_files import copy_run
 from pipeline.kaggle.submit import refuse_other_data
-from pipeline.kaggle.wheels import build_own_wheel, fetch
+from pipeline.kaggle.wheels import build_own_wheel, fetch, refuse_unknown
 from pipeline.provenance import commit, versions
 from pipeline.run import Run
 from pipeline.runtime import Runtime
@@ -23,6 +24,9 @@ def run_kaggle(
 ) -> None:
     """Write `out/dataset` and `out/kernel`, and say what they hold and what the hidden test will take."""
     refuse_other_data(run)
+    refuse_folder(out)
+    if download:
+        refuse_unknown(lacking)
     slug = slug_of(f"fusionnetx-{run.name}")
     title = f"FusionNetX {run.name}"
     if out.exists():

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from data.errors import RecipeError
 from data.readers.isic2024 import read_competition
+from pipeline.actions.outputs import refuse_output
 from pipeline.actions.predict import finished_plan, probabilities_of
 from pipeline.run import Run
 from pipeline.runtime import Runtime
@@ -13,6 +14,7 @@ from pipeline.steps.submission import write_submission
 def run_submit(run: Run, runtime: Runtime, folder: Path, out: Path) -> None:
     """Predict the test lesions of Kaggle's folder; no training data needed."""
     refuse_other_data(run)
+    refuse_output(out, (folder, run.folder))
     finished = finished_plan(run)
     (cohort, source, notes), order = read_competition(folder)
     for note in notes:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from data.errors import DataError
@@ -36,6 +36,18 @@ def build_own_wheel(folder: Path) -> Path:
         command = ["-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(source)]
         run_python(command, "building the project's wheel failed; `make setup` installs what it needs")
     return next(folder.glob("fusionnetx-*.whl"))
+
+
+def refuse_unknown(names: Sequence[str]) -> None:
+    """DataError for a requirement that is not installed here: nobody could say which version to fetch."""
+    for name in names:
+        try:
+            version(name)
+        except (PackageNotFoundError, ValueError):
+            raise DataError(
+                f"--lacking {name}: no such package is installed here, so nobody knows which version; install it, or "
+                "leave it out"
+            ) from None
 
 
 def fetch(names: Sequence[str], folder: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from tabular.learners.limits import require_within
 from tabular.learners.search_space import SearchSpace, Value
 
 Floats = npt.NDArray[np.float64]
@@ -190,5 +191,6 @@ class Learner:
             spelling = self.canonical(name)
             if spelling in result:
                 raise ValueError(f"{name} and {spelling} are two spellings of one {self.name} parameter; keep one")
+            require_within(spelling, value)
             result[spelling] = value
         return result

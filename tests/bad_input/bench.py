@@ -86,7 +86,16 @@ class Bench:
     def predict(self, row: Row) -> None:
         """Try a row on a finished run or on what it is to predict."""
         row.damage(self)
-        command = ["predict", "--run", self.run, "--metadata", self.table("test"), "--out", self.root / "out.csv"]
+        command = [
+            "predict",
+            "--run",
+            self.run,
+            "--metadata",
+            self.table("test"),
+            "--out",
+            self.root / "out.csv",
+            "--plain",
+        ]
         self.tried(row, *command, "--images", self.hdf5("test"), written={"out.csv"} if row.goes_on else set())
 
     def tried(self, row: Row, *command: object, written: set[str] | frozenset[str] = frozenset()) -> None:

@@ -173,3 +173,15 @@ def test_letters_with_accents_are_the_same_in_a_table_and_in_a_files_name(folder
     assert data.train_images is not None
     assert data.train_images.ids.tolist() == ["Läsion"]
     assert data.train_images.read("Läsion")
+
+
+def test_what_is_ignored_need_not_be_in_a_table_to_predict(folder: Path) -> None:
+    (folder / "test.csv").write_text("id,who,age,code\nd,p3,,2\n")
+    with pytest.raises(DataError, match="column side is missing"):
+        reader(test_metadata="test.csv").read(folder)
+    data = reader(test_metadata="test.csv", ignored=("side",)).read(folder)
+    assert data.test is not None
+    assert "side" not in data.train.table.columns
+    assert data.notes == ("test.csv: column age: every value is missing",)
+    with pytest.raises(ValidationError, match="ignored: 'who' is named as something that is read"):
+        reader(ignored=("who",))

@@ -81,6 +81,7 @@ def test_the_recipe_reads_the_table_as_it_was_seen(proposed: Callable[..., Propo
     assert recipe.numbers == ("Größe (mm)", "Alter")
     assert recipe.categories == ("Stadium", "Ort")
     assert recipe.missing == ("unbekannt",)
+    assert recipe.ignored == ("Datum", "Notiz", "Klinik", "Dauer")
 
 
 def test_a_column_is_kept_when_it_is_named(proposed: Callable[..., Proposal]) -> None:

@@ -46,3 +46,10 @@ def test_nothing_but_a_file_is_replaced(name: str, tmp_path: Path):
     assert target.stat().st_ino == before
     with pytest.raises(DataError):
         write_text(Path("/"), "x")
+
+
+@pytest.mark.parametrize("text", ["NaN", "[-Infinity]", '{"a": 1e999}', "9" * 5000])
+def test_numbers_that_are_none_are_refused(text: str, tmp_path: Path):
+    (tmp_path / "report.json").write_text(text)
+    with pytest.raises(ValueError, match=r"no number|digits"):
+        read_json(tmp_path / "report.json")

@@ -1,9 +1,12 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from data.images.shards import Shards
 from image_models.networks.metadata_shape import MetadataShape
+from image_models.training import loader
 from image_models.training.loader import Resident, batches, gathered, resident_images
 
 CPU = torch.device("cpu")
@@ -74,6 +77,19 @@ def test_another_device_takes_the_images_it_is_told_to(toy_lesions, toy_recipe):
     assert held is not None
     assert held.images.shape == (37, 24, 24, 3)
     assert resident_images(toy_recipe(resident="auto"), lesions, np.arange(3, 40), meta) is None
+
+
+def test_images_take_an_eighth_of_what_a_gpu_has_free_and_no_more(toy_lesions, toy_recipe, monkeypatch):
+    lesions, rows, empty = toy_lesions(), np.arange(60), torch.empty
+    size = 60 * 24 * 24 * 3
+    cuda = SimpleNamespace(type="cuda")
+    monkeypatch.setattr(torch, "empty", lambda *shape, device=None, **options: empty(*shape, dtype=torch.uint8))
+    monkeypatch.setattr(loader, "gathered", lambda images, parts, device: iter(()))
+    monkeypatch.setattr(loader, "free_memory_bytes", lambda device: 8 * size)
+    assert resident_images(toy_recipe(), lesions, rows, cuda).images.shape == (60, 24, 24, 3)
+    monkeypatch.setattr(loader, "free_memory_bytes", lambda device: 8 * size - 1)
+    assert resident_images(toy_recipe(), lesions, rows, cuda) is None
+    assert resident_images(toy_recipe(resident="device"), lesions, rows, cuda) is not None
 
 
 @pytest.mark.gpu

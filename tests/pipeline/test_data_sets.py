@@ -51,7 +51,9 @@ def test_seven_classes_are_trained_and_predicted(cli: Callable[..., object], tmp
     table = pl.read_csv(folder / "HAM10000_metadata.csv").drop("dx", "dx_type").head(6)
     table.write_csv(tmp_path / "new.csv")
     out = tmp_path / "out.csv"
-    answer = cli("predict", "--run", run, "--metadata", tmp_path / "new.csv", "--images", folder, "--out", out)
+    answer = cli(
+        "predict", "--run", run, "--metadata", tmp_path / "new.csv", "--images", folder, "--out", out, "--plain"
+    )
     assert answer.code == 0, answer
     predicted = pl.read_csv(out)
     assert predicted["image_id"].to_list() == table["image_id"].to_list()
@@ -68,7 +70,7 @@ def test_tables_alone_are_trained_and_predicted(cli: Callable[..., object], tmp_
     assert answer.code == 0, answer
     folder = next(cache.glob("synthetic-*"))
     out = tmp_path / "out.csv"
-    answer = cli("predict", "--run", run, "--metadata", folder, "--out", out)
+    answer = cli("predict", "--run", run, "--metadata", folder, "--out", out, "--plain")
     assert answer.code == 0, answer
     assert pl.read_csv(out).columns == ["SAMPLE_ID", "metastasis"]
     assert pl.read_csv(out)["metastasis"].is_between(0, 1).all()

@@ -235,14 +235,14 @@ CHANGES: dict[str, st.SearchStrategy[Any]] = {
     "data.workers": st.integers(1, 64),
     "data.synthetic.seed": st.integers(0, 2**31),
     "folds.file": texts,
-    "image_models[*].learning_rate": st.floats(1e-5, 1e9),
+    "image_models[*].learning_rate": st.floats(1e-5, 100),
     "image_models[0].dropout": shares,
     "image_models[1].pretrained": texts,
     "image_models[0].class_weights": st.one_of(
         st.just("balanced"), st.lists(st.floats(0.1, 9), min_size=2, max_size=2)
     ),
     "image_models[0].augment.crop_ratio": st.floats(0.1, 10).map(lambda low: [low, 2 * low]),
-    "features.epsilon": st.floats(1e-300, 1e300),
+    "features.epsilon": st.floats(1e-300, 1),
     "features.extra_columns": st.lists(texts, max_size=3),
     "features.categories": st.sampled_from(["one_hot", "native", "ordinal", "none"]),
     "tabular.members[0].seeds": st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=3, unique=True),

@@ -12,15 +12,16 @@ class SyntheticRecipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    lesions: int = Field(default=4000, ge=20)
-    test_lesions: int = Field(default=3000, ge=10)
+    lesions: int = Field(default=4000, ge=20, le=20_000_000)
+    """At most fifty times as many as were published: more take days to draw and fill a disk."""
+    test_lesions: int = Field(default=3000, ge=10, le=20_000_000)
     patients: int | None = Field(default=None, ge=2)
     test_patients: int | None = Field(default=None, ge=2)
     malignant: int | None = Field(default=None, ge=1)
     test_malignant: int | None = Field(default=None, ge=2)
     biopsied: int | None = Field(default=None, ge=0)
     """Benign training lesions that were taken out, the larger positive class of the curated labels."""
-    seed: int = Field(default=2024, ge=0)
+    seed: int = Field(default=2024, ge=0, lt=2**63)
     images: bool = True
     """Without images only the tables are written."""
 

@@ -170,7 +170,7 @@ def test_replace_has_it_made_anew_and_the_run_is_that_of_the_new_recipe(cli: Any
     answer = cli("submission", "--run", run_copy, *changes, "--replace")
     assert answer.code == 0, answer
     folds = {f"tabular/catboost/fold_{fold}/seed_42" for fold in range(3)}
-    assert reports_changed(before, written(run_copy)) == {*folds, "tabular"}
+    assert reports_changed(before, written(run_copy)) == {*folds, "tabular", "tabular/calibration"}
     # From here on the new recipe is the run's own.
     after = bytes_of(run_copy)
     again = cli("submission", "--run", run_copy)

@@ -61,6 +61,12 @@ def test_several_models_share_a_gpu(runtime: Runtime, monkeypatch: pytest.Monkey
     assert image_models_at_once([MODEL], half, two, 2, training=True) == 4
 
 
+def test_every_model_on_a_gpu_has_a_core_that_launches_its_kernels(runtime: Runtime, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(side_by_side, "free_gpu_bytes", lambda: 80 * 2**30)
+    monkeypatch.setattr(Runtime, "threads", 4)
+    assert image_models_at_once([MODEL], Recipe(), with_gpus(runtime, 2.0), 2, training=True) == 4
+
+
 def test_memory_bounds_how_many_and_says_so(runtime: Runtime, page: io.StringIO, monkeypatch: pytest.MonkeyPatch):
     memory = psutil.virtual_memory()
     monkeypatch.setattr(side_by_side.psutil, "virtual_memory", lambda: memory._replace(available=2 * 2**30))
