@@ -66,7 +66,7 @@ def fit(
     >>> import polars as pl
     >>> table = pl.DataFrame({
     ...     "patient": [f"p{i // 4}" for i in range(160)],
-    ...     "width_mm": [2.0 + i % 7 + 6.0 * (i % 4 == 0) for i in range(160)],
+    ...     "width_mm": [2.0 + i % 7 + 4.0 * (i % 4 == 0) for i in range(160)],
     ...     "malignant": [int(i % 4 == 0) for i in range(160)],
     ... })
     >>> run = fnx.fit(table, target="malignant", group="patient", run=folder / "first", quiet=True)

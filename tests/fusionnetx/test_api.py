@@ -23,13 +23,14 @@ README = Path(__file__).parents[2] / "README.md"
 QUICK = ("folds.count=3", "tabular.members[0].iterations=20", "tabular.members[1].iterations=20")
 
 
-def lesions(count: int = 120, of_each: int = 4) -> pl.DataFrame:
-    """Every fourth lesion of a patient is malignant, and mostly the widest."""
+def lesions(count: int = 120) -> pl.DataFrame:
+    """Five of each patient; every fourth is malignant, and mostly wider."""
+    draw = np.random.default_rng(5)
     return pl.DataFrame(
         {
             "id": [f"lesion_{i}" for i in range(count)],
-            "patient_id": [f"p{i // of_each}" for i in range(count)],
-            "width_mm": [2.0 + i % 7 + 6.0 * (i % 4 == 0) for i in range(count)],
+            "patient_id": [f"p{i // 5}" for i in range(count)],
+            "width_mm": [draw.normal(4.0 + 2.0 * (i % 4 == 0), 1.2) for i in range(count)],
             "site": [("head", "arm", "back")[i % 3] for i in range(count)],
             "malignant": [int(i % 4 == 0) for i in range(count)],
         }
@@ -110,7 +111,7 @@ def test_the_example_of_the_readme_runs(tmp_path: Path):
 def test_what_comes_back_is_of_the_kind_that_was_given(fit: Fit, kind: type, made: Callable[[pl.DataFrame], Any]):
     table = lesions()
     run = fit(made(table))
-    assert run.score > 0.9
+    assert run.score > 0.75
     new = made(table.drop("malignant").head(3).reverse())
     answers = run.predict(new)
     for frame in (run.scores, run.oof, answers):
@@ -146,6 +147,14 @@ def test_a_target_of_three_classes_gets_a_column_for_each(fit: Fit):
     answers = fit(table).predict(table.head(2))
     assert answers.columns == ["id", "melanoma", "nevus", "wart"]
     assert answers.drop("id").sum_horizontal().to_list() == pytest.approx([1, 1])
+
+
+def test_a_column_that_gives_the_answer_away_is_left_out_unless_it_is_kept(fit: Fit, tmp_path: Path):
+    table = lesions().with_columns(excised_mm=pl.col("malignant") * 5.0)
+    without = fit(table, run=tmp_path / "without")
+    assert "excised_mm" not in without.recipe.features.extra_columns
+    kept = fit(table, run=tmp_path / "kept", keep=["excised_mm"])
+    assert kept.score > 0.99 > without.score
 
 
 # What is done is not done again
@@ -253,7 +262,7 @@ def test_images_need_the_name_of_each_lesion(fit: Fit, tmp_path: Path):
         (lambda it: it, {"target": None}, "needs target="),
         (lambda it: it.with_columns(malignant=pl.lit(0)), {}, "'malignant' holds 1 different values"),
         (lambda it: it.with_columns(malignant=pl.lit(None)), {}, "'malignant' holds 0 different values"),
-        (lambda it: it.with_columns(malignant=SPELLED), {}, r"say which is the positive one, for .*positive=\['b'\]"),
+        (lambda it: it.with_columns(malignant=SPELLED), {}, r"which is the positive one: .*positive=\['b'\]"),
         (lambda it: it.to_dicts(), {}, "not list"),
     ],
 )  # fmt: skip
@@ -266,12 +275,12 @@ def test_a_mistake_is_named_and_leaves_no_folder(
 
 
 def test_the_positive_value_can_be_named(fit: Fit):
-    assert fit(lesions().with_columns(malignant=SPELLED), positive=["b"]).score > 0.9
+    assert fit(lesions().with_columns(malignant=SPELLED), positive=["b"]).score > 0.75
 
 
 def test_new_lesions_need_the_columns_that_the_run_was_fitted_on(fit: Fit):
     run = fit(lesions())
-    with pytest.raises(RecipeError, match="the data have no column 'width_mm'"):
+    with pytest.raises(DataError, match="column width_mm is missing"):
         run.predict(lesions().drop("width_mm"))
 
 
