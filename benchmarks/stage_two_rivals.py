@@ -1,7 +1,7 @@
 """Stage two on tables alone against two rivals, on the hidden test part of cohorts that no choice was made on.
 
 - `third`: the third-placed entry's way, in code of our own: about 160 columns (published, derived, z-scores by
-  patient, counts), biopsied benign lesions left out, resampled to 0.003 and 0.01, the three libraries called directly with
+  patient, counts), biopsied benign lesions left out, resampled to 0.003 and 0.01, the three libraries called with
   the whole public parameter set, categories by their codes (as categories in CatBoost), the mean of all fold models.
 - `lightgbm`: LightGBM's own defaults on the published columns and their z-scores by patient, one model of all rows.
 
