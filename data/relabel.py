@@ -16,13 +16,15 @@ from data.errors import DataError
 def relabelled(cohort: Cohort) -> npt.NDArray[np.int64]:
     """The larger positive class, in table order."""
     worth = worth_a_biopsy(cohort, "an image model asks for labels = 'relabelled'", "use labels = 'target' for it")
-    return np.where(worth, 1, cohort.target)
+    label: npt.NDArray[np.int64] = np.where(worth, 1, cohort.target)
+    return label
 
 
 def biopsied_benign(cohort: Cohort) -> npt.NDArray[np.bool_]:
     """Lesions that were worth a biopsy and are not malignant, in table order."""
     wanted = "tabular.exclude = 'biopsied_benign' is asked for"
-    return worth_a_biopsy(cohort, wanted, "set tabular.exclude = 'none'") & (cohort.target == 0)
+    worth = worth_a_biopsy(cohort, wanted, "set tabular.exclude = 'none'")
+    return np.asarray(worth & (cohort.target == 0), dtype=np.bool_)
 
 
 def worth_a_biopsy(cohort: Cohort, wanted: str, remedy: str) -> npt.NDArray[np.bool_]:
@@ -31,4 +33,4 @@ def worth_a_biopsy(cohort: Cohort, wanted: str, remedy: str) -> npt.NDArray[np.b
     if absent:
         raise DataError(f"{wanted}, but the training table has no {' and no '.join(absent)}; {remedy}")
     worth = (pl.col("iddx_1") == "Indeterminate").fill_null(False) | pl.col("iddx_2").is_not_null()
-    return cohort.table.select(worth.alias("worth"))["worth"].to_numpy().astype(np.bool_)
+    return np.asarray(cohort.table.select(worth.alias("worth"))["worth"].to_numpy(), dtype=np.bool_)

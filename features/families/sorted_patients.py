@@ -5,6 +5,7 @@ Rows are sorted by patient. Sorting a patient's values once puts its ties side b
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,7 @@ class Patients:
         """Patients whose rows follow each other."""
         return cls(np.cumsum(sizes) - sizes, sizes)
 
-    def spread(self, figure: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def spread(self, figure: npt.NDArray[np.number]) -> npt.NDArray[Any]:
         """A figure of each patient at each of its rows."""
         return np.repeat(figure, self.sizes)
 
@@ -138,8 +139,9 @@ def sorted_columns(columns: list[npt.NDArray[np.floating]], patients: Patients) 
         own = slice(start, start + size)
         np.add(together[:, own].argsort(axis=1), start, out=orders[:, own])
     found = []
-    for order, values in zip(orders, together, strict=True):
+    for place, values in enumerate(together):
+        order = orders[place]
         ordered = values[order].astype(np.float64)
-        known = np.add.reduceat(~np.isnan(ordered), patients.starts, dtype=np.int64)
+        known = np.asarray(np.add.reduceat(~np.isnan(ordered), patients.starts, dtype=np.int64))
         found.append(SortedColumn(patients, order, ordered, known))
     return found

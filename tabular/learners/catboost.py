@@ -243,7 +243,7 @@ model_size_reg mvs_reg nan_mode one_hot_max_size random_strength rsm sampling_fr
 score_function subsample
 """
 
-TABLE_TWO = MappingProxyType(
+TABLE_TWO: Mapping[str, Value] = MappingProxyType(
     {
         "learning_rate": 0.06936,
         "depth": 7,
