@@ -182,6 +182,10 @@ CHOICES: Mapping[str, Changes] = {
             "without": [*PLACES, "patient_rank", "patient_robust_z", "skin_neighbours", "local_outlier_factor"]
         }
     },
+    "as the third-placed entry": {
+        "features": {"without": [*PLACES, *RANKS, "outlying"], "categories": "native", "impute": "none"},
+        "tabular": {"exclude": "biopsied_benign", "resample": {"method": "none"}},
+    },
     "logistic alone": {"tabular": {"members": [LOGISTIC]}},
     "with logistic": {"tabular": {"members": [*members({}), LOGISTIC]}},
     "with logistic, logit mean": {"tabular": {"members": [*members({}), LOGISTIC], "blend": {"method": "logit_mean"}}},

@@ -16,7 +16,8 @@ from data.errors import DataError
 def relabelled(cohort: Cohort) -> npt.NDArray[np.int64]:
     """The larger positive class, in table order."""
     worth = worth_a_biopsy(cohort, "an image model asks for labels = 'relabelled'", "use labels = 'target' for it")
-    return np.where(worth, 1, cohort.target)
+    label: npt.NDArray[np.int64] = np.where(worth, 1, cohort.target)
+    return label
 
 
 def biopsied_benign(cohort: Cohort) -> npt.NDArray[np.bool_]:
@@ -32,4 +33,4 @@ def worth_a_biopsy(cohort: Cohort, wanted: str, remedy: str) -> npt.NDArray[np.b
     if absent:
         raise DataError(f"{wanted}, but the training table has no {' and no '.join(absent)}; {remedy}")
     worth = (pl.col("iddx_1") == "Indeterminate").fill_null(False) | pl.col("iddx_2").is_not_null()
-    return cohort.table.select(worth.alias("worth"))["worth"].to_numpy().astype(np.bool_)
+    return np.asarray(cohort.table.select(worth.alias("worth"))["worth"].to_numpy(), dtype=np.bool_)
