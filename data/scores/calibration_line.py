@@ -43,6 +43,6 @@ def calibration_line(target: Ints, probability: Floats, groups: Values) -> Line 
     shift = fit_logistic(ones[:, None], answers, offset=logits)
     found = []
     for fit in (joint, shift):
-        middle, error = float(fit.coefficients[0]), float(np.sqrt(fit.covariance_over(patient)[0, 0]))
+        middle, error = float(fit.coefficients[0]), float(np.sqrt(max(0.0, fit.covariance_over(patient)[0, 0])))
         found.append(Estimate(middle, middle - Z95 * error, middle + Z95 * error))
     return Line(*found)
