@@ -3,7 +3,7 @@
 - `third`: the third-placed entry's way, in code of our own: about 160 columns (published, derived, z-scores by
   patient, counts), biopsied benign lesions left out, resampled to 0.003 and 0.01, the three libraries called with
   the whole public parameter set, categories by their codes (as categories in CatBoost), the mean of all fold models.
-- `plain_lightgbm`: LightGBM's own defaults on the published columns and their z-scores by patient, one model of all rows.
+- `plain_lightgbm`: LightGBM's own defaults on the published columns and their z-scores by patient, one model.
 
     python -m benchmarks.stage_two_rivals [--recipe demo] [--lesions 4000] [--test-lesions 3000] [--seeds 101 102 103]
 """
