@@ -3,7 +3,7 @@
 - `third`: the third-placed entry's way, in code of our own: about 160 columns (published, derived, z-scores by
   patient, counts), biopsied benign lesions left out, resampled to 0.003 and 0.01, the three libraries called with
   the whole public parameter set, categories by their codes (as categories in CatBoost), the mean of all fold models.
-- `lightgbm`: LightGBM's own defaults on the published columns and their z-scores by patient, one model of all rows.
+- `plain_lightgbm`: LightGBM's own defaults on the published columns and their z-scores by patient, one model.
 
     python -m benchmarks.stage_two_rivals [--recipe demo] [--lesions 4000] [--test-lesions 3000] [--seeds 101 102 103]
 """
@@ -176,9 +176,9 @@ def main() -> None:
             assert answers["isic_id"].to_list() == test.ids.tolist()
             target = answers["target"].to_numpy()
             columns = ours(train, test, folds, recipe, Path(name))
-            columns |= {"third": third(train, test, folds), "lightgbm": lightgbm_alone(train, test)}
+            columns |= {"third": third(train, test, folds), "plain_lightgbm": lightgbm_alone(train, test)}
         print(f"seed {seed}: " + ", ".join(f"{title} {pauc(target, said):.4f}" for title, said in columns.items()))
-        for rival in ("third", "lightgbm"):
+        for rival in ("third", "plain_lightgbm"):
             gap = paired_bootstrap(target, columns["blend"], columns[rival], test.groups)
             print(f"  blend less {rival:10} {gap}", flush=True)
 
