@@ -255,7 +255,7 @@ def test_drawing_processes_end_with_a_parent_that_was_killed(tmp_path: Path):
         [sys.executable, str(tmp_path / "draw.py"), str(tmp_path / "c")],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
     )
     assert parent.stdout is not None
     assert parent.stdout.readline().strip() == b"250"
