@@ -9,7 +9,7 @@ from typing import Any
 from data.folds import DEFAULT_COUNT
 from pipeline.recipe import Recipe
 from pipeline.run import Run
-from pipeline.step import read_step_report
+from pipeline.step_reports import read_step_report
 
 REPORTS = ("report.json", "folds.json", "submission.json")
 """Names that a step's report may have; an image pack's has the first."""

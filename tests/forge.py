@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from data.files import fingerprint, read_json, sha256_of, write_json
-from pipeline.step import CHECKSUM
+from pipeline.step_reports import CHECKSUM
 
 
 def forge(path: Path, change: Callable[[dict[str, Any]], object]) -> None:

@@ -91,7 +91,7 @@ def encoder(path: Path) -> None:
 
 
 def report(path: Path) -> None:
-    from pipeline.step import read_step_report
+    from pipeline.step_reports import read_step_report
 
     assert read_step_report(path) is None
 

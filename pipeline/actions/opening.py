@@ -17,7 +17,8 @@ from pipeline.plan import Plan, plan
 from pipeline.recipe import Recipe, load_recipe
 from pipeline.run import Run
 from pipeline.runtime import Runtime, cache_folder, weights_folder
-from pipeline.step import Step, changed_keys
+from pipeline.step import Step
+from pipeline.step_reports import changed_keys
 
 DEFAULT_RECIPE = "demo"
 

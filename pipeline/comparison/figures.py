@@ -14,7 +14,7 @@ from pipeline.comparison.sides import Side
 from pipeline.inputs import Inputs
 from pipeline.recipe import Recipe
 from pipeline.report.words import UNKNOWN, words_of
-from pipeline.step import changed_keys
+from pipeline.step_reports import changed_keys
 from pipeline.steps.submission import answers_of
 
 PARTS = {"cross_validated": "oof.parquet", "hidden_test": "test.parquet"}

@@ -17,7 +17,7 @@ from pipeline.inputs import Inputs
 from pipeline.plan import Plan, plan
 from pipeline.run import Run
 from pipeline.runtime import Runtime
-from pipeline.step import artefact_trouble, read_step_report
+from pipeline.step_reports import artefact_trouble, read_step_report
 
 STAGES = {"stage_one": "oof", "stage_two": "tabular"}
 """Verbs whose jobs are the work of each stage."""

@@ -16,7 +16,7 @@ from pipeline.integrity.records import lasting
 from pipeline.plan import plan
 from pipeline.recipe import Recipe, load_recipe
 from pipeline.run import Run
-from pipeline.step import changed_keys
+from pipeline.step_reports import changed_keys
 
 INTERVAL = ("estimate", "low", "high")
 

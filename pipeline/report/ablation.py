@@ -8,7 +8,7 @@ from pipeline.report.forest import Mark, Marks, forest
 from pipeline.report.svg import Plot
 from pipeline.report.words import counted
 from pipeline.run import Run
-from pipeline.step import read_step_report
+from pipeline.step_reports import read_step_report
 
 FILE = "ablation.json"
 PARTS = {"cross_validated": "cross-validated", "hidden_test": "hidden demo test"}

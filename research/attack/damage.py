@@ -15,7 +15,7 @@ from typing import Any
 
 from data.files import fingerprint, sha256_of
 from pipeline.facts import REPORTS
-from pipeline.step import CHECKSUM
+from pipeline.step_reports import CHECKSUM
 
 Change = Callable[[Path, Random], object]
 DEEP = 100_000

@@ -16,7 +16,7 @@ from data.scores.scores import pauc
 from pipeline.actions.opening import surroundings
 from pipeline.comparison.figures import same_lesions
 from pipeline.comparison.sides import open_side
-from pipeline.step import CHECKSUM
+from pipeline.step_reports import CHECKSUM
 from tests.pipeline.test_report import Reader, resolve
 
 

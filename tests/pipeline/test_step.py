@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from data.errors import DataError
-from pipeline.step import Need, Step, Work, describe_changes
+from pipeline.step import Need, Step, Work
+from pipeline.step_reports import describe_changes
 
 
 def make_step(folder: Path, **changes: object) -> Step:
@@ -103,7 +104,7 @@ def test_a_damaged_artefact_is_named(done: Step, damage, reason: str):
 
 
 def test_a_large_artefact_is_compared_by_size(done: Step, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("pipeline.step.CHECKSUM_ON_SKIP_BYTES", 3)
+    monkeypatch.setattr("pipeline.step_reports.CHECKSUM_ON_SKIP_BYTES", 3)
     (done.folder / "first.bin").write_bytes(b"1235")
     assert done.stale_reason() is None
     (done.folder / "first.bin").write_bytes(b"12355")
@@ -172,7 +173,7 @@ def test_a_step_whose_settings_are_not_known_yet_waits(done: Step, tmp_path: Pat
 
 
 def test_every_damaged_file_is_named_when_every_byte_is_asked_for(done: Step, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("pipeline.step.CHECKSUM_ON_SKIP_BYTES", 0)
+    monkeypatch.setattr("pipeline.step_reports.CHECKSUM_ON_SKIP_BYTES", 0)
     for name in ("first.bin", "second.bin"):
         (done.folder / name).write_bytes(b"0000")
     assert done.stale_reason() is None

@@ -74,7 +74,7 @@ def test_looking_changes_nothing(finished_run: Path, judge: Any, cohort_dir: Pat
 def test_every_damage_is_found_and_the_repair_named(
     judge: Any, run_copy: Path, monkeypatch: pytest.MonkeyPatch, name: str, step: str, verb: str, damage: Any
 ):
-    monkeypatch.setattr("pipeline.step.CHECKSUM_ON_SKIP_BYTES", 0)  # as if every file were a large one
+    monkeypatch.setattr("pipeline.step_reports.CHECKSUM_ON_SKIP_BYTES", 0)  # as if every file were a large one
     damage(run_copy / name)
     verdict = judge(run_copy)
     assert found(verdict) == {("damaged", step)}
