@@ -14,7 +14,7 @@ def cache(
     names: Annotated[list[str] | None, typer.Argument(help="Entries to remove, with --clear; none: all.")] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Remove instead of listing.")] = False,
 ) -> None:
-    """List what the cache holds (packed images, synthetic cohorts), or clear it; all of it is made again when needed."""
+    """List what the cache holds (packed images, synthetic cohorts), or clear it; it is made again when needed."""
     from pipeline.actions.cache import clear_cache, print_cache
     from pipeline.display import Display
     from pipeline.runtime import cache_folder
