@@ -109,6 +109,13 @@ bad-input: $(STAMP)  ## try every bad input of the tables in tests/bad_input: tr
 fuzz: $(STAMP)  ## damage files at random, INPUTS for each reader (default 5000; about ten minutes)
 	@FUSIONNETX_FUZZ=$(or $(INPUTS),5000) $(VENV)/bin/python -m pytest -q tests/bad_input/test_fuzz.py $(ARGS)
 
+.PHONY: attack cache
+attack: $(STAMP)  ## damage runs in every way, try every verb on them, ATTEMPTS of them (default 2000; goes on where it stopped)
+	@FUSIONNETX_ATTACK=$(or $(ATTEMPTS),2000) FUSIONNETX_ATTACK_SEED=$(or $(SEED),0) $(VENV)/bin/python -m pytest -q tests/research/test_attack.py -k whole $(ARGS)
+
+cache: $(STAMP)  ## list what the cache holds (ARGS=--clear empties it)
+	@$(FNX) cache $(ARGS)
+
 weights: $(STAMP)  ## fetch the pretrained weights a recipe needs into weights/
 	@$(FNX) weights $(CHOICE)
 

@@ -37,10 +37,13 @@ def flat(columns: Mapping[str, Floats], classes: tuple[str, ...]) -> dict[str, F
 
 
 def stacked(columns: Mapping[str, Any], model: str) -> Any:
-    """The probabilities of one model: 1-D when binary, else lesions x classes."""
+    """The probabilities of one model: 1-D when binary, else lesions x classes; DataError where there are none."""
     if model in columns:
         return columns[model]
-    return np.column_stack([column for name, column in columns.items() if name.startswith(f"{model}:")])
+    found = [column for name, column in columns.items() if name.startswith(f"{model}:")]
+    if not found:
+        raise DataError(f"no table of the run has the column of {model}; run `fusionnetx submission` again")
+    return np.column_stack(found)
 
 
 def write_table(path: Path, ids: npt.NDArray[np.str_], fold: Any, columns: Mapping[str, Any]) -> None:
@@ -53,7 +56,9 @@ def write_table(path: Path, ids: npt.NDArray[np.str_], fold: Any, columns: Mappi
 def read_columns(path: Path, ids: npt.NDArray[np.str_], remedy: str = "fusionnetx submission") -> dict[str, Floats]:
     """The columns of a table in the order of `ids`, NaN without a prediction; DataError for other lesions."""
     frame, _ = read_parquet(path, f"Run `{remedy}` again.")
+    names = [name for name in frame.columns if name not in KEYS]
+    if "lesion_id" not in frame.columns or not all(frame[name].dtype.is_numeric() for name in names):
+        raise DataError(f"{path} is not a table of probabilities; run `{remedy}` again")
     if frame["lesion_id"].to_list() != ids.tolist():
         raise DataError(f"{path} is about other lesions than the table; run `{remedy}` again")
-    names = [name for name in frame.columns if name not in KEYS]
     return {name: frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in names}

@@ -6,6 +6,7 @@ from data.download.addresses import EDITIONS
 from data.download.dataset import Fetching
 from data.download.part import Part
 from data.errors import DataError
+from pipeline.actions.outputs import refuse_folder
 from pipeline.display import Display
 from pipeline.recipe_changes import nearest
 
@@ -18,6 +19,7 @@ def fetch_data(name: str, display: Display, *, permissive: bool, part: str | Non
     edition = EDITIONS[name][permissive]
     chosen = None if part is None else Part.parse(part)
     folder = out or Path(edition.folder if chosen is None else f"{edition.folder}-{chosen.number}-of-{chosen.count}")
+    refuse_folder(folder)
     with display.task(f"fetching {edition.title} (MB)") as progress:
         fetched = Fetching(edition, folder, chosen).run(progress)
     what = f"fetched {', '.join(fetched)}" if fetched else "every file is there and whole"

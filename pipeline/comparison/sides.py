@@ -82,12 +82,29 @@ def open_side(name: str, data_dir: Path | None, runtime: Runtime) -> Side:
         raise DataError(
             f"run {run.folder} has not finished stage two; run `fusionnetx tabular --run {run.folder}` first"
         )
+    if "oof.parquet" not in report["artefacts"] or not has_scores(report):
+        raise DataError(
+            f"{run.folder}/tabular/report.json is damaged; run `fusionnetx tabular --run {run.folder}` again"
+        )
     trouble = artefact_trouble(table, report["artefacts"]["oof.parquet"])
     if trouble:
         raise DataError(f"{table} {trouble}; run `fusionnetx tabular --run {run.folder}` again")
     facts = recorded_facts(run)
     inputs = lesions_of(run, facts.train_table, data_dir, runtime)
     return Side(run.name, plan(run, facts, finished_fold_count(run)), inputs)
+
+
+def has_scores(report: dict[str, Any]) -> bool:
+    """Whether a report holds figures of every column, the blend among them, as the comparison shows them."""
+    scores = report.get("scores")
+    return (
+        isinstance(scores, dict)
+        and bool(scores.get("blend"))
+        and all(
+            isinstance(of_column, dict) and all(isinstance(figures, dict) for figures in of_column.values())
+            for of_column in scores.values()
+        )
+    )
 
 
 def lesions_of(run: Run, checksum: str, data_dir: Path | None, runtime: Runtime) -> Inputs | None:

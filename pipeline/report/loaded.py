@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from data.errors import DataError, examples
 from data.matrix import Matrix
 from features.source import Feature
 from pipeline.report.finished import Floats, Ints
@@ -33,6 +34,11 @@ class LoadedMember:
     def values(self, matrix: Matrix, rows: Ints) -> Values:
         """The member's columns of some rows."""
         place = {name: i for i, name in enumerate(matrix.names)}
+        unknown = [name for name in self.features if name not in place]
+        if unknown:
+            raise DataError(
+                f"member {self.name} was trained on {examples(unknown)}, which nobody makes; train it again"
+            )
         return take(matrix.values, rows, np.array([place[name] for name in self.features], dtype=np.int64))
 
     def predict(self, matrix: Matrix, rows: Ints, threads: int = 1) -> Floats:

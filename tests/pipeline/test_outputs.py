@@ -54,6 +54,12 @@ def test_predict_does_not_replace_its_own_table(cli: Callable[..., Any], finishe
     assert "lies in" in answer.err
 
 
+def test_nothing_is_fetched_onto_a_device(cli: Callable[..., Any]) -> None:
+    answer = cli("data", "isic2024", "--out", "/dev/null")
+    assert answer.code == 2
+    assert "no folder of its own" in answer.err
+
+
 def test_sheets_have_safe_and_different_names() -> None:
     ids = ["ISIC_1", "isic_1", "a/b", "a_b", "a:b", "..", ".", "", "/etc/passwd", "x" * 300, "x" * 301, "é", "e", "E"]
     names = [file_name_of(one) for one in ids]
