@@ -22,6 +22,8 @@ import h5py
 import polars as pl
 import pytest
 
+from research.attack.damage import own_checksum
+
 KINDS: dict[str, list[str]] = {}
 """Outcome of every row tried, by the kind of input; printed by `pytest_terminal_summary`."""
 FUZZED: dict[str, tuple[Counter[str], float]] = {}
@@ -223,6 +225,7 @@ def vouch_for(path: Path) -> None:
         "bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()
     }  # fmt: skip
     report.write_text(json.dumps(said))
+    own_checksum(report)
 
 
 def damaged(name: str, change: Callable[[Path], object]) -> Callable[[Bench], object]:
