@@ -37,19 +37,21 @@ def read_toml(text: str) -> dict[str, Any]:
 
 def require_shallow(value: Any) -> None:
     """ValueError for what is nested too deep or holds a number beyond all; goes by levels, not by recursion."""
-    level = [value]
+    level = [("", value)]
     for _ in range(MAX_DEPTH):
-        level = [inner for one in level for inner in children(one)]
+        level = [inner for _, one in level for inner in children(one)]
         if not level:
             return
-        if any(isinstance(one, int) and abs(one) > MAX_WHOLE_NUMBER for one in level):
-            raise ValueError("it holds a whole number of more than 20 digits")
+        if large := [key for key, one in level if isinstance(one, int) and abs(one) > MAX_WHOLE_NUMBER]:
+            raise ValueError(f"{large[0]} is a whole number of more than 20 digits")
     raise ValueError("it is nested too deep")
 
 
-def children(value: Any) -> Iterable[Any]:
-    """What stands in a table or a list."""
-    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+def children(value: Any) -> Iterable[tuple[str, Any]]:
+    """What stands in a table or a list, each with its key."""
+    if isinstance(value, dict):
+        return value.items()
+    return ((f"[{place}]", inner) for place, inner in enumerate(value)) if isinstance(value, list) else ()
 
 
 def apply_change(raw: dict[str, Any], change: str) -> None:

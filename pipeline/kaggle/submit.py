@@ -14,7 +14,8 @@ from pipeline.steps.submission import write_submission
 def run_submit(run: Run, runtime: Runtime, folder: Path, out: Path) -> None:
     """Predict the test lesions of Kaggle's folder; no training data needed."""
     refuse_other_data(run)
-    refuse_output(out, (folder, run.folder))
+    # A submission may lie beside what was published, but not in its place.
+    refuse_output(out, (*folder.glob("t*-*"), *folder.glob("sample_submission*"), run.folder))
     finished = finished_plan(run)
     (cohort, source, notes), order = read_competition(folder)
     for note in notes:

@@ -84,7 +84,7 @@ ROWS = [
     raw("100,000 dots in a key", lambda w: b"a." * 100_000 + b"a = 1", "bad.toml has 200,005 bytes"),
     raw("5,000 dots in a key", lambda w: b"a." * 5_000 + b"a = 1", "line 1 has 5,000 dots"),
     raw("a number of 5,000 digits", lambda w: b"seed = " + b"9" * 5_000, "bad.toml is not valid TOML"),
-    raw("a number of 4,000 digits", lambda w: b"seed = " + b"9" * 4_000, "seed"),
+    raw("a number of 4,000 digits", lambda w: b"seed = " + b"9" * 4_000, "a whole number of more than 20 digits"),
     Row("no file", lambda b: None, ("recipe file", "does not exist"), options=USED),
     Row("a folder", lambda b: (b.root / "bad.toml").mkdir(), ("recipe file", "does not exist"), options=USED),
     # `--set`
