@@ -1,6 +1,7 @@
 """docs/adding: every example is taken as it stands, put into one file, and run from recipe to report."""
 
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -45,11 +46,16 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         module = import_module(package)
         if str(folder) not in module.__path__:
             monkeypatch.setattr(module, "__path__", [*module.__path__, str(folder)])
-    for *_, registry in PLACES.values():
-        registry.look_again()
+    forget()
     yield
     monkeypatch.undo()
-    for *_, registry in PLACES.values():
+    forget()
+
+
+def forget() -> None:
+    """Look again, and not at modules that other tests have loaded under the same names."""
+    for name, (_, _, package, registry) in PLACES.items():
+        sys.modules.pop(f"{package}.{name}", None)
         registry.look_again()
 
 

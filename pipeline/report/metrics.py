@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from data.errors import DataError
 from data.files import read_json, write_json
 from pipeline.inputs import Inputs
+from pipeline.run import Run
+from pipeline.step_reports import read_step_report
 
 FILE = "metrics.json"
 CHANCE = {"pauc": 0.02, "auc": 0.5}
@@ -21,9 +24,9 @@ BEST = {"pauc": 0.2}
 def stage_figures(inputs: Inputs) -> dict[str, Any]:
     """The scores that the stages reported, with what they are about."""
     train, test, run = inputs.data.train, inputs.data.test, inputs.run
-    stage_one = read_json(run.folder / "oof" / "report.json") if run.recipe.image_models else {"scores": {}}
-    stage_two = read_json(run.folder / "tabular" / "report.json")
-    submission = read_json(run.folder / "submission.json") if (run.folder / "submission.json").is_file() else {}
+    stage_one = scored_by(run, "oof/report.json") if run.recipe.image_models else {"scores": {}}
+    stage_two = scored_by(run, "tabular/report.json")
+    submission = scored_by(run, "submission.json") if (run.folder / "submission.json").exists() else {}
     return {
         "score": train.task.score,
         "chance": CHANCE.get(train.task.score),
@@ -40,6 +43,16 @@ def stage_figures(inputs: Inputs) -> dict[str, Any]:
         "cross_validated": {"image_models": stage_one["scores"], "members": stage_two["scores"]},
         "test": submission.get("scores"),
     }
+
+
+def scored_by(run: Run, name: str) -> dict[str, Any]:
+    """The report of a step that scores; DataError where it cannot be used."""
+    report = read_step_report(run.folder / name)
+    if report is None or "scores" not in report:
+        raise DataError(
+            f"{run.folder / name} is missing or damaged; `fusionnetx submission --run {run.folder}` makes it anew"
+        )
+    return report
 
 
 def refresh_metrics(inputs: Inputs) -> dict[str, Any]:

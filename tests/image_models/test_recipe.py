@@ -6,7 +6,6 @@ import sys
 from typing import Any
 
 import pytest
-from pipeline.steps.fold_models import NOT_IN_FINGERPRINT
 
 from data.errors import RecipeError
 from data.files import fingerprint
@@ -82,7 +81,7 @@ def test_a_fingerprint_holds_what_decides() -> None:
     )
     assert "select_by" not in deciding_settings(recipe)
     assert deciding_settings(dataclasses.replace(recipe, select_by="loss"))["select_by"] == "loss"
-    assert RUNTIME_KEYS == NOT_IN_FINGERPRINT == ("resident", "checkpoint_seconds")
+    assert RUNTIME_KEYS == ("resident", "checkpoint_seconds")
 
 
 def test_a_finished_run_s_recipe_may_hold_a_retired_key_at_what_is_done_now() -> None:

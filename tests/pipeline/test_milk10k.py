@@ -46,7 +46,7 @@ def test_a_run_ends_with_scores_and_an_answer_file(cli: Callable[..., object], r
 
     images = () if recipe == "milk10k_tables" else ("--images", folder / "MILK10k_Test_Input")
     table, out = folder / "MILK10k_Test_Metadata.csv", tmp_path / "out.csv"
-    answer = cli("predict", "--run", run, "--metadata", table, *images, "--out", out, cache=cache)
+    answer = cli("predict", "--run", run, "--metadata", table, *images, "--out", out, "--plain", cache=cache)
     assert answer.code == 0, answer
     predicted = pl.read_csv(out)
     assert predicted.columns == submitted.columns

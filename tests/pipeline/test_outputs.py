@@ -46,7 +46,7 @@ def test_predict_does_not_replace_its_own_table(cli: Callable[..., Any], finishe
     before = table.read_bytes()
     answer = cli("predict", "--run", finished_run, "--metadata", table, "--out", table)
     assert answer.code == 2
-    assert "is what is read" in answer.err
+    assert "is among what is read" in answer.err
     assert table.read_bytes() == before
     recipe = finished_run / "recipe.toml"
     answer = cli("predict", "--run", finished_run, "--metadata", table, "--out", recipe)

@@ -101,8 +101,8 @@ def test_an_evening_of_six_commands(cli: Callable[..., Any], there: Path) -> Non
     images = ("--images", PHOTOS)
     run("predict", "--run", "aufnahmen", "--metadata", f"{DATA}/neu.csv", *images, "--out", "antwort.csv")
     answer = pl.read_csv(there / "antwort.csv")
-    assert answer.columns == ["Aufnahme-Nr", "positive"]
-    assert answer["positive"].is_between(0, 1).all()
+    assert answer.columns[:3] == ["Patient", "Aufnahme-Nr", "probability"]
+    assert answer["probability"].is_between(0, 1).all()
 
 
 def test_the_recipe_that_init_writes_says_why(cli: Callable[..., Any], there: Path, tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def recipe(cli: Callable[..., Any], there: Path, tmp_path: Path) -> Path:
         ("data.folder.metadata=aufnahme.csv", 2, ["did you mean 'aufnahmen.csv'"]),
         ("data.folder.images=Aufnamen", 2, ["does not exist", "did you mean 'Aufnahmen'"]),
         ("data.folder.forbidden=[]", 0, ["a run can start"]),
-        ("image_models[0].batch_size=2000000", 0, ["GB to train", "lower its batch_size"]),
+        ("image_models[0].batch_size=65536", 0, ["GB to train", "lower its batch_size"]),
     ],
 )
 def test_check_finds_before_the_work_what_would_stop_it(

@@ -76,7 +76,7 @@ def test_new_patients_get_the_same_probabilities_and_only_what_changed_is_traine
     assert table.columns == ["lesion_id", "fold", "sites", "frozen", "alone"]
     report = json.loads((run / "oof" / "sites" / "fold_0" / "report.json").read_text())
     assert set(report["artefacts"]) == {"model.safetensors", "predictions.parquet", "metadata.json", "training.json"}
-    new = ["--metadata", cohort_dir / "test-metadata.csv", "--out", tmp_path / "new.csv"]
+    new = ["--metadata", cohort_dir / "test-metadata.csv", "--out", tmp_path / "new.csv", "--plain"]
     assert cli("predict", "--run", run, *new, "--images", cohort_dir / "test-image.hdf5").code == 0
     both = pl.read_csv(tmp_path / "new.csv").join(pl.read_csv(run / "submission.csv"), on="isic_id")
     assert both.height == 150

@@ -17,7 +17,7 @@ from research.systems.registry import chosen_systems
 from research.systems.run import Comparison, run_systems
 from tests.pipeline.execute.one_worker import OneWorker
 
-SMALL = ("data.twin.lesions=60", "data.twin.image_side=33", "resources.image_model_cpus=1")
+SMALL = ("data.twin.lesions=60", "data.twin.image_side=33", "resources.image_model_cpus=1", "folds.count=3")
 
 
 def test_a_comparison_of_systems_by_orders_is_one_in_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
