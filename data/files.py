@@ -17,7 +17,7 @@ import shutil
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +112,27 @@ def remove_leftovers(folder: Path, of: str = "", *, deep: bool = False) -> list[
     found = [path for path in (folder.rglob(pattern) if deep else folder.glob(pattern)) if is_leftover(path)]
     for path in found:
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
+            remove_unheld(path)
         else:
             path.unlink(missing_ok=True)
     return found
+
+
+def remove_unheld(folder: Path) -> None:
+    """Remove a folder under its lock, so that a maker who waits for it sees it gone; not one that its maker holds."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        with suppress(OSError):  # a file system without locks: the process number told
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(descriptor)
 
 
 def is_leftover(path: Path) -> bool:

@@ -44,12 +44,15 @@ def locked_folder(beside: Path) -> tuple[Path, int]:
     while True:
         folder = temporary_beside(beside, HELD)
         folder.mkdir(parents=True, mode=0o700 if beside.name == SCRATCH else 0o777)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # Another process took it for a leftover, for it was not locked yet.
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError:
             return folder, descriptor  # a file system without locks: the process number must do
-        # Between its making and its locking, another process may have taken it for a leftover.
+        # The same may have happened while the lock was waited for.
         if folder.is_dir() and os.path.samestat(folder.stat(), os.fstat(descriptor)):
             return folder, descriptor
         os.close(descriptor)

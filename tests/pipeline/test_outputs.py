@@ -49,9 +49,11 @@ def test_predict_does_not_replace_its_own_table(cli: Callable[..., Any], finishe
     assert "is among what is read" in answer.err
     assert table.read_bytes() == before
     recipe = finished_run / "recipe.toml"
+    settings = recipe.read_bytes()
     answer = cli("predict", "--run", finished_run, "--metadata", table, "--out", recipe)
     assert answer.code == 2
-    assert "lies in" in answer.err
+    assert "must end in" in answer.err
+    assert recipe.read_bytes() == settings
 
 
 def test_nothing_is_fetched_onto_a_device(cli: Callable[..., Any]) -> None:
