@@ -23,11 +23,6 @@ Ask = Callable[[Question], str]
 """Answers a question with one of its options."""
 
 
-def take_guess(question: Question) -> str:
-    """Answer with the guess, sure or not."""
-    return question.guess.value
-
-
 def refuse_unsure(question: Question) -> str:
     """Answer with a guess that is sure; DataError for one that is not."""
     if question.guess.sure:

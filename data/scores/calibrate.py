@@ -108,13 +108,14 @@ def cross_fitted(
 ) -> Floats | None:
     """Each fold's scores by a calibrator fitted on the other folds; None where one of these finds nothing rising.
 
-    With one fold there is no other: the calibrator has then seen what it is judged on.
+    With one fold there is no other: its scores stay as they are.
     """
-    result = np.empty(score.shape)
+    result = np.array(score, dtype=np.float64)
     for one in np.unique(fold):
         inside = fold == one
-        others = ~inside if not inside.all() else inside
-        calibrator = fit(target[others], score[others])
+        if inside.all():
+            break
+        calibrator = fit(target[~inside], score[~inside])
         if calibrator is None:
             return None
         result[inside] = calibrator.apply(score[inside])

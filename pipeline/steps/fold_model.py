@@ -8,7 +8,7 @@ so that another test table never trains anything again.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +28,6 @@ from pipeline.stage_two import PREDICTIONS
 from pipeline.step import Need, Resources, Step, Work
 from pipeline.steps.lesions import shared_training_lesions
 from pipeline.steps.metadata import artefacts, fit_metadata, with_stored_metadata
-
-if TYPE_CHECKING:
-    pass
 
 WEIGHTS = "model.safetensors"
 

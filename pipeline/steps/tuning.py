@@ -7,7 +7,6 @@ recipe has it, because the best of many trials is optimistic.
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import fmean
 from typing import ClassVar
 
@@ -215,8 +214,3 @@ def honest(result: TuneResult) -> dict[str, float] | None:
     if result.reestimate is None:
         return None
     return {"tuned": fmean(result.reestimate.tuned), "as_in_recipe": fmean(result.reestimate.as_in_recipe)}
-
-
-def result_path(step: Step) -> Path:
-    """What the search found."""
-    return step.folder / FILE

@@ -167,6 +167,13 @@ def test_labels_of_a_fold_do_not_reach_its_own_probabilities():
         assert not np.array_equal(before[fold != 2], after[fold != 2])
 
 
+def test_labels_of_the_only_fold_do_not_reach_its_probabilities():
+    target, score, fold = lesions()
+    for method in ("auto", *METHODS):
+        found = calibrate(target, score, np.zeros_like(fold), method)
+        np.testing.assert_array_equal(found.cross_fitted, score)
+
+
 def test_calibration_reaches_the_truth():
     target, score, fold = lesions(count=40_000)
     line = calibration_line(target, calibrate(target, score, fold).cross_fitted, np.arange(len(target)))
