@@ -205,11 +205,11 @@ def read_json(path: Path, most_bytes: int = MOST_JSON_BYTES) -> Any:
         raise ValueError("it is nested too deep") from None
 
 
-def finite(text: str) -> float:
+def finite(value: str | float) -> float:
     """A number that JSON spells; ValueError for NaN, infinity and what is larger than any: we never write them."""
-    number = float(text)
+    number = float(value)
     if not math.isfinite(number):
-        raise ValueError(f"it holds {text[:20]}, which is no number")
+        raise ValueError(f"it holds {str(value)[:20]}, which is no number")
     return number
 
 

@@ -4,7 +4,6 @@ The one that training makes is `tabular/calibration/calibration.json`; those of 
 (`fusionnetx recalibrate`).
 """
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import DataError
-from data.files import read_json, sha256_of
+from data.files import finite, read_json, sha256_of
 from data.scores.calibrators import Calibrator
 from data.scores.conformal import SetRule
 from data.scores.thresholds import KeptThreshold, kept_threshold, workload
@@ -97,16 +96,8 @@ def decision_of(run: Run, name: str | None = None) -> Decision:
             SetRule.from_json(value["sets"]),
             Seen.from_json(value["seen"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{path_of(run, name)} is damaged ({error!r}); {remedy(run, name)}") from error
-
-
-def finite(value: Any) -> float:
-    """A number that is one; ValueError for an infinite or missing one, which JSON may spell too."""
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{value!r} is no finite number")
-    return number
 
 
 def decision_for(run: Run, name: str | None = None) -> Decision:
