@@ -27,9 +27,9 @@ def verify(
     found = existing_run(run, data)
     display = here.display
     with display.listening():
-        facts = None if data is None else Inputs(found, here).facts
+        inputs = None if data is None else Inputs(found, here)
         with display.task("verifying") as progress:
-            verdict = verify_run(found, here, facts, progress)
+            verdict = verify_run(found, here, inputs, progress)
         for note in verdict.notes:
             display.say(f"note: {note}")
         for finding in verdict.findings:

@@ -15,6 +15,8 @@ from data.files import is_leftover, read_json
 from data.images.pack import ImagePack
 from data.progress import Progress, silent
 from pipeline.facts import InputFacts, finished_fold_count, recorded_facts, reports_of
+from pipeline.inputs import Inputs
+from pipeline.integrity.again import wrong_figures
 from pipeline.plan import VERBS, plan
 from pipeline.run import Run
 from pipeline.runtime import Runtime
@@ -56,20 +58,26 @@ class Verdict:
         return not self.findings
 
 
-def verify_run(run: Run, runtime: Runtime, facts: InputFacts | None = None, progress: Progress = silent) -> Verdict:
-    """Check a run; against data that were read now where `facts` of them are given, else against its own records."""
+def verify_run(run: Run, runtime: Runtime, inputs: Inputs | None = None, progress: Progress = silent) -> Verdict:
+    """Check a run; against its data where these are given, else against its own records."""
     reports = reports_of(run.folder)
     if not reports:
         raise DataError(f"run {run.folder} has no finished step to check; `fusionnetx submission` makes one")
     recorded = recorded_facts(run, reports)
     notes = []
-    if facts is None:
-        notes.append("the data were not read: that they are still those of this run is only checked with --data")
-    found = plan(run, facts or recorded, finished_fold_count(run))
+    if inputs is None:
+        notes.append(
+            "the data were not read: that they are still those of this run, and that its scores follow from its "
+            "predictions, is only checked with --data"
+        )
+    found = plan(run, recorded if inputs is None else inputs.facts, finished_fold_count(run))
     findings: list[Finding] = []
     size = 0
     for place, step in enumerate(found, start=1):
         finding = examine(step)
+        if finding is None and inputs is not None and (wrong := wrong_figures(step, inputs)):
+            remedy = f"its report vouches for it: delete {step.report_path} before the repair"
+            finding = Finding(step.name, "damaged", f"computed again: {wrong}; {remedy}", step.work.verb)
         findings += [] if finding is None else [finding]
         size += sum(facts["bytes"] for facts in (step.report() or {"artefacts": {}})["artefacts"].values())
         progress(place, len(found.steps))

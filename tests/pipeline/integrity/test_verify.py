@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from data.files import read_json, write_json
@@ -14,7 +15,7 @@ from pipeline.actions.opening import surroundings
 from pipeline.inputs import Inputs
 from pipeline.integrity.verify import Verdict, verify_run
 from pipeline.run import Run
-from tests.forge import vouch
+from tests.forge import forge, vouch
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +33,7 @@ def judge() -> Callable[..., Verdict]:
 
     def verdict(folder: Path, data: Path | None = None) -> Verdict:
         here, run = surroundings(), Run.open(folder)
-        return verify_run(run, here, None if data is None else Inputs(run.derive(data_dir=data), here).facts)
+        return verify_run(run, here, None if data is None else Inputs(run.derive(data_dir=data), here))
 
     return verdict
 
@@ -141,6 +142,37 @@ def test_other_data_make_everything_stale(judge: Any, run_copy: Path, cohort_dir
     assert {state for state, _ in found(verdict)} == {"stale"}
     assert ("stale", "folds") in found(verdict)
     assert "train table (its content)" in verdict.findings[0].reason
+
+
+@pytest.mark.parametrize(
+    ("report", "step", "column"),
+    [
+        ("tabular/report.json", "blend", "blend"),
+        ("oof/report.json", "out-of-fold table", "wide"),
+        ("submission.json", "submission", "blend"),
+        ("oof/wide/fold_1/report.json", "image model wide, fold 1", None),
+    ],
+)
+def test_a_forged_score_is_computed_again(
+    report: str, step: str, column: str | None, judge: Any, run_copy: Path, cohort_dir: Path
+):
+    def better(facts: dict[str, Any]) -> None:
+        scores = facts["scores"]["private"] if report == "submission.json" else facts["scores"]
+        (scores if column is None else scores[column])["pauc"]["estimate"] = 0.19
+
+    forge(run_copy / report, better)
+    finding = next(one for one in judge(run_copy, cohort_dir).findings if one.step == step)
+    assert finding.state == "damaged"
+    assert re.search(r"computed again: scores.*pauc is 0\.\d+, not 0\.19", finding.reason)
+
+
+def test_a_forged_column_is_computed_again(judge: Any, run_copy: Path, cohort_dir: Path):
+    path = run_copy / "tabular" / "oof.parquet"
+    table = pl.read_parquet(path)
+    table.with_columns(blend=1 - pl.col("blend")).write_parquet(path)
+    vouch(run_copy / "tabular" / "report.json", "oof.parquet")
+    reasons = {one.step: one.reason for one in judge(run_copy, cohort_dir).findings}
+    assert reasons["blend"].startswith("computed again: oof.parquet: blend is not what its models said; ")
 
 
 def test_metrics_of_another_submission(judge: Any, run_copy: Path):
