@@ -95,7 +95,7 @@ faults: $(STAMP)  ## kill a small run at 30 moments, let it go on, compare every
 
 .PHONY: same-bytes
 same-bytes: $(STAMP)  ## run the demo here and at COMMIT, compare every result (two runs; ARGS=--small)
-	@$(VENV)/bin/python -m research.same_bytes '$(COMMIT)' $(ARGS)
+	@$(VENV)/bin/python -m tests.same_bytes '$(COMMIT)' $(ARGS)
 
 .PHONY: verify
 verify: $(STAMP)  ## check every byte of a run: what is missing, damaged or stale, and what repairs it
@@ -111,7 +111,7 @@ fuzz: $(STAMP)  ## damage files at random, INPUTS for each reader (default 5000;
 
 .PHONY: attack cache
 attack: $(STAMP)  ## damage runs in every way, try every verb on them, ATTEMPTS of them (default 2000; goes on where it stopped)
-	@FUSIONNETX_ATTACK=$(or $(ATTEMPTS),2000) FUSIONNETX_ATTACK_SEED=$(or $(SEED),0) $(VENV)/bin/python -m pytest -q tests/research/test_attack.py -k whole $(ARGS)
+	@FUSIONNETX_ATTACK=$(or $(ATTEMPTS),2000) FUSIONNETX_ATTACK_SEED=$(or $(SEED),0) $(VENV)/bin/python -m pytest -q tests/attack/test_attack.py -k whole $(ARGS)
 
 cache: $(STAMP)  ## list what the cache holds (ARGS=--clear empties it)
 	@$(FNX) cache $(ARGS)

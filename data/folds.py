@@ -12,7 +12,6 @@ from typing import Literal
 import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
-from sklearn.model_selection import StratifiedGroupKFold
 
 from data.cohort import Cohort
 from data.errors import DataError, examples
@@ -149,6 +148,8 @@ def make_folds(cohort: Cohort, recipe: FoldRecipe) -> Folds:
 
 
 def _by_scikit_learn(cohort: Cohort, count: int, seed: int) -> Ints:
+    from sklearn.model_selection import StratifiedGroupKFold
+
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     fold = np.full(len(cohort.table), -1, dtype=np.int64)
     for k, (_, held_out) in enumerate(splitter.split(np.zeros(len(fold)), cohort.target, cohort.groups)):

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
 
 from data.errors import DataError, RecipeError, TrainingError
 from data.scores.scores import UndefinedScoreError, pauc
@@ -169,6 +168,8 @@ def _learn(values: Floats, members: tuple[str, ...], recipe: BlendRecipe, target
         return BlendState("weighted", members, weights=_greedy_weights(values, label, recipe.rounds))
     if ranks:
         values = _ranked(values, ranks)
+    from sklearn.linear_model import LogisticRegression
+
     stacker = LogisticRegression(C=recipe.inverse_regularisation, max_iter=1000).fit(_filled_logits(values), label)
     weights = tuple(stacker.coef_[0].tolist())
     return BlendState(recipe.method, members, weights, float(stacker.intercept_[0]), ranks)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from imblearn.over_sampling import RandomOverSampler
-from imblearn.under_sampling import RandomUnderSampler
 
 from data.errors import RecipeError, TrainingError
 from tabular.recipe import ResampleRecipe
@@ -46,15 +44,12 @@ def resample(target: npt.ArrayLike, rows: npt.ArrayLike, recipe: ResampleRecipe,
         )
     if recipe.method == "under_bags":
         draws = [
-            _drawn(RandomUnderSampler, "undersampled", chosen, label, recipe.under_ratio, seed_of)
-            for seed_of in _seeds(seed, recipe.bags)
+            _drawn("undersampled", chosen, label, recipe.under_ratio, seed_of) for seed_of in _seeds(seed, recipe.bags)
         ]
         return Resampled(tuple(rows_of for rows_of, _ in draws), tuple(dict.fromkeys(n for _, ns in draws for n in ns)))
     over, under = _seeds(seed, 2)
-    more, notes_over = _drawn(RandomOverSampler, "oversampled", chosen, label, recipe.over_ratio, over)
-    fewer, notes_under = _drawn(
-        RandomUnderSampler, "undersampled", more, np.asarray(target)[more], recipe.under_ratio, under
-    )
+    more, notes_over = _drawn("oversampled", chosen, label, recipe.over_ratio, over)
+    fewer, notes_under = _drawn("undersampled", more, np.asarray(target)[more], recipe.under_ratio, under)
     return Resampled((fewer,), (*notes_over, *notes_under))
 
 
@@ -66,18 +61,15 @@ def class_weights(label: npt.ArrayLike, classes: int) -> npt.NDArray[np.float64]
     return weights
 
 
-def _drawn(
-    sampler: type[RandomOverSampler] | type[RandomUnderSampler],
-    done: str,
-    rows: Ints,
-    label: Ints,
-    ratio: float,
-    seed: int,
-) -> tuple[Ints, tuple[str, ...]]:
+def _drawn(done: str, rows: Ints, label: Ints, ratio: float, seed: int) -> tuple[Ints, tuple[str, ...]]:
     """The rows drawn towards a ratio, or as they are with a note, where they are beyond it."""
     there = float(np.count_nonzero(label == 1) / np.count_nonzero(label == 0))
     if there >= ratio:
         return rows, (f"not {done} to {ratio:g} positives per negative: there are {there:.4g}",)
+    from imblearn.over_sampling import RandomOverSampler
+    from imblearn.under_sampling import RandomUnderSampler
+
+    sampler = RandomOverSampler if done == "oversampled" else RandomUnderSampler
     drawn, _ = sampler(sampling_strategy=ratio, random_state=seed).fit_resample(rows.reshape(-1, 1), label)
     return np.asarray(drawn, dtype=np.int64).ravel(), ()
 

@@ -39,9 +39,10 @@ seed = 11
 count = 3
 seed = 3
 
-# With another number of threads a network's sums round otherwise.
+# With another number of threads a network's sums round otherwise; a process of its own for each takes seconds to start.
 [resources]
 image_model_cpus = 1
+image_models_at_once = 1
 
 [[image_models]]
 name = "narrow"

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -30,8 +30,9 @@ from pipeline.stage_two import ImageColumns, encoded, shared_features, trained_o
 from pipeline.step import Need, Resources, Step, Work
 from tabular.recipe import MemberRecipe
 from tabular.tuning.binned_folds import FoldData
-from tabular.tuning.search import TuneResult, tune
-from tabular.tuning.study import prepare_database, quiet
+
+if TYPE_CHECKING:
+    from tabular.tuning.search import TuneResult
 
 FILE = "tuning.json"
 
@@ -60,6 +61,8 @@ class SearchParameters(Work):
         workers = inputs.run.recipe.tabular.tune.workers if runtime.executor.spreads else 1
         if workers == 1:
             return
+        from tabular.tuning.study import prepare_database, quiet
+
         refuse_private_study(runtime)
         for step in steps:
             with quiet():
@@ -75,8 +78,10 @@ class SearchParameters(Work):
         attempt.finish(list(result.write(step.folder)), reestimate=honest(result))
         self.tell(result, runtime)
 
-    def search(self, step: Step, inputs: Inputs, runtime: Runtime, progress: Progress, *, last: bool) -> TuneResult:
+    def search(self, step: Step, inputs: Inputs, runtime: Runtime, progress: Progress, *, last: bool) -> "TuneResult":
         """Run trials of the study; the `last` to do so also scores the winner again."""
+        from tabular.tuning.search import tune
+
         table = shared_features(inputs, runtime, self.images)
         return tune(
             self.member,
@@ -90,7 +95,7 @@ class SearchParameters(Work):
             progress=progress,
         )
 
-    def tell(self, result: TuneResult, runtime: Runtime) -> None:
+    def tell(self, result: "TuneResult", runtime: Runtime) -> None:
         """Print both figures: the optimistic one and the honest one."""
         name = self.member.name
         for note in result.notes:
@@ -209,7 +214,7 @@ def other_fold_data(inputs: Inputs, table: FeatureTable) -> Iterator[FoldData]:
         yield from fold_data(inputs, table, make_folds(inputs.data.train, other))
 
 
-def honest(result: TuneResult) -> dict[str, float] | None:
+def honest(result: "TuneResult") -> dict[str, float] | None:
     """Mean scores on folds that the search did not see."""
     if result.reestimate is None:
         return None

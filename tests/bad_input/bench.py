@@ -7,13 +7,12 @@ goes on (exit code 0). Whatever happens: one message, no traceback, and no file 
 import hashlib
 import os
 import shutil
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
+
+from tests.time_limit import no_longer_than
 
 HUNG_SECONDS = 60
 ONE_IN = 1 if os.environ.get("FUSIONNETX_BAD_INPUT") == "all" else 4
@@ -119,22 +118,6 @@ class Bench:
 def chosen(rows: list[Row]) -> list[Row]:
     """The rows to try."""
     return rows[::ONE_IN]
-
-
-@contextmanager
-def no_longer_than(seconds: int) -> Iterator[None]:
-    """Fail, rather than wait for ever on a pipe that nobody writes to."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise AssertionError(f"still at work after {seconds} s")
-
-    old = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, old)
 
 
 def tree(folder: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import fusionnetx.run
 import fusionnetx.table
 from data.errors import DataError, RecipeError
 from fusionnetx.run import FittedRun
+from pipeline.runtime import Runtime
 
 README = Path(__file__).parents[2] / "README.md"
 QUICK = ("folds.count=3", "tabular.members[0].iterations=20", "tabular.members[1].iterations=20")
@@ -53,9 +54,10 @@ def photos(table: pl.DataFrame, folder: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Default folders lie in the test's own."""
+    """Default folders lie in the test's own, and no image model gets a process of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FUSIONNETX_CACHE", raising=False)
+    monkeypatch.setattr(Runtime, "threads", 1)
 
 
 Fit = Callable[..., FittedRun]

@@ -1,12 +1,10 @@
-"""`fusionnetx.fit` sees a frame as `fusionnetx init` sees a table; its example runs."""
+"""`fusionnetx.fit` sees a frame as `fusionnetx init` sees a table."""
 
-import doctest
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-import fusionnetx.run
 from data.errors import DataError
 from data.own.proposal import Said
 from fusionnetx.frames import write_frame
@@ -62,10 +60,3 @@ def test_images_that_are_not_there_are_named(table: Path) -> None:
     (table.parent / "photos").mkdir()
     with pytest.raises(DataError, match="did you mean 'photos'"):
         recipe_for(table, said(), table.parent / "fotos", None, ())
-
-
-@pytest.mark.slow
-def test_the_example_of_fit_runs(tmp_path: Path) -> None:
-    found = doctest.testmod(fusionnetx.run, extraglobs={"folder": tmp_path})
-    assert found.attempted > 3
-    assert found.failed == 0

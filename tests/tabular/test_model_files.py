@@ -151,8 +151,8 @@ FORGED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("what", DEADLY)
-def test_the_bare_library_dies_or_hangs(what: str, sound: dict[str, bytes], tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", [one for one in DEADLY if "a split of a column" in one or "catboost" in one])
+def test_the_bare_library_dies(what: str, sound: dict[str, bytes], tmp_path: Path) -> None:
     """Or the checks would be for nothing."""
     name, change = DEADLY[what]
     path = tmp_path / "model"

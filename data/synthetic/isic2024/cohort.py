@@ -17,15 +17,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from data.errors import DataError
 from data.processes import in_order, worker_processes
 from data.progress import Progress, silent
-from data.synthetic.isic2024.images import encode, looks_of, render
+from data.synthetic.isic2024.images import encode, looks_of
 from data.synthetic.isic2024.lesions import draw_lesions
 from data.synthetic.isic2024.patients import Texts, draw_patients, numbered
 from data.synthetic.isic2024.recipe import Counts, SyntheticRecipe
 from data.synthetic.isic2024.tables import TEST_COLUMNS, full_table
-from data.whole_folder import is_whole, write_whole
+from data.whole_folder import write_whole
 
 GENERATION = 3
 """Counts changes of this generator that change what a recipe writes."""
@@ -74,11 +73,6 @@ def write_cohort(
     The files appear together, complete: they are written beside `folder`, which is then given its name.
     """
     write_whole(folder, _identity(recipe), lambda new: _write_files(new, recipe, progress, workers))
-
-
-def is_complete(folder: Path, recipe: SyntheticRecipe) -> bool:
-    """Whether `folder` holds all of this recipe's cohort (names and sizes are compared, not contents)."""
-    return is_whole(folder, _identity(recipe))
 
 
 def _identity(recipe: SyntheticRecipe) -> dict[str, Any]:
@@ -137,17 +131,3 @@ def _encoded(looks: npt.NDArray[np.void], workers: int | None) -> Iterator[list[
 
 def _encode_chunk(looks: npt.NDArray[np.void]) -> list[bytes]:
     return [encode(look) for look in looks]
-
-
-def lesion_mask(recipe: SyntheticRecipe, isic_id: str) -> npt.NDArray[np.bool_]:
-    """The true outline of a lesion of this cohort, at its tile's size: what an explanation should point at."""
-    return picture_of(recipe, isic_id)[1]
-
-
-def picture_of(recipe: SyntheticRecipe, isic_id: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-    """Tile (before JPEG) and mask of one lesion of this cohort, drawn again."""
-    for lesions in draw_cohort(recipe):
-        found = np.flatnonzero(lesions.table["isic_id"].to_numpy() == isic_id)
-        if found.size:
-            return render(lesions.looks[found[0]])
-    raise DataError(f"{isic_id} is no lesion of this synthetic cohort (seed {recipe.seed}); take an id from its tables")

@@ -122,10 +122,10 @@ def test_folder_with_other_things_is_refused(tiny_folder: Path, tmp_path: Path) 
 def test_cut_file_is_not_a_finished_cohort(tmp_path: Path) -> None:
     recipe = TINY.model_copy(update={"images": False})
     write_cohort(tmp_path / "cohort", recipe)
-    assert synthetic.is_complete(tmp_path / "cohort", recipe)
     path = tmp_path / "cohort" / "train-metadata.csv"
     path.write_bytes(path.read_bytes()[:-100])
-    assert not synthetic.is_complete(tmp_path / "cohort", recipe)
+    with pytest.raises(DataError, match="already holds other files"):
+        write_cohort(tmp_path / "cohort", recipe)
 
 
 def test_interruption_leaves_nothing(tmp_path: Path) -> None:

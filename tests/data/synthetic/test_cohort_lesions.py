@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from data.errors import DataError
 from data.relabel import relabelled
-from data.synthetic.isic2024.cohort import DrawnLesions, draw_cohort, lesion_mask, picture_of, write_cohort
+from data.synthetic.isic2024.cohort import DrawnLesions, draw_cohort, write_cohort
 from data.synthetic.isic2024.facts import facts, malignant_curve, marginal
 from data.synthetic.isic2024.images import render
 from data.synthetic.isic2024.recipe import SyntheticRecipe
@@ -221,22 +221,16 @@ def test_lesion_is_darker_and_skin_follows_the_table(large: tuple[DrawnLesions, 
     assert np.corrcoef(contrast, part.table["tbp_lv_deltaL"].to_numpy()[rows])[0, 1] > 0.6
 
 
-def test_mask_of_an_id_is_that_of_its_tile(tiny_folder: Path) -> None:
-    for part in ("train", "test"):
+def test_a_look_draws_the_tile_again_with_its_outline(tiny_folder: Path) -> None:
+    for part, lesions in zip(("train", "test"), draw_cohort(TINY), strict=True):
         with h5py.File(tiny_folder / f"{part}-image.hdf5") as file:
             lesion = sorted(file)[5]
             encoded = np.frombuffer(file[lesion][()], np.uint8)
-        tile, mask = picture_of(TINY, lesion)
+        tile, mask = render(lesions.looks[lesions.table["isic_id"].to_list().index(lesion)])
         written = cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
         assert written.shape == tile.shape
         assert np.abs(written.astype(int) - tile).mean() < 6
         assert mask.shape == tile.shape[:2]
-        assert np.array_equal(lesion_mask(TINY, lesion), mask)
-
-
-def test_unknown_id_is_named() -> None:
-    with pytest.raises(DataError, match="ISIC_0000000 is no lesion"):
-        lesion_mask(TINY, "ISIC_0000000")
 
 
 def test_a_drawing_process_that_dies_is_said_and_nothing_is_left(tmp_path: Path):

@@ -23,13 +23,18 @@ from pipeline.runtime import Runtime
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def stage_one(tiny_recipe: Path, cohort_dir: Path, tmp_path: Path) -> Callable[..., tuple[Path, str]]:
+SAVED_OFTEN = "image_models[*].checkpoint_seconds=0.001"
+StageOne = Callable[..., tuple[Path, str]]
+
+
+@pytest.fixture(scope="module")
+def stage_one(tiny_recipe: Path, cohort_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> StageOne:
     """Stage one of the tiny recipe with so many image models at once: its folder and what was said."""
+    tmp_path = tmp_path_factory.mktemp("stage-one")
 
     def run(at_once: int, *changes: str, name: str = "run", display: Display | None = None) -> tuple[Path, str]:
         page = io.StringIO()
-        recipe = load_recipe(str(tiny_recipe), (f"resources.image_models_at_once={at_once}", *changes))
+        recipe = load_recipe(str(tiny_recipe), (f"resources.image_models_at_once={at_once}", SAVED_OFTEN, *changes))
         executor = ProcessesExecutor()
         runtime = Runtime(
             display=display or Display(Console(file=page, width=200, soft_wrap=True)),
@@ -54,17 +59,20 @@ def workers() -> list[psutil.Process]:
     ]
 
 
-def test_the_bytes_do_not_depend_on_how_many_run_at_once(stage_one: Callable[..., tuple[Path, str]]):
-    alone, _ = stage_one(1, name="one")
-    for count in (2, 4):
-        beside, said = stage_one(count, name=f"at_once_{count}")
-        assert differences(content(alone), content(beside)) == []
-        assert said.count("images/s") == 6
+@pytest.fixture(scope="module")
+def alone(stage_one: StageOne) -> Path:
+    """Stage one, a model after the other in this process."""
+    return stage_one(1, name="alone")[0]
+
+
+def test_the_bytes_do_not_depend_on_how_many_run_at_once(stage_one: StageOne, alone: Path):
+    beside, said = stage_one(3, name="beside")
+    assert differences(content(alone), content(beside)) == []
+    assert said.count("images/s") == 6
     assert workers() == []
 
 
-def test_a_killed_worker_is_named_and_its_model_goes_on(stage_one: Callable[..., tuple[Path, str]]):
-    alone, _ = stage_one(1, name="one")
+def test_a_killed_worker_is_named_and_its_model_goes_on(stage_one: StageOne, alone: Path):
     killed: list[int] = []
 
     def kill_one() -> None:
@@ -80,26 +88,22 @@ def test_a_killed_worker_is_named_and_its_model_goes_on(stage_one: Callable[...,
 
     killer = threading.Thread(target=kill_one)
     killer.start()
-    beside, said = stage_one(2, "image_models[*].checkpoint_seconds=0.001", name="killed")
+    beside, said = stage_one(2, name="killed")
     killer.join()
     assert killed
-    again, _ = stage_one(1, "image_models[*].checkpoint_seconds=0.001", name="one_too")
     assert "its process died (by signal 9); it is started again and goes on" in said
-    assert differences(content(again), content(beside)) == []
-    assert sorted(path.name for path in alone.rglob("*.safetensors")) == ["model.safetensors"] * 6
+    assert differences(content(alone), content(beside)) == []
 
 
-def test_a_worker_that_always_dies_ends_the_run(
-    stage_one: Callable[..., tuple[Path, str]], monkeypatch: pytest.MonkeyPatch
-):
+def test_a_worker_that_always_dies_ends_the_run(stage_one: StageOne, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
     monkeypatch.setattr("pipeline.execute.processes.sys.executable", "/bin/false")
     with pytest.raises(TrainingError, match="its process died again and again"):
-        stage_one(2, "resources.retries=1")
+        stage_one(2, "resources.retries=1", name="dead")
     assert workers() == []
 
 
-def test_a_request_to_stop_reaches_every_worker(stage_one: Callable[..., tuple[Path, str]]):
+def test_a_request_to_stop_reaches_every_worker(stage_one: StageOne):
     class Stopping(Display):
         """Asked to stop once a model is in training."""
 

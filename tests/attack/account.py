@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from research.attack.runs import Outcome
+from tests.attack.runs import Outcome
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Whether this checkout computes what another commit computes: `python -m research.same_bytes COMMIT [--small]`.
+"""Whether this checkout computes what another commit computes: `python -m tests.same_bytes COMMIT [--small]`.
 
 The demo is run by both, each with its own code, recipe and cache, and every file that holds a result is compared byte
 by byte. Exit code 0: all are the same; 1: some are not; 2: a run failed. Takes as long as two runs of the demo.
@@ -175,7 +175,7 @@ def show(rows: Sequence[Compared], commit: str, console: Console) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run both, compare, print; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m research.same_bytes", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.same_bytes", description=__doc__)
     parser.add_argument("commit", help="what to compare this checkout with")
     parser.add_argument("--small", action="store_true", help="a small demo, with every stage and a search")
     chosen = parser.parse_args(arguments)

@@ -6,17 +6,15 @@ traceback, blame itself, hang, touch a file outside the run, or give another res
 
 import re
 import shutil
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from types import FrameType
 from typing import Protocol
 
 from data.files import sha256_of
-from research.attack.damage import DAMAGES, Damage
+from tests.attack.damage import DAMAGES, Damage
+from tests.time_limit import no_longer_than
 
 SECONDS = 60
 FAULT = "a fault of FusionNetX"
@@ -170,19 +168,3 @@ def silent_change(attempt: Attempt, ground: Ground) -> str:
         reference = ground.finished.parent / "predicted.csv"
         same = not reference.is_file() or sha256_of(reference) == sha256_of(ground.out)
     return "" if same else "another result in silence"
-
-
-@contextmanager
-def no_longer_than(seconds: int) -> Iterator[None]:
-    """TimeoutError for what takes longer, a pipe that nobody writes to included."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise TimeoutError
-
-    old = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, old)

@@ -1,9 +1,9 @@
-"""Quartiles of a synthetic training table beside the published ones: `python -m research.synthetic_compare [lesions]`.
+"""Quartiles of a synthetic training table beside the published ones: `python -m benchmarks.synthetic_quartiles`.
 
 The published figures are those embedded in `facts.json`; no other file is needed.
 """
 
-import sys
+import argparse
 
 import polars as pl
 
@@ -41,12 +41,13 @@ def as_markdown(compared: pl.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Print the table for a cohort of the published size, or of the size given."""
-    lesions = int(arguments[0]) if arguments else 401_059
-    train, _ = draw_cohort(SyntheticRecipe(lesions=lesions, test_lesions=10))
-    sys.stdout.write(as_markdown(compare(train.table)))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lesions", type=int, default=401_059)
+    train, _ = draw_cohort(SyntheticRecipe(lesions=parser.parse_args().lesions, test_lesions=10))
+    print(as_markdown(compare(train.table)), end="")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from data.files import read_json, write_json
-from research import same_bytes
-from research.same_bytes import WHAT, compare, entry_point, main, show, small_changes
+from tests import same_bytes
 from tests.damage import alter, edit
+from tests.same_bytes import WHAT, compare, entry_point, main, show, small_changes
 
 
 @pytest.fixture

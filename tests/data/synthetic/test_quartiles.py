@@ -2,9 +2,9 @@
 
 import polars as pl
 
+from benchmarks.synthetic_quartiles import as_markdown, compare
 from data.synthetic.isic2024.cohort import draw_cohort
 from data.synthetic.isic2024.recipe import SyntheticRecipe
-from research.synthetic_compare import as_markdown, compare
 
 
 def test_quartiles_follow_the_published_ones() -> None:

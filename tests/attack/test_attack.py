@@ -13,9 +13,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from research.attack.account import Kept, table, troubled
-from research.attack.damage import DAMAGES, forged, other_value
-from research.attack.runs import Attempt, Ground, attempts, commands, kinds_of_file, made
+from tests.attack.account import Kept, table, troubled
+from tests.attack.damage import DAMAGES, forged, other_value
+from tests.attack.runs import Attempt, Ground, attempts, commands, kinds_of_file, made
 
 COUNT = int(os.environ.get("FUSIONNETX_ATTACK", "0"))
 SEED = int(os.environ.get("FUSIONNETX_ATTACK_SEED", "0"))
