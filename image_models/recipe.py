@@ -22,7 +22,13 @@ __all__ = ["RETIRED_KEYS", "RUNTIME_KEYS", "AugmentRecipe", "ImageModelRecipe", 
 RUNTIME_KEYS = tuple(key.name for key in fields(RuntimeRecipe))
 """Keys that a result does not depend on."""
 
-LATER_KEYS: dict[str, Any] = {"select_by": "score"}
+LATER_KEYS: dict[str, Any] = {
+    "select_by": "score",
+    "held_stages": 0,
+    "label_smoothing": 0.0,
+    "small_epochs": 0,
+    "small_size": 0,
+}
 """Keys from after the first runs, at the value that means what was done before there was a choice: then they are left
 out of fingerprints, and what was trained without them stays valid."""
 
@@ -52,6 +58,12 @@ class ImageModelRecipe(
             "schedule",
             'follows the score of an inner split, which only select = "best" makes',
         )
+        small = bool(self.small_epochs)
+        self.require(small == bool(self.small_size), "small_size", "goes with small_epochs and only with it")
+        self.require(self.small_size < self.input_size or not small, "small_size", f"below {self.input_size}")
+        self.require(
+            not (small and self.second_backbone), "small_size", "with second_backbone every network has its own size"
+        )
         if self.frozen:
             self._require_unchanged_images("frozen = true keeps one vector per image, computed before training")
         if self.backbone == "none":
@@ -59,7 +71,7 @@ class ImageModelRecipe(
 
     def _require_unchanged_images(self, why: str) -> None:
         """Refuse keys that change images or the layers that see them, where neither is part of training."""
-        for key, idle in (("drop_path", 0.0), ("layer_decay", 1.0), ("freeze_batch_norm", False)):
+        for key, idle in (("drop_path", 0.0), ("layer_decay", 1.0), ("freeze_batch_norm", False), ("held_stages", 0), ("small_epochs", 0)):
             self.require(getattr(self, key) == idle, key, f"{why}; leave it out")
         self.require(not self.augment.mixup, "augment", f"{why}, so mixup has nothing to mix; leave mixup out")
 

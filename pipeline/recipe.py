@@ -63,6 +63,9 @@ class Recipe(BaseModel):
             taken = sorted(set(names) & RESERVED_NAMES)
             if taken:
                 raise ValueError(f"{kind}: {taken[0]!r} is a column of every table of a run; choose another name")
+        blank = [model.name for model in self.image_models if model.held_stages and model.pretrained == "none"]
+        if blank:
+            raise ValueError(f'image model {blank[0]!r}: held_stages keeps weights, and pretrained = "none" has none')
         both = sorted({m.name for m in self.image_models} & {m.name for m in self.tabular.members})
         if both:
             raise ValueError(f"an image model and a member are both named {both[0]!r}; give each its own name")

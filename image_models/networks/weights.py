@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from data.errors import RecipeError, TrainingError
 from data.files import atomic
 from image_models.networks.layers import batch_norms
+from image_models.networks.packaged_weights import PREFIX, matched_by_place, packaged_file, read_packaged
 from image_models.recipe import ImageModelRecipe
 
 State = dict[str, Tensor]
@@ -34,6 +35,11 @@ SHOWN = 4
 def load_pretrained(backbone: nn.Module, recipe: ImageModelRecipe, weights_dir: Path | None = None) -> None:
     """Give a backbone the weights its recipe names."""
     if recipe.pretrained == "none":
+        return
+    if recipe.pretrained.startswith(PREFIX):
+        path = packaged_file(recipe.pretrained, recipe.name)
+        fit(backbone, matched_by_place(read_packaged(path, recipe.name), backbone), f"{path}", recipe)
+        refuse_folded_batch_norms(backbone, f"{path}", recipe)
         return
     if recipe.pretrained != "timm":
         path = Path(recipe.pretrained).expanduser()
@@ -73,6 +79,8 @@ def is_folded(norm: nn.Module) -> bool:
 
 def fetch(recipe: ImageModelRecipe, weights_dir: Path) -> Path | None:
     """Put the weights a recipe needs into a folder unless they are there; None when it needs none from the hub."""
+    if recipe.pretrained.startswith(PREFIX):
+        return packaged_file(recipe.pretrained, recipe.name)
     if recipe.pretrained != "timm":
         return None
     source = hub_source(recipe)

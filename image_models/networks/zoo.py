@@ -19,6 +19,7 @@ from data.errors import RecipeError
 from image_models.networks.heads import ImagesHead, MetadataHead
 from image_models.networks.image_branch import ImageBranch, Layout
 from image_models.networks.image_model import FusionModel, ImageModel, Network
+from image_models.networks.layers import hold_stages
 from image_models.networks.metadata_shape import MetadataShape
 from image_models.networks.registries import FUSIONS, NETWORKS
 from image_models.networks.weights import load_pretrained
@@ -56,6 +57,8 @@ def build(
     if recipe.frozen:
         for branch in model.branches:
             branch.hold()
+    if recipe.held_stages:
+        hold_stages(model, recipe.held_stages)
     return model
 
 
@@ -102,6 +105,8 @@ def build_backbone(recipe: ImageModelRecipe) -> Any:
     # Where the number of tokens is fixed, position embeddings and windows are made for the size asked for.
     source = get_pretrained_cfg(name)
     options: dict[str, Any] = {"img_size": recipe.image_size} if source and source.fixed_input_size else {}
+    if options and recipe.small_epochs:
+        raise RecipeError(f"model {recipe.name!r}: small_epochs: {name!r} takes one size of image; leave it out")
     if recipe.drop_path:
         options["drop_path_rate"] = recipe.drop_path
     try:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from data.errors import TrainingError
 from image_models.lesions import Ints, Lesions
-from image_models.networks.layers import branch_batch_norms
+from image_models.networks.layers import branch_batch_norms, held_batch_norms
 from image_models.precision import autocast
 from image_models.predict import predict_on
 from image_models.recipe import ImageModelRecipe
@@ -145,9 +145,9 @@ class Fit:
     def _train(self, resident: Resident | None, tell: Callable[[], None]) -> None:
         """Take the remaining steps of an epoch."""
         self.model.train()
-        if self.recipe.freeze_batch_norm:
-            for module in branch_batch_norms(self.model):
-                module.eval()
+        kept = branch_batch_norms if self.recipe.freeze_batch_norm else held_batch_norms
+        for module in kept(self.model):
+            module.eval()
         in_flight = STEPS_IN_FLIGHT if self.device.type == "cuda" else 0
         inputs = step_inputs(
             self.recipe,

@@ -102,13 +102,14 @@ def step_inputs(
     """
     steps = list(plan.sampler.steps(epoch, first))
     number = epoch * plan.sampler.steps_per_epoch + first
+    side = recipe.small_size if epoch < recipe.small_epochs else recipe.input_size
     taken = [rows if recipe.augment.mixup else rows[setup.ranks.share(len(rows))] for step in steps for rows in step]
     with closing(batches(lesions, plan.labels, taken, setup.device, resident)) as loaded:
         for offset, step in enumerate(steps):
             stream = derived_seed(seed, STREAM_STEP, plan.number, number + offset)
             generator = torch.Generator().manual_seed(stream)
             made = [
-                _training_batch(batch, recipe, lesions.classes, generator, setup, len(rows))
+                _training_batch(batch, recipe, lesions.classes, generator, setup, len(rows), side)
                 for rows, batch in zip(step, islice(loaded, len(step)), strict=True)
             ]
             yield StepInput(number + offset, stream, np.concatenate(step), made)
@@ -165,15 +166,23 @@ def in_layout(pixels: Tensor, recipe: ImageModelRecipe) -> Tensor:
 
 
 def _training_batch(
-    batch: Batch, recipe: ImageModelRecipe, classes: int, generator: torch.Generator, setup: Setup, length: int
+    batch: Batch,
+    recipe: ImageModelRecipe,
+    classes: int,
+    generator: torch.Generator,
+    setup: Setup,
+    length: int,
+    side: int,
 ) -> TrainingBatch:
     """This process's share of a batch of `length` lesions; `batch` holds it, or with mixup the whole."""
     share = setup.ranks.share(length)
     labels = functional.one_hot(batch.labels, classes).float()
+    if recipe.label_smoothing:
+        labels = labels.lerp(torch.full_like(labels, 1 / classes), recipe.label_smoothing)
     if are_vectors(batch.images):
         whole = TrainingBatch(Shown(None, batch.images, batch.metadata), labels)
         return TrainingBatch(whole.shown.cut(share), labels[share]) if recipe.augment.mixup else whole
-    changes, side, dtype = recipe.augment, recipe.input_size, DTYPES[setup.precision]
+    changes, dtype = recipe.augment, DTYPES[setup.precision]
     if not changes.mixup:
         pixels = augment(batch.images, changes, side, generator, dtype, share=share, batch=length)
         return TrainingBatch(Shown(in_layout(pixels, recipe), None, batch.metadata), labels)

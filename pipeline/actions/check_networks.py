@@ -31,12 +31,19 @@ def networks(models: tuple[ImageModelRecipe, ...]) -> Iterator[Found]:
 
 def weights(models: tuple[ImageModelRecipe, ...], weights_dir: Path) -> Iterator[Found]:
     """Pretrained weights: at hand, to be fetched, or not to be had."""
+    from image_models.networks.packaged_weights import PREFIX, packaged_file
     from image_models.networks.weights import hub_name, hub_source, local_path
     from pipeline.recipe_changes import nearest
 
     for model in models:
         for part in model.image_branches():
             if part.pretrained == "none":
+                continue
+            if part.pretrained.startswith(PREFIX):
+                try:
+                    packaged_file(part.pretrained, model.name)
+                except TrainingError as error:
+                    yield Found("error", str(error))
                 continue
             if part.pretrained != "timm":
                 path = Path(part.pretrained).expanduser()

