@@ -71,7 +71,13 @@ class ImageModelRecipe(
 
     def _require_unchanged_images(self, why: str) -> None:
         """Refuse keys that change images or the layers that see them, where neither is part of training."""
-        for key, idle in (("drop_path", 0.0), ("layer_decay", 1.0), ("freeze_batch_norm", False), ("held_stages", 0), ("small_epochs", 0)):
+        for key, idle in (
+            ("drop_path", 0.0),
+            ("layer_decay", 1.0),
+            ("freeze_batch_norm", False),
+            ("held_stages", 0),
+            ("small_epochs", 0),
+        ):
             self.require(getattr(self, key) == idle, key, f"{why}; leave it out")
         self.require(not self.augment.mixup, "augment", f"{why}, so mixup has nothing to mix; leave mixup out")
 

@@ -35,7 +35,15 @@ class ScheduleRecipe(Group):
         """Refuse impossible values."""
         super().__post_init__()
         self.require_at_least(1, "epochs")
-        self.require_at_least(0, "second_fit_epochs", "small_epochs", "small_size", "cosine_steps", "minimum_learning_rate", "plateau_patience")
+        self.require_at_least(
+            0,
+            "second_fit_epochs",
+            "small_epochs",
+            "small_size",
+            "cosine_steps",
+            "minimum_learning_rate",
+            "plateau_patience",
+        )
         self.require_below_one("warmup_ratio")
         self.require(self.learning_rate > 0, "learning_rate", "above 0")
         self.require(

@@ -22,7 +22,7 @@ def hold_stages(model: nn.Module, count: int) -> None:
     """Take the first stages of every backbone, by timm's coarse grouping, out of training."""
     for prefix, backbone in backbones(model).items():
         if not hasattr(backbone, "group_matcher"):
-            raise RecipeError(f"held_stages = {count}: {prefix or 'the network'} is not divided into stages; leave it out")
+            raise RecipeError(f"held_stages = {count}: {prefix or 'the network'} has no stages; leave it out")
         stages = group_parameters(backbone, backbone.group_matcher(coarse=True), reverse=True)
         if count > max(stages.values()):
             raise RecipeError(

@@ -1,8 +1,8 @@
 """Weights that lie in an installed Python package: for machines that reach a package index and no model hub.
 
 Nothing of the package is imported, and its file is read as plain tensors. Such files were often saved from another
-implementation of the same network, whose tensors have other names in the same order: then they are matched by place, and
-every shape must agree.
+implementation of the same network, whose tensors have other names in the same order: then they are matched by place,
+and every shape must agree.
 """
 
 from importlib.metadata import PackageNotFoundError, files
@@ -53,7 +53,7 @@ def read_packaged(path: Path, model: str) -> dict[str, Tensor]:
 
 
 def matched_by_place(state: dict[str, Tensor], backbone: nn.Module) -> dict[str, Tensor]:
-    """Give tensors the backbone's names, where none has one and all shapes agree in order; a classifier is left over."""
+    """Give tensors the backbone's names, where none has one and all shapes agree in order; classifiers stay."""
     wanted = [(name, tensor.shape) for name, tensor in backbone.state_dict().items() if not name.endswith(COUNTER)]
     given = [tensor for name, tensor in state.items() if not name.endswith(COUNTER)]
     known = {name for name, _ in wanted} & set(state)

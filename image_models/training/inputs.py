@@ -21,6 +21,7 @@ from image_models.recipe import ImageModelRecipe
 from image_models.setup import Setup
 from image_models.training.augment import augment, mixup, prepare
 from image_models.training.loader import Batch, Resident, batches
+from image_models.training.losses import smoothed
 from image_models.training.plan import STREAM_STEP, FitPlan, derived_seed
 
 PIXELS_ON_GPU = 1024 * 256**2
@@ -176,9 +177,7 @@ def _training_batch(
 ) -> TrainingBatch:
     """This process's share of a batch of `length` lesions; `batch` holds it, or with mixup the whole."""
     share = setup.ranks.share(length)
-    labels = functional.one_hot(batch.labels, classes).float()
-    if recipe.label_smoothing:
-        labels = labels.lerp(torch.full_like(labels, 1 / classes), recipe.label_smoothing)
+    labels = smoothed(functional.one_hot(batch.labels, classes).float(), recipe.label_smoothing)
     if are_vectors(batch.images):
         whole = TrainingBatch(Shown(None, batch.images, batch.metadata), labels)
         return TrainingBatch(whole.shown.cut(share), labels[share]) if recipe.augment.mixup else whole

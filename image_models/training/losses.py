@@ -23,6 +23,11 @@ def log_probabilities(logits: Tensor) -> Tensor:
     return functional.log_softmax(logits, dim=-1)
 
 
+def smoothed(shares: Tensor, share: float) -> Tensor:
+    """Labels of which a share is spread over all classes alike."""
+    return shares.lerp(torch.full_like(shares, 1 / shares.shape[1]), share) if share else shares
+
+
 def summed_loss(logits: Tensor, shares: Tensor, weights: Tensor, focal_gamma: float) -> Tensor:
     """Sum over the batch of -share * weight * (1 - p)^gamma * log p.
 

@@ -31,6 +31,7 @@ def networks(models: tuple[ImageModelRecipe, ...]) -> Iterator[Found]:
 
 def weights(models: tuple[ImageModelRecipe, ...], weights_dir: Path) -> Iterator[Found]:
     """Pretrained weights: at hand, to be fetched, or not to be had."""
+    from data.errors import TrainingError
     from image_models.networks.packaged_weights import PREFIX, packaged_file
     from image_models.networks.weights import hub_name, hub_source, local_path
     from pipeline.recipe_changes import nearest
