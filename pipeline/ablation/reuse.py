@@ -6,13 +6,13 @@ that makes something anew gets a file of its own, and the other keeps the old on
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from data.errors import DataError
 from data.files import atomic
 from pipeline.inputs import Inputs
-from pipeline.plan import Plan, plan_of
+from pipeline.plan import plan_of
 from pipeline.run import Run
 from pipeline.step import Step
 
@@ -45,26 +45,26 @@ def link_all(source: Path, target: Path, names: Iterable[str]) -> None:
                 shutil.copyfile(source / name, temporary)
 
 
-def adopt_all(base: Run, inputs: Inputs) -> tuple[int, int]:
-    """Take over every step of a variant that its base has done; how many boosters were taken, and how many there are.
+def adopt_all(bases: Sequence[Run], inputs: Inputs, *, trains_images: bool = False) -> tuple[int, int]:
+    """Take over every step of a variant that one of some runs has done; how many boosters, and how many there are.
 
-    No image model is trained for a variant, so one that the base does not have is refused.
+    Where no image model is to be trained, one that the first of the runs does not have is refused.
     """
     # Planned anew after the folds: how many there are is known then.
-    adopt(plan_of(inputs).folds, base, inputs.run)
+    adopt_from(bases, plan_of(inputs).folds, inputs.run)
     plan = plan_of(inputs)
-    taken = {step: adopted(step, base, plan) for step in plan}
-    for step in (step for step in plan.of("fold model") if not taken[step]):
+    taken = {step: adopt_from(bases, step, plan.run) for step in plan}
+    for step in (step for step in plan.of("fold model") if not taken[step] and not trains_images):
         raise DataError(
-            f"{step.name} is missing or stale in {base.folder}; run `fusionnetx oof --run {base.folder}` first"
+            f"{step.name} is missing or stale in {bases[0].folder}; run `fusionnetx oof --run {bases[0].folder}` first"
         )
     boosters = plan.of("booster")
     return sum(taken[step] for step in boosters), len(boosters)
 
 
-def adopted(step: Step, base: Run, plan: Plan) -> bool:
-    """Whether a step is done now; one whose own needs are missing is not."""
+def adopt_from(bases: Sequence[Run], step: Step, own: Run) -> bool:
+    """Whether a step is done now, by the first run that has done it; one whose own needs are missing is not."""
     try:
-        return adopt(step, base, plan.run)
+        return any(adopt(step, base, own) for base in bases)
     except DataError:
         return False

@@ -4,20 +4,18 @@ A variant is a run folder of its own under `ablation/` in the folder of the run,
 not change is taken over from the run, so image models are never trained again and an interrupted study goes on.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from data.files import write_json
-from data.progress import Progress
-from pipeline.ablation.reuse import adopt_all
+from pipeline.ablation.made import made_variant
 from pipeline.ablation.rows import FULL, IMAGE_ONLY, WITHOUT_VOTING, Row, row_of, rows_of_parts
 from pipeline.ablation.scores import Sample, absent_figures, order_figures, refuse_unknown, row_figures
 from pipeline.ablation.table import print_study
 from pipeline.ablation.variants import VARIANTS, Variant
-from pipeline.display import Display
 from pipeline.inputs import Inputs
 from pipeline.make import make
 from pipeline.plan import settled
@@ -57,41 +55,10 @@ def row_of_variant(base: Inputs, outer: Runtime, recipe: Recipe, variant: Varian
     changed = variant.recipe(recipe)
     if isinstance(changed, str):
         return changed
-    run = base.run.derive(recipe=changed, folder=base.run.folder / "ablation" / variant.name)
-    runtime = outer.shown_on(VariantDisplay(outer.display, variant.title))
-    inputs = base.of(run, runtime)
-    run.record()
-    taken, boosters = adopt_all(base.run, inputs)
-    make(inputs, runtime, "submission")
-    refresh_metrics(inputs)
-    outer.display.say(f"{variant.title}: {taken} of {boosters} boosters were there already")
-    return row_of(inputs, variant.name, variant.title)
-
-
-class VariantDisplay(Display):
-    """The display of one variant: bars and warnings under its title, the same stop, but not what every stage says."""
-
-    def __init__(self, outer: Display, title: str) -> None:
-        super().__init__(outer.console)
-        self._outer = outer
-        self._title = title
-
-    def check_stop(self) -> None:
-        """The user stops the whole study."""
-        self._outer.check_stop()
-
-    def say(self, text: str, style: str | None = None) -> None:
-        """The table says it."""
-
-    def warn(self, text: str) -> None:
-        """Warnings are for the user, whoever gives them."""
-        self._outer.warn(f"{self._title}: {text}")
-
-    @contextmanager
-    def task(self, label: str) -> Iterator[Progress]:
-        """A bar that names the variant."""
-        with self._outer.task(f"{self._title}: {label}") as progress:
-            yield progress
+    made = made_variant(base, outer, changed, Path("ablation") / variant.name, variant.title)
+    refresh_metrics(made.inputs)
+    outer.display.say(f"{variant.title}: {made.taken} of {made.boosters} boosters were there already")
+    return row_of(made.inputs, variant.name, variant.title)
 
 
 def study_figures(inputs: Inputs, runtime: Runtime, rows: list[Row], absent: list[dict[str, Any]]) -> dict[str, Any]:
