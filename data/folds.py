@@ -7,20 +7,21 @@ is in `inner_split.py`; what is trained on a fold is the stages' business.
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data.cohort import Cohort
 from data.errors import DataError, examples
 from data.files import atomic
+from data.folds_by import divide
 from data.inner_split import Ints, assign_groups, class_counts
 from data.tables.csv import ROW, read_csv
 from data.tables.parquet import read_parquet
 
-Method = Literal["scikit-learn", "greedy", "file"]
+Method = Literal["scikit-learn", "greedy", "file", "column"]
 METHOD_KEY = "fusionnetx.fold_method"
 
 
@@ -35,12 +36,29 @@ class FoldRecipe(BaseModel):
     count: int | None = Field(default=None, ge=2, le=100)
     """5 when left out, or as many as the fold file has."""
     seed: int = Field(default=0, ge=0, lt=2**32)
+    by: str | None = None
+    """A column, such as the institution: each of its values with enough positives is held out whole, the others
+    together; `count` is then the most folds there are."""
+    least_positives: int = Field(default=10, ge=1, le=1_000_000)
+    """With `by`: positives that a value must have to be a fold of its own."""
     file: str | None = None
     """Parquet or CSV with the lesion id and a column `fold` (0, 1, ...), used in place of folds made here."""
     max_positive_imbalance: float = Field(default=0.2, ge=0.0, le=100.0)
     """How far a fold's number of positives may be from the mean, as a share of it. What whole patients force is
     always allowed: a difference of up to the positives of the patient who has most. All positives in one of a hundred
     folds are 99 times the mean."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.by is not None and self.file is not None:
+            raise ValueError("by and file are two ways to divide the patients; leave one out")
+        return self
+
+    @property
+    def deciding(self) -> dict[str, Any]:
+        """What decides the folds, for the fingerprint of their step; keys of `by` only where it is used."""
+        unused = set() if self.by is not None else {"by", "least_positives"}
+        return self.model_dump(mode="json", exclude=unused)
 
 
 @dataclass(frozen=True)
@@ -128,6 +146,11 @@ def make_folds(cohort: Cohort, recipe: FoldRecipe) -> Folds:
                 f"Set folds.count = {folds.count} or leave it out."
             )
         return folds
+    if recipe.by is not None:
+        fold = divide(cohort, recipe.by, recipe.least_positives, recipe.count).fold
+        if problems := fold_problems(fold, cohort, inf):
+            raise DataError(f"folds.by = {recipe.by!r}: {'; '.join(problems)}. Divide by another column.")
+        return _folds(cohort, fold, "column")
     count = recipe.count or DEFAULT_COUNT
     _require_enough_groups(cohort, count)
     # Shuffling without stratifying is a defect of several scikit-learn releases (its pull request 32540): hence the
@@ -219,7 +242,7 @@ def _read_fold_file(path: Path, lesion_column: str) -> tuple[pl.DataFrame, Metho
     else:
         frame, metadata = read_parquet(path, "Give a parquet or .csv table as fold file.")
         written = metadata.get(METHOD_KEY)
-        method = "scikit-learn" if written == "scikit-learn" else "greedy" if written == "greedy" else "file"
+        method = next((known for known in get_args(Method) if known == written), "file")
     id_column = next((name for name in ("lesion_id", lesion_column) if name in frame.columns), None)
     if id_column is None or "fold" not in frame.columns:
         found = ", ".join(name for name in frame.columns if name != ROW)

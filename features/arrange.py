@@ -21,16 +21,16 @@ def arrange(cohort: Cohort, recipe: FeatureRecipe, image_scores: pl.DataFrame | 
     task = cohort.task
     refuse_forbidden(cohort, recipe)
     used = used_columns(cohort, recipe)
-    table = cohort.table.select(used)
     patient = code_of(cohort.table[task.group])
     order = patient_order(patient, cohort.table[task.lesion])
-    numbers = tuple(name for name in used if column_kind(table, name) == "number")
+    numbers = tuple(name for name in used if column_kind(cohort.table, name) == "number")
     categories = tuple(name for name in used if name not in numbers)
-    frame = table.select(
+    frame = cohort.table.select(
         *(clean(name) for name in numbers),
         *(pl.col(name).cast(pl.String).cast(pl.Categorical) for name in categories),
+        patient.alias(PATIENT),
     )[order]
-    frame = frame.with_columns(patient[order].rle_id().alias(PATIENT).set_sorted())
+    frame = frame.with_columns(frame[PATIENT].rle_id().set_sorted())
     frame = frame.with_columns(place_keys(frame))
     scores = () if image_scores is None else score_columns(image_scores)
     if image_scores is not None:

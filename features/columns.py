@@ -86,6 +86,19 @@ KNOWN: dict[str, Column] = {
     "localization": Column("body part", kind="category"),
 }
 
+MEASURED: dict[str, tuple[str, ...]] = {
+    "size": (DIAMETER, MINOR_AXIS, AREA, PERIMETER),
+    "outline": (AREA_PERIMETER, BORDER, ECCENTRICITY, ASYMMETRY, ASYMMETRY_ANGLE),
+    "colour": (A, B, C, H, L),
+    "skin": (A_SKIN, B_SKIN, C_SKIN, H_SKIN, L_SKIN, L_SD_SKIN),
+    "contrast": (DELTA_A, DELTA_B, DELTA_L, DELTA_LB, DELTA_LB_NORM),
+    "variegation": (COLOUR, COLOUR_SD, RADIAL_SD, L_SD),
+    "position": (X, Y, Z, LOCATION, LOCATION_SIMPLE),
+    "nevus": (NEVUS,),
+}
+"""What the instrument measured on the lesion (WB360), by what it is about. Every other column is basic: known of the
+patient, the place on the body or the photograph without measuring anything."""
+
 PATIENT_CONSTANT = frozenset({AGE, "age"})
 """Numbers that describe the patient: there is nothing to compare between lesions of one patient."""
 
@@ -129,3 +142,8 @@ STRONG = (
 )
 """The seventeen columns in which lesions of one patient are placed to find the odd one out: hue, contrast, variegation,
 size and outline, each by its stronger representatives (univariate AUC on ISIC 2024: H 0.79, deltaB 0.76, Hext 0.71)."""
+
+
+def is_measured(name: str) -> bool:
+    """Whether a column is a measurement of the instrument; otherwise it is basic."""
+    return any(name in group for group in MEASURED.values())

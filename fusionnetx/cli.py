@@ -17,7 +17,7 @@ from rich.console import Console
 from data.errors import FusionNetXError, Interrupted
 from data.files import no_room
 from data.secrets import masked
-from pipeline.commands import cache, cohorts, data, explain, inspect, integrity, kaggle, stages
+from pipeline.commands import cache, cohorts, data, evidence, explain, inspect, integrity, kaggle, stages
 from pipeline.display import printable
 from pipeline.memory import keep_freed_memory
 from research.commands import audit, compare, faults, systems
@@ -31,7 +31,21 @@ app = typer.Typer(
     epilog="Start with: [bold]fusionnetx submission[/bold] (a synthetic cohort)\n\n"
     "The real entry: [bold]fusionnetx submission --recipe fusionnetx --data isic-2024/[/bold]",
 )
-for module in (cohorts, data, cache, compare, stages, inspect, explain, integrity, faults, audit, systems, kaggle):
+for module in (
+    cohorts,
+    data,
+    cache,
+    compare,
+    stages,
+    inspect,
+    evidence,
+    explain,
+    integrity,
+    faults,
+    audit,
+    systems,
+    kaggle,
+):
     app.add_typer(module.commands)
 
 

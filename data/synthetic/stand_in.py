@@ -15,7 +15,7 @@ def stand_in(recipe: DataRecipe, cache: Path, progress: Progress = silent) -> Pa
     if recipe.synthetic is not None:
         from data.synthetic.isic2024 import cohort
 
-        key = fingerprint({"recipe": recipe.synthetic.model_dump(mode="json"), "generation": cohort.GENERATION})
+        key = fingerprint({"recipe": recipe.synthetic.identity, "generation": cohort.GENERATION})
         folder = cache / f"synthetic-{key[:16]}"
         cohort.write_cohort(folder, recipe.synthetic, progress=progress, workers=recipe.workers)
         return folder

@@ -25,8 +25,8 @@ import numpy.typing as npt
 
 from data.errors import DataError
 from data.progress import Progress, silent
+from data.scores import scores
 from data.scores.intervals import replicate_scores
-from data.scores.scores import SCORES
 from pipeline.audit.deal import Ints, coded, deal, deals_like
 from pipeline.scoring import known_rows
 
@@ -151,13 +151,15 @@ def judged(
     rng = np.random.default_rng([seed, 1])
     codes = coded(groups)
     pool = np.stack([target[deal(codes, rng)] for _ in range(POOL)])
-    outcomes = [Labelled(target[giver][one.rows], groups[one.rows], one.columns) for giver, one in finished]
+    outcomes = [Labelled(target[giver][one.rows], codes[one.rows], one.columns) for giver, one in finished]
     names = list(outcomes[0].columns)
-    observed = np.array([[score_of(score, one.target, one.columns[name]) for name in names] for one in outcomes])
+    observed = np.array(
+        [[score_of(score, one.target, one.columns[name], one.groups) for name in names] for one in outcomes]
+    )
     dealt = np.zeros((deals, len(names)))
     for (_, run), one in zip(finished, outcomes, strict=True):
         for number, labels in enumerate(deals_like(one.target, run.rows, run.fold, pool, deals, rng)):
-            dealt[number] += [score_of(score, labels, one.columns[name]) for name in names]
+            dealt[number] += [score_of(score, labels, one.columns[name], one.groups) for name in names]
     dealt /= len(outcomes)
     cross_validated = any(len(np.unique(one.fold)) > 1 for _, one in finished)
     dealt = dealt.mean(axis=0) + (dealt - dealt.mean(axis=0)) * (ROOT_OF_TWO if cross_validated else 1.0)
@@ -196,10 +198,10 @@ class Labelled:
     columns: Mapping[str, Floats]
 
 
-def score_of(score: str, target: Ints, column: Floats) -> float:
+def score_of(score: str, target: Ints, column: Floats, groups: npt.NDArray[Any]) -> float:
     """Score of the lesions that have a probability."""
     known, column = known_rows(column)
-    return SCORES[score](target[known], column[known])
+    return scores.score_of(score, target[known], column[known], groups[known])
 
 
 def patient_interval(score: str, outcomes: Sequence[Labelled], name: str, seed: int) -> tuple[float, float]:
@@ -209,6 +211,6 @@ def patient_interval(score: str, outcomes: Sequence[Labelled], name: str, seed: 
         known, column = known_rows(one.columns[name])
         sample = one.target[known], column[known], one.groups[known]
         replicates.append(replicate_scores(*sample, score=score, seed=seed, replicates=500))
-    scores = np.mean(replicates, axis=0)
-    low, high = np.quantile(scores[np.isfinite(scores)], [0.025, 0.975])
+    found = np.mean(replicates, axis=0)
+    low, high = np.quantile(found[np.isfinite(found)], [0.025, 0.975])
     return float(low), float(high)

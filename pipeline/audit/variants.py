@@ -51,7 +51,7 @@ def null_recipe(recipe: Recipe, *, binary: bool = True) -> Recipe:
         changes |= {"blend": learned, "tune": tune}
     return recipe.model_copy(
         update={
-            "folds": recipe.folds.model_copy(update={"file": None, "max_positive_imbalance": UNEVEN}),
+            "folds": recipe.folds.model_copy(update={"file": None, "by": None, "max_positive_imbalance": UNEVEN}),
             "image_models": tuple(fast_image_model(model) for model in recipe.image_models),
             "tabular": recipe.tabular.model_copy(update=changes),
         }
@@ -88,7 +88,9 @@ def strict_recipe(recipe: Recipe, *, without: tuple[str, ...] = (), one_of_each:
         members = [kinds[kind] for kind in sorted(kinds)]
     return recipe.model_copy(
         update={
-            "folds": recipe.folds.model_copy(update={"file": None, "count": 3, "max_positive_imbalance": UNEVEN}),
+            "folds": recipe.folds.model_copy(
+                update={"file": None, "by": None, "count": 3, "max_positive_imbalance": UNEVEN}
+            ),
             "image_models": tuple(models),
             "features": recipe.features.model_copy(
                 update={

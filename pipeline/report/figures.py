@@ -11,6 +11,7 @@ from pipeline.report.classes import class_figures
 from pipeline.report.contribution import agreement, correlation, leave_one_out
 from pipeline.report.curves import distributions, precision_recall, roc
 from pipeline.report.decision import decision_figures
+from pipeline.report.evidence import evidence_of
 from pipeline.report.finished import FinishedRun
 from pipeline.report.gallery import gallery, hardest
 from pipeline.report.groups import (
@@ -40,6 +41,7 @@ def report_figures(finished: FinishedRun) -> dict[str, Any]:
         "image_models": networks(finished),
         "tuning": searches(finished.plan),
         "ablation": study_of(finished.inputs.run),
+        "evidence": evidence_of(finished.inputs.run),
         **dict.fromkeys(("curves", "groups", "correlation", "leave_one_out", "boosters", "gallery")),
         **dict.fromkeys(("classes", "class_groups", "agreement")),
         "resampled": finished.recipe.tabular.resample.method != "none",

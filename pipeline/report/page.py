@@ -16,6 +16,7 @@ from data.scores.scores import SCORES
 from pipeline.report.ablation import VERDICTS, study_plot
 from pipeline.report.axis import Axis
 from pipeline.report.class_plots import class_plots
+from pipeline.report.evidence import TITLES, evidence_plots, spec_of
 from pipeline.report.plots import cost_plot, curve_plots, training_plots
 from pipeline.report.search_plots import search_plots
 from pipeline.report.svg import dot_strip, interval_strip
@@ -132,6 +133,9 @@ def page(metrics: dict[str, Any], pictures: dict[str, str]) -> str:
         plots=plots_of(metrics),
         pictures=pictures,
         verdicts=VERDICTS,
+        evidence_plots=evidence_plots(report["evidence"], report["words"], "/report/evidence")
+        if (report := metrics["report"])["evidence"]
+        else {},
     )
 
 
@@ -159,6 +163,8 @@ def render(template: str, figures: dict[str, Any], **values: Any) -> str:
         "shade": shade,
         "short_title": short_title,
         "titles": {name: score.title for name, score in SCORES.items()},
+        "evidence_titles": TITLES,
+        "spec_of": spec_of,
         **values,
     }
     style = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))

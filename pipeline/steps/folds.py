@@ -35,7 +35,8 @@ class MakeFolds(Work):
         folds.write(step.folder / FILE)
         attempt.finish([FILE], folds=folds.summary().to_dicts(), method=folds.method)
         inputs.forget_folds()
-        runtime.display.say(f"folds: {folds.count} by patient, stratified ({folds.method})")
+        how = "patients whole" if self.recipe.by else f"stratified ({folds.method})"
+        runtime.display.say(f"folds: {folds.count} by {self.recipe.by or 'patient'}, {how}")
 
 
 def folds_step(run: Run, facts: InputFacts) -> Step:
@@ -49,7 +50,7 @@ def folds_step(run: Run, facts: InputFacts) -> Step:
         name="folds",
         folder=run.folder,
         work=MakeFolds(run.recipe.folds),
-        settings=run.recipe.folds.model_dump(mode="json"),
+        settings=run.recipe.folds.deciding,
         needs=tuple(needs),
         report_name="folds.json",
     )

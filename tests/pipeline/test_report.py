@@ -26,6 +26,7 @@ SECTIONS = [
     "models",
     "members",
     "ablation",
+    "evidence",
     "boosters",
     "gallery",
     "tuning",

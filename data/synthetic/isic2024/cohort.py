@@ -19,6 +19,7 @@ import polars as pl
 
 from data.processes import in_order, worker_processes
 from data.progress import Progress, silent
+from data.synthetic.isic2024.devices import shifted
 from data.synthetic.isic2024.images import encode, looks_of
 from data.synthetic.isic2024.lesions import draw_lesions
 from data.synthetic.isic2024.patients import Texts, draw_patients, numbered
@@ -51,15 +52,18 @@ def draw_cohort(recipe: SyntheticRecipe) -> tuple[DrawnLesions, DrawnLesions]:
     lesion_ids = numbered("ISIC", train.lesions + test.lesions, 7, rng)
     patient_ids = numbered("IP", train.patients + test.patients, 7, rng)
     return (
-        _draw(train, lesion_ids[: train.lesions], patient_ids[: train.patients], [recipe.seed, 1], test=False),
-        _draw(test, lesion_ids[train.lesions :], patient_ids[train.patients :], [recipe.seed, 2], test=True),
+        _draw(recipe, train, lesion_ids[: train.lesions], patient_ids[: train.patients], part=1),
+        _draw(recipe, test, lesion_ids[train.lesions :], patient_ids[train.patients :], part=2),
     )
 
 
-def _draw(size: Counts, lesion_ids: Texts, patient_ids: Texts, seed: list[int], *, test: bool) -> DrawnLesions:
-    rng = np.random.default_rng(seed)
-    patients = draw_patients(patient_ids, size.lesions, rng, with_unseen_attribution=test)
-    lesions = draw_lesions(patients, size.malignant, size.biopsied, rng)
+def _draw(recipe: SyntheticRecipe, size: Counts, lesion_ids: Texts, patient_ids: Texts, part: int) -> DrawnLesions:
+    rng = np.random.default_rng([recipe.seed, part])
+    patients = draw_patients(patient_ids, size.lesions, rng, with_unseen_attribution=part == 2)
+    devices = None
+    if recipe.institution_shift:
+        patients, devices = shifted(patients, recipe.institution_shift, recipe.seed)
+    lesions = draw_lesions(patients, size.malignant, size.biopsied, rng, devices)
     table = full_table(patients, lesions, lesion_ids, rng)
     order = np.argsort(lesion_ids)
     return DrawnLesions(table[order], looks_of(patients, lesions, rng)[order])
@@ -76,7 +80,7 @@ def write_cohort(
 
 
 def _identity(recipe: SyntheticRecipe) -> dict[str, Any]:
-    return {"generation": GENERATION, "recipe": recipe.model_dump()}
+    return {"generation": GENERATION, "recipe": recipe.identity}
 
 
 def _write_files(folder: Path, recipe: SyntheticRecipe, progress: Progress, workers: int | None) -> None:

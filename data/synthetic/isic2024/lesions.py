@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
+from data.synthetic.isic2024.devices import Devices
 from data.synthetic.isic2024.facts import (
     SHARE_SMALL,
     SHARE_WITHOUT_COLOUR,
@@ -54,8 +55,13 @@ class Lesions:
     """The sign that no column shows: blue-grey areas, redness around, coarse dots instead of a regular network."""
 
 
-def draw_lesions(patients: Patients, n_malignant: int, n_biopsied: int, rng: np.random.Generator) -> Lesions:
-    """Draw every lesion of these patients; exactly `n_malignant` and `n_biopsied` are of those kinds."""
+def draw_lesions(
+    patients: Patients, n_malignant: int, n_biopsied: int, rng: np.random.Generator, devices: Devices | None = None
+) -> Lesions:
+    """Draw every lesion of these patients; exactly `n_malignant` and `n_biopsied` are of those kinds.
+
+    `devices` measure differently by institution; without them all measure alike.
+    """
     location = _locations(patients, rng)
     kind = _kinds(patients, location, n_malignant, n_biopsied, rng)
     spread = latent_spread()
@@ -66,7 +72,7 @@ def draw_lesions(patients: Patients, n_malignant: int, n_biopsied: int, rng: np.
         own = score[:, index].copy()
         sick = severity > 0
         own[sick] += severity[sick] * (malignant_curve(column).value(own[sick]) - own[sick])
-        moved[column] = own
+        moved[column] = own if devices is None else devices.measured(own, index, patients)
     columns = _measured(moved, kind, rng)
     columns |= _coordinates(patients, location, rng)
     return Lesions(kind, location, columns, ATYPIA[kind] + rng.standard_normal(kind.size))

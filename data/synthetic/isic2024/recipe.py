@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -24,6 +24,8 @@ class SyntheticRecipe(BaseModel):
     seed: int = Field(default=2024, ge=0, lt=2**63)
     images: bool = True
     """Without images only the tables are written."""
+    institution_shift: float = Field(default=0.0, ge=0.0, le=10.0)
+    """How far the devices and patients of the institutions are apart, in standard deviations; 0: not at all."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -36,6 +38,11 @@ class SyntheticRecipe(BaseModel):
                     f"{size.lesions} {part}lesions"
                 )
         return self
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the files; the shift only where there is one, so that cohorts without keep their names."""
+        return self.model_dump(mode="json", exclude=set() if self.institution_shift else {"institution_shift"})
 
     @property
     def counts(self) -> "Counts":
