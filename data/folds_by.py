@@ -6,11 +6,14 @@ A patient with lesions under several values belongs to the one with most of them
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from data.cohort import Cohort
 from data.errors import DataError
 from data.inner_split import Ints, class_counts
+
+Texts = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def divide(cohort: Cohort, column: str, least_positives: int, most_folds: int | 
     return Division(fold_of[own], tuple(tuple(str(names[i]) for i in part) for part in parts))
 
 
-def whose(value: np.ndarray[tuple[int], np.dtype[np.str_]], groups: np.ndarray) -> tuple[np.ndarray, Ints]:  # type: ignore[type-arg]
+def whose(value: Texts, groups: Texts) -> tuple[Texts, Ints]:
     """The values, and for each lesion the place of the one that most lesions of its patient have."""
     names, code = np.unique(value, return_inverse=True)
     _, patient = np.unique(groups, return_inverse=True)

@@ -14,6 +14,9 @@ from pipeline.step_reports import read_step_report
 REPORTS = ("report.json", "folds.json", "submission.json")
 """Names that a step's report may have; an image pack's has the first."""
 
+STUDIES = ("ablation/", "evidence/")
+"""Folders of a run that hold variants of it."""
+
 
 @dataclass(frozen=True)
 class InputFacts:
@@ -53,6 +56,8 @@ def reports_of(folder: Path) -> dict[str, dict[str, Any]]:
 def recorded_facts(run: Run, reports: Mapping[str, Mapping[str, Any]] | None = None) -> InputFacts:
     """What most steps of a finished run recorded of its inputs."""
     every = reports_of(run.folder) if reports is None else reports
+    # Studies keep variants of the run in it, some of them on other labels.
+    every = {path: report for path, report in every.items() if not path.startswith(STUDIES)}
 
     def most(name: str) -> str | None:
         found = Counter(report["inputs"][name] for report in every.values() if name in report.get("inputs", {}))

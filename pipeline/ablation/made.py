@@ -9,14 +9,12 @@ from data.errors import DataError
 from data.progress import Progress
 from pipeline.ablation.reuse import adopt_all
 from pipeline.display import Display
+from pipeline.facts import STUDIES
 from pipeline.inputs import Inputs
 from pipeline.make import make
 from pipeline.recipe import Recipe
 from pipeline.run import RECIPE_FILE, Run
 from pipeline.runtime import Runtime
-
-STUDIES = ("ablation", "evidence")
-"""Folders of a run that hold variants of it."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def made_variant(
 
 def other_variants(base: Run, own: Run) -> list[Run]:
     """The variants of a run that have been begun, without one of them."""
-    found = [path.parent for study in STUDIES for path in sorted(base.folder.glob(f"{study}/*/{RECIPE_FILE}"))]
+    found = [path.parent for study in STUDIES for path in sorted(base.folder.glob(f"{study}*/{RECIPE_FILE}"))]
     runs = []
     for folder in found:
         # One that was damaged lends nothing.

@@ -15,6 +15,7 @@ from data.synthetic.stand_in import is_invented
 from pipeline.actions.answer_summary import print_summary
 from pipeline.answer_files import refuse_bad_target, write_answers
 from pipeline.answers import Said, answer_frame
+from pipeline.columns import stacked
 from pipeline.decision import decision_for
 from pipeline.facts import finished_fold_count, recorded_facts
 from pipeline.new_images import image_columns
@@ -87,14 +88,24 @@ def probabilities_of(
 
 def said_of(finished: Plan, runtime: Runtime, cohort: Cohort, source: ImageSource | None) -> Said:
     """The same, and of which lesions an image was missing."""
+    columns, absent = columns_of(finished, runtime, cohort, source)
+    return Said(cohort, columns["blend"], absent)
+
+
+def columns_of(
+    finished: Plan, runtime: Runtime, cohort: Cohort, source: ImageSource | None
+) -> tuple[dict[str, npt.NDArray[np.float64]], npt.NDArray[np.bool_]]:
+    """What every image model, every member and the blend say of new lesions, and which lack an image."""
     run = finished.run
     scores = None
     if run.recipe.image_models:
         scores = image_columns(finished.fold_models, run.recipe.data, runtime, cohort, source)
     table = features_of(run.recipe.features, runtime.display, cohort, scores, f"{len(cohort.ids):,} lesions")
     with runtime.display.task("stage two") as progress:
-        blend = finished.stage_two.predict(table, runtime.threads, progress)["blend"]
-    return Said(cohort, blend, without_image(run, scores, len(cohort.ids)))
+        columns = finished.stage_two.predict(table, runtime.threads, progress)
+    seen = {} if scores is None else {name: scores[name].to_numpy() for name in scores.columns if name != "lesion_id"}
+    of_models = {model.name: stacked(seen, model.name) for model in run.recipe.image_models}
+    return {**of_models, **columns}, without_image(run, scores, len(cohort.ids))
 
 
 def without_image(run: Run, scores: pl.DataFrame | None, count: int) -> npt.NDArray[np.bool_]:

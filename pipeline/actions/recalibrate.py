@@ -68,7 +68,9 @@ def run_recalibrate(run: Run, runtime: Runtime, data_dir: Path, name: str) -> No
     data = read_folder(run.recipe.data, data_dir)
     for note in data.notes:
         runtime.display.warn(note)
-    cohort = new_lesions(run, runtime, data.train, data_dir)
+    if len(data.train.task.classes) > 2:
+        raise DataError("recalibrate is for two classes; a run of many classes keeps its own calibration")
+    cohort = untrained(run, runtime, data.train, data_dir)
     warn_of_invented(run, runtime, data_dir / "any")
     score = probabilities_of(finished, runtime, cohort, data.train_images)
     known = np.isfinite(score)
@@ -92,10 +94,8 @@ def run_recalibrate(run: Run, runtime: Runtime, data_dir: Path, name: str) -> No
     say_what_was_found(runtime.display, figures, cohort, path_of(run, name), name)
 
 
-def new_lesions(run: Run, runtime: Runtime, cohort: Cohort, data_dir: Path) -> Cohort:
-    """The cohort without lesions that the models were trained on; DataError where it can teach nothing."""
-    if len(cohort.task.classes) > 2:
-        raise DataError("recalibrate is for two classes; a run of many classes keeps its own calibration")
+def untrained(run: Run, runtime: Runtime, cohort: Cohort, data_dir: Path) -> Cohort:
+    """The cohort without lesions that the models were trained on; DataError where none is left."""
     path = run.folder / "tabular" / "oof.parquet"
     if not path.is_file():
         return cohort

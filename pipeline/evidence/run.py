@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from data.cohort import Task
 from data.errors import DataError
 from data.files import write_json, write_text
 from pipeline.evidence.clinics import clinics_figures
@@ -18,6 +19,7 @@ from pipeline.report.evidence import FILE, PARTS, evidence_of, evidence_plots
 from pipeline.report.metrics import BEST, CHANCE
 from pipeline.report.page import render
 from pipeline.report.words import words_of
+from pipeline.run import Run
 from pipeline.runtime import Runtime
 
 PAGE = "evidence.html"
@@ -35,18 +37,17 @@ def run_evidence(inputs: Inputs, runtime: Runtime, parts: Sequence[str], by: str
     plan = make(inputs, runtime, "tabular")
     work: dict[str, Callable[[Inputs, Runtime, Plan], dict[str, Any]]] = {
         "inputs": inputs_figures,
-        "clinics": lambda *given: clinics_figures(*given, by),
+        "clinics": lambda inputs, runtime, plan: clinics_figures(inputs, runtime, plan, by),
         "robustness": robustness_figures,
         "shuffled": shuffled_figures,
     }
     for part in (part for part in MADE if part in parts):
-        keep(inputs, runtime, part, work[part](inputs, runtime, plan))
-    say_where(inputs, runtime)
+        keep(inputs.run, runtime, inputs.data.train.task, part, work[part](inputs, runtime, plan))
+    say_where(inputs.run, runtime)
 
 
-def keep(inputs: Inputs, runtime: Runtime, part: str, found: dict[str, Any]) -> None:
+def keep(run: Run, runtime: Runtime, task: Task, part: str, found: Any) -> None:
     """Put a part beside what is there about the run as it is now, in both files, and print it."""
-    run, task = inputs.run, inputs.data.train.task
     figures = {
         "of": state_of(run),
         "run": run.name,
@@ -70,9 +71,9 @@ def evidence_page(figures: dict[str, Any]) -> str:
     return render("evidence.html", figures, evidence_plots=plots)
 
 
-def say_where(inputs: Inputs, runtime: Runtime) -> None:
+def say_where(run: Run, runtime: Runtime) -> None:
     """Where the files are."""
-    folder = inputs.run.folder
+    folder = run.folder
     runtime.display.say(
         f"wrote {folder / PAGE} and the same figures to {folder / FILE}; `fusionnetx report --run {folder}` takes "
         "them into the report"

@@ -76,6 +76,7 @@ def print_clinics(display: Display, figures: dict[str, Any]) -> None:
                 )
 
 
+PLACES = ("there", "cross-validated")
 COLUMNS = (("known", ".4f"), ("unseen", ".4f"), ("fall", "+.4f"))
 
 
@@ -123,13 +124,20 @@ def print_evaluations(display: Display, figures: dict[str, Any]) -> None:
             spec = spec_of(metric)
             table.add_row(title(metric), interval(one["scores"][metric], spec), interval(one["own"][metric], spec))
         display.console.print(table)
-        for gap in one["missing"]:
-            display.say(f"missing there in {gap['missing_share']:.0%} of the lesions: {gap['column']}")
+        alone = grid("each column alone", ("column", *(f"{title(figures['score'])}, {where}" for where in PLACES)))
+        for column in one["columns"]:
+            alone.add_row(
+                column["name"], *(interval(column[key][figures["score"]], ".4f") for key in ("scores", "own"))
+            )
+        display.console.print(alone)
+        gaps = ", ".join(f"{gap['column']} ({gap['missing_share']:.0%})" for gap in one["missing"])
+        if gaps:
+            display.say(f"learned from and missing there: {gaps}")
 
 
 def title(metric: str) -> str:
     """Of a score."""
-    return TITLES[metric]
+    return str(TITLES[metric])
 
 
 def interval(found: dict[str, float] | None, spec: str) -> str:

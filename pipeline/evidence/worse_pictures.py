@@ -42,7 +42,8 @@ def blurred(picture: Pictures, percent: float) -> Pictures:
 def compressed(picture: Pictures, quality: float) -> Pictures:
     """Saved as JPEG and opened again."""
     _, file = cv2.imencode(".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
-    return np.ascontiguousarray(cv2.imdecode(file, cv2.IMREAD_COLOR)[:, :, ::-1]).astype(np.uint8)
+    opened = np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR), dtype=np.uint8)
+    return np.ascontiguousarray(opened[:, :, ::-1])
 
 
 def coarse(picture: Pictures, percent: float) -> Pictures:

@@ -15,7 +15,7 @@ from pipeline.run import Run
 FILE = "evidence.json"
 PARTS = ("inputs", "clinics", "robustness", "shuffled", "evaluations")
 """What the file may hold; None for what was not asked for yet."""
-TITLES = {name: score.title for name, score in {**SCORES, **PATIENT_SCORES}.items()}
+TITLES = {name: one.title for name, one in SCORES.items()} | {name: one.title for name, one in PATIENT_SCORES.items()}
 
 
 def evidence_of(run: Run) -> dict[str, Any] | None:
@@ -37,22 +37,22 @@ def evidence_plots(figures: Mapping[str, Any], words: dict[str, str], pointer: s
     score = figures["score"]
     found: dict[str, list[Plot]] = {part: [] for part in PARTS}
     if figures["inputs"]:
-        found["inputs"] = [inputs_plot(figures["inputs"], score, words, f"{pointer}/inputs/rows")]
+        found["inputs"] = inputs_plots(figures["inputs"], score, words, f"{pointer}/inputs/rows")
     if figures["clinics"]:
         found["clinics"] = clinics_plots(figures["clinics"], score, words, f"{pointer}/clinics/clinics")
     if figures["robustness"]:
         found["robustness"] = robustness_plots(figures["robustness"], score, words, f"{pointer}/robustness")
-    return {part: [plot for plot in plots if plot] for part, plots in found.items()}
+    return found
 
 
-def inputs_plot(table: Mapping[str, Any], score: str, words: dict[str, str], source: str) -> Plot | None:
+def inputs_plots(table: Mapping[str, Any], score: str, words: dict[str, str], source: str) -> list[Plot]:
     """How far each variant of inputs is from the full run."""
     found = [(row["title"], row["differences"]) for row in table["rows"] if row["differences"]]
     marks = Marks([(title, Mark.each({"": one[score]}, {"": ""})) for title, one in found])
     if not marks.rows:
-        return None
+        return []
     sample = table["sample"]
-    return forest(
+    plot = forest(
         "Difference from the full run",
         f"n = {counted(sample['lesions'], sample['patients'], words)}; bars: 95 % over {words['groups']}, the same "
         "drawn for both",
@@ -62,6 +62,7 @@ def inputs_plot(table: Mapping[str, Any], score: str, words: dict[str, str], sou
         source,
         reference=0.0,
     )
+    return [plot]
 
 
 def clinics_plots(table: Mapping[str, Any], score: str, words: dict[str, str], source: str) -> list[Plot]:

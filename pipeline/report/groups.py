@@ -6,12 +6,13 @@ A figure of a handful of malignant lesions misleads; below MIN_POSITIVES a group
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from data.cohort import Task
 from data.scores.scores import threshold_at_sensitivity
 from features import columns as known
 from pipeline.report.finished import FinishedRun, Floats, Ints
@@ -29,6 +30,30 @@ REPLICATES = 400
 AGE_BANDS = (40.0, 55.0, 70.0)
 SIZE_BANDS_MM = (3.0, 4.0, 6.0)
 NOT_GIVEN = "not given"
+
+
+class Judged(Protocol):
+    """Lesions with answers and with a probability by the blend."""
+
+    @property
+    def task(self) -> Task:
+        """What was predicted."""
+
+    @property
+    def target(self) -> Ints:
+        """Class of every lesion."""
+
+    @property
+    def blend(self) -> Floats:
+        """Probability of every lesion."""
+
+    @property
+    def groups(self) -> npt.NDArray[np.str_]:
+        """Patient of every lesion."""
+
+    @property
+    def seed(self) -> int:
+        """Of everything random."""
 
 
 def by_group(finished: FinishedRun) -> list[dict[str, Any]]:
@@ -52,7 +77,7 @@ def divided(finished: FinishedRun, figures: Callable[[str, Ints], dict[str, Any]
     ]
 
 
-def right_calls(finished: FinishedRun, label: str, rows: Ints) -> dict[str, Any]:
+def right_calls(finished: Judged, label: str, rows: Ints) -> dict[str, Any]:
     """Counts, accuracy with its interval, and the share of the most frequent class, which calling it always reaches."""
     target, groups = finished.target[rows], finished.groups[rows]
     patients = len(np.unique(groups))
@@ -73,7 +98,11 @@ def divisions(finished: FinishedRun) -> Iterator[tuple[str, str, list[str], npt.
     """Name, title, labels in order, and the label of every lesion."""
     folds = [f"fold {k}" for k in range(finished.inputs.folds.count)]
     yield "fold", "Fold", folds, np.array(folds)[finished.fold]
-    frame = finished.table
+    yield from divisions_by_column(finished.table)
+
+
+def divisions_by_column(frame: pl.DataFrame) -> Iterator[tuple[str, str, list[str], npt.NDArray[Any]]]:
+    """The same by the columns of a table."""
     for name, title, columns, divide in (
         ("site", "Anatomic site", (known.SITE, "localization"), categories),
         ("age", "Age, years", (known.AGE, "age"), partial(bands, edges=AGE_BANDS, unit="")),
@@ -123,7 +152,7 @@ def placed(column: pl.Series, edges: Floats, labels: list[str]) -> tuple[list[st
     return [*labels, *([NOT_GIVEN] if missing.any() else [])], names
 
 
-def group_figures(finished: FinishedRun, label: str, rows: Ints, threshold: float) -> dict[str, Any]:
+def group_figures(finished: Judged, label: str, rows: Ints, threshold: float) -> dict[str, Any]:
     """Counts, score and AUC with intervals, and what one threshold for everyone does in this group."""
     target, probability, groups = finished.target[rows], finished.blend[rows], finished.groups[rows]
     positives = int(target.sum())

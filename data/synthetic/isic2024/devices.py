@@ -26,7 +26,7 @@ class Devices:
     def measured(self, score: Floats, column: int, patients: Patients) -> Floats:
         """The normal scores of one column as the devices of the lesions' institutions see them."""
         place = patients.attribution[patients.of_lesion]
-        return self.gain[place, column] * score + self.offset[place, column]
+        return np.asarray(self.gain[place, column] * score + self.offset[place, column], dtype=np.float64)
 
 
 def shifted(patients: Patients, shift: float, seed: int) -> tuple[Patients, Devices]:
