@@ -1,7 +1,8 @@
 """Files that are either whole or absent: written under a temporary name, synced, then renamed.
 
-A temporary name tells which process of which machine it belongs to, so that what a killed process left behind can be
-told from what another one is writing, and removed. Standard library only, because every layer writes files.
+Who writes a temporary file holds its lock, so that what a killed process left behind can be told from what another one
+is writing, and removed; its name tells machine and process too, for file systems without locks. Standard library only,
+because every layer writes files.
 """
 
 import errno
@@ -16,7 +17,7 @@ import re
 import shutil
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ HOLES_FROM_BYTES = 2**28
 """A file this large that takes a hundredth of its size on the disk holds nothing: no compression gets that far."""
 
 HELD = ".held"
-"""Marks the names of temporary folders whose maker holds a lock on them as long as it lives (`data.held`)."""
+"""Marks temporary names whose maker holds a lock as long as it lives: host name and process number do not tell, since
+two containers on one disk may have both alike."""
 
 _number = itertools.count()
 _this_life = os.urandom(4).hex()
@@ -55,7 +57,7 @@ def atomic(path: Path) -> Iterator[Path]:
     """
     refuse_to_replace(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_beside(path)
+    temporary, descriptor = held_temporary(path, lambda new: new.touch(exist_ok=False))
     try:
         yield temporary
         with temporary.open("rb+") as handle:
@@ -69,6 +71,32 @@ def atomic(path: Path) -> Iterator[Path]:
         raise OSError(number, os.strerror(number), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def held_temporary(path: Path, make: Callable[[Path], object]) -> tuple[Path, int]:
+    """A new file or folder beside `path`, as `make` makes it, and the descriptor that holds its lock."""
+    while True:
+        temporary = temporary_beside(path, HELD)
+        make(temporary)
+        try:
+            descriptor = open_to_lock(temporary)
+        except FileNotFoundError:
+            continue  # Another process took it for a leftover, for it was not locked yet.
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            return temporary, descriptor  # a file system without locks: the process number must do
+        # The same may have happened while the lock was waited for.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(temporary.stat(), os.fstat(descriptor)):
+                return temporary, descriptor
+        os.close(descriptor)
+
+
+def open_to_lock(path: Path) -> int:
+    """A descriptor of a file or folder, never through a link and never waiting for a pipe."""
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
 def refuse_to_replace(path: Path) -> None:
@@ -111,18 +139,16 @@ def remove_leftovers(folder: Path, of: str = "", *, deep: bool = False) -> list[
     pattern = f".{glob.escape(of)}.*.tmp" if of else ".*.tmp"
     found = [path for path in (folder.rglob(pattern) if deep else folder.glob(pattern)) if is_leftover(path)]
     for path in found:
-        if path.is_dir() and not path.is_symlink():
-            remove_unheld(path)
-        else:
-            path.unlink(missing_ok=True)
+        remove_unheld(path)
     return found
 
 
-def remove_unheld(folder: Path) -> None:
-    """Remove a folder under its lock, so that a maker who waits for it sees it gone; not one that its maker holds."""
+def remove_unheld(path: Path) -> None:
+    """Remove a file or folder under its lock, so that a maker who waits for it sees it gone; not what is held."""
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
+        descriptor = open_to_lock(path)
+    except OSError:  # a link or a socket, which nobody holds
+        path.unlink(missing_ok=True)
         return
     try:
         with suppress(OSError):  # a file system without locks: the process number told
@@ -130,7 +156,10 @@ def remove_unheld(folder: Path) -> None:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return
-        shutil.rmtree(folder, ignore_errors=True)
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
 
@@ -159,9 +188,9 @@ def is_leftover(path: Path) -> bool:
 
 
 def is_held(path: Path) -> bool | None:
-    """Whether a process holds the lock of a folder of ours; None where that cannot be known."""
+    """Whether a process holds the lock of a file or folder of ours; None where that cannot be known."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = open_to_lock(path)
     except OSError:
         return None
     try:

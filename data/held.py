@@ -1,9 +1,5 @@
-"""Temporary folders that belong to whoever holds their lock: the system frees it on any death, in any container.
+"""Temporary folders that belong to whoever holds their lock: the system frees it on any death, in any container."""
 
-Host name and process number do not tell: two containers on one disk may have both alike.
-"""
-
-import fcntl
 import os
 import shutil
 import tempfile
@@ -11,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from data.files import HELD, remove_leftovers, temporary_beside
+from data.files import held_temporary, remove_leftovers
 
 SCRATCH = "fusionnetx"
 """Name of the folders for what is only needed while a command runs, in the system's temporary folder."""
@@ -41,18 +37,5 @@ def scratch_folder() -> Iterator[Path]:
 
 def locked_folder(beside: Path) -> tuple[Path, int]:
     """A new folder, and the descriptor that holds its lock."""
-    while True:
-        folder = temporary_beside(beside, HELD)
-        folder.mkdir(parents=True, mode=0o700 if beside.name == SCRATCH else 0o777)
-        try:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue  # Another process took it for a leftover, for it was not locked yet.
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        except OSError:
-            return folder, descriptor  # a file system without locks: the process number must do
-        # The same may have happened while the lock was waited for.
-        if folder.is_dir() and os.path.samestat(folder.stat(), os.fstat(descriptor)):
-            return folder, descriptor
-        os.close(descriptor)
+    mode = 0o700 if beside.name == SCRATCH else 0o777
+    return held_temporary(beside, lambda folder: folder.mkdir(parents=True, mode=mode))

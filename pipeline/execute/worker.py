@@ -10,6 +10,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -78,13 +79,26 @@ def work(line: Line) -> None:
                 line.send({"answer": carry_out(order, RelayDisplay(tell, "job"))})
 
 
+def end_with(leader: socket.socket) -> None:
+    """End this process, whatever it is at, once the other end of a socket is gone.
+
+    Else it would go on writing for a moment, beside whoever does the same job again.
+    """
+    watch = select.poll()
+    watch.register(leader, getattr(select, "POLLRDHUP", select.POLLHUP))
+    watch.poll()
+    os._exit(0)
+
+
 def main() -> int:
     """Serve the process that started this one."""
     # A request to stop is for the leading process, which passes it on.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     keep_freed_memory()
-    line = Line(socket.socket(fileno=int(sys.argv[1])))
+    leader = socket.socket(fileno=int(sys.argv[1]))
+    line = Line(leader)
+    threading.Thread(target=end_with, args=(leader,), daemon=True).start()
     try:
         work(line)
     except (EOFError, OSError):

@@ -16,9 +16,9 @@ SMALL = (
     "image_models[1].epochs=2", "image_models[0].checkpoint_seconds=0.001",
     "tabular.members[lightgbm_metadata].iterations=20", "tabular.members[lightgbm].iterations=20",
     "tabular.members[catboost].iterations=20", "tabular.members[xgboost].iterations=20", "tabular.tune.trials=2",
-    'tabular.tune.members=["lightgbm"]', "tabular.tune.reestimate_seeds=[1]", "resources.image_models_at_once=1",
+    'tabular.tune.members=["lightgbm"]', "tabular.tune.reestimate_seeds=[1]", "resources.image_models_at_once=2",
 )  # fmt: skip
-"""The demo with every stage, tuning included, small enough to be run some fifty times; all in the watched process."""
+"""The demo with every stage, tuning included, small enough for some fifty runs; image models in two processes."""
 
 
 @commands.command(

@@ -36,7 +36,7 @@ class Campaign:
         first, spare = in_order(moments[:kills]), moments[kills:]
         # A process started again counts from the beginning, so only files that are written once can be waited for.
         others = choose(reference.events, stage_of, 4 * in_a_row, seed + 1)
-        steady = [moment for moment in others if moment.when != "at" and moment.nth == 1]
+        steady = [moment for moment in others if moment.when != "at" and moment.nth == 1 and not moment.alone]
         self.display.say(
             f"undisturbed: {reference.seconds:.1f} s, {len(reference.events)} files named, "
             f"{len(reference.run)} compared in the run and {len(reference.cache)} in the cache"

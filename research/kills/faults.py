@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pipeline.integrity.records import content, differences
 from research.kills.kill_points import Event, Moment
+from research.kills.mortal import DIED
 
 ATTEMPTS = 5
 """How often a moment is tried that came after the end of the run."""
@@ -94,7 +95,7 @@ class Harness:
                         os.killpg(process.pid, signal.SIGKILL)
                         break
                 code = process.wait(PATIENCE_SECONDS)
-            if code == -signal.SIGKILL:
+            if code == -signal.SIGKILL or (code == 0 and (root / DIED).is_file()):
                 return True
             if code != 0:
                 self.must_succeed(process, root)
@@ -111,7 +112,7 @@ class Harness:
         fate = (
             []
             if moment is None or moment.when == "at"
-            else ["--die", moment.when, "--file", moment.file, "--nth", str(moment.nth)]
+            else ["--die", moment.when, "--file", moment.file, "--nth", str(moment.nth)] + ["--alone"] * moment.alone
         )
         watch = ["-m", "research.kills.mortal", "--root", str(root), "--events", str(writing), *fate]
         start = ["-m", self.program[0]] if not self.program[0].endswith(".py") else [self.program[0]]

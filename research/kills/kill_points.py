@@ -16,6 +16,8 @@ from pipeline.run import Run
 
 StageOf = Callable[[str], str]
 """From the name of a file, `run/...` or `cache/...`, to the stage that writes it."""
+BY_WORKERS = ("image models", "image models on test lesions")
+"""Stages whose files processes beside the leading one write."""
 COHORT, PACK, OTHERS = "synthetic cohort", "image pack", "between steps"
 
 
@@ -43,11 +45,13 @@ class Moment:
     place: int
     """Its place in the run, to put moments in order."""
     seconds: float = 0.0
+    alone: bool = False
+    """Only the process that writes the file dies, and the program that it works for goes on."""
 
     def __str__(self) -> str:
         again = f" (time {self.nth})" if self.nth > 1 else ""
         when = f"{self.seconds:.2f} s after" if self.when == "at" else f"right {self.when}"
-        return f"{when} {self.file}{again}"
+        return f"{when} {self.file}{again}{', the worker alone' * self.alone}"
 
     @property
     def in_cache(self) -> bool:
@@ -98,7 +102,9 @@ def choose(events: Sequence[Event], stage_of: StageOf, kills: int, seed: int) ->
             gap = events[place].seconds - events[place - 1].seconds
             moment = Moment("at", events[place - 1].file, times[place - 1], stage, place, round(share * gap, 3))
         else:
-            moment = Moment("before" if kind == 1 else "after", events[place].file, times[place], stage, place)
+            alone = stage in BY_WORKERS and (turn // len(places)) % 2 == 0
+            when: Literal["before", "after"] = "before" if kind == 1 else "after"
+            moment = Moment(when, events[place].file, times[place], stage, place, alone=alone)
         chosen[moment] = None
         turn += 1
     return list(chosen)

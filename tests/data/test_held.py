@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from data.files import remove_leftovers
+from data.files import atomic, remove_leftovers
 from data.held import held_folder, scratch_folder
 
 HOLDS = "\n".join(
@@ -46,6 +46,22 @@ def test_a_live_build_is_left_alone_whatever_process_its_name_tells_of(holder, t
     assert renamed.is_dir()
     with held_folder(tmp_path / "pack"):
         assert renamed.is_dir()
+
+
+def test_a_file_in_writing_is_left_alone_whatever_process_its_name_tells_of(tmp_path: Path) -> None:
+    other_host = tmp_path / f".a.json.0a-1.another-host.{os.getpid()}.held.tmp"
+    other_host.write_text("left by a process that died")
+    with atomic(tmp_path / "a.json") as temporary:
+        temporary.write_text("whole")
+        dead = subprocess.Popen([sys.executable, "-c", ""])
+        dead.wait()
+        renamed = temporary.rename(tmp_path / f".a.json.0a-1.{socket.gethostname()}.{dead.pid}.held.tmp")
+        clear = f"from pathlib import Path; from data.files import *; print(remove_leftovers(Path({str(tmp_path)!r})))"
+        said = subprocess.run([sys.executable, "-c", clear], capture_output=True, text=True, check=True).stdout
+        assert renamed.name not in said
+        assert other_host.name in said
+        renamed.rename(temporary)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
 
 
 def test_what_a_killed_process_held_is_removed_whatever_its_name_tells(holder, tmp_path: Path) -> None:

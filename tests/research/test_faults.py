@@ -3,6 +3,7 @@
 import re
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -200,17 +201,17 @@ def test_a_working_folder_has_one_name_in_every_process(tmp_path: Path):
 
 
 def small(raw: dict[str, Any]) -> None:
-    """One network, two boosters, two folds; networks in the process that is watched."""
+    """One network in two processes, two boosters, two folds."""
     raw["data"]["synthetic"] |= {"lesions": 300, "malignant": 40}
     raw["folds"]["count"] = 2
-    raw["resources"]["image_models_at_once"] = 1
+    raw["resources"]["image_models_at_once"] = 2
     raw["image_models"] = raw["image_models"][:1]
     raw["tabular"]["members"] = raw["tabular"]["members"][:2]
 
 
 @pytest.mark.slow
 def test_the_pipeline_survives(variant: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Killed in the cohort, the pack, a network, a booster and the submission; one run, every time going on."""
+    """Killed in the cohort, with a worker, and in a booster, every time going on; then a worker dies alone."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     harness = Harness(("fusionnetx", "submission", "--recipe", str(variant(small))), tmp_path / "scratch")
     reference = harness.reference()
@@ -227,3 +228,14 @@ def test_the_pipeline_survives(variant: Any, tmp_path: Path, monkeypatch: pytest
     outcome = harness.survive("row", moments, reference)
     assert outcome.moments == tuple(moments)
     assert outcome.differences == ()
+    alone = replace(moments[1], alone=True)
+    outcome = harness.survive("alone", [alone], reference)
+    assert outcome.moments == (alone,)
+    assert outcome.differences == ()
+
+
+def test_workers_die_alone_at_half_of_their_moments(finished_run: Path):
+    by_workers = [one for one in choose(EVENTS, stages_of(finished_run), 60, seed=0) if "image models" in one.stage]
+    beside_a_name = [one for one in by_workers if one.when != "at"]
+    assert 0 < sum(one.alone for one in beside_a_name) < len(beside_a_name)
+    assert all(str(one).endswith(", the worker alone") is one.alone for one in by_workers)

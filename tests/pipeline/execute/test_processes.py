@@ -1,6 +1,9 @@
 import io
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -119,6 +122,24 @@ def test_a_request_to_stop_reaches_every_worker(stage_one: StageOne):
     with pytest.raises(Interrupted):
         stage_one(2, name="stopped", display=Stopping(Console(file=io.StringIO())))
     assert workers() == []
+
+
+def test_a_worker_ends_with_its_leader_whatever_it_is_at():
+    busy = (
+        "import socket, sys, threading, time\nfrom pipeline.execute.worker import end_with\n"
+        "end = socket.socket(fileno=int(sys.argv[1]))\n"
+        "threading.Thread(target=end_with, args=(end,), daemon=True).start()\nprint(flush=True)\ntime.sleep(60)"
+    )
+    ours, theirs = socket.socketpair()
+    with theirs:
+        command = [sys.executable, "-c", busy, str(theirs.fileno())]
+        process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    ours.sendall(b"an order that nobody reads")
+    assert process.poll() is None
+    ours.close()
+    assert process.wait(20) == 0
 
 
 def test_events_of_workers_do_not_meet():
