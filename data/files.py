@@ -20,7 +20,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from data.errors import DataError
 
@@ -61,6 +61,7 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         with temporary.open("rb+") as handle:
+            hold_too(handle)
             os.fsync(handle.fileno())
         temporary.replace(path)
         sync_folder(path.parent)
@@ -92,6 +93,12 @@ def held_temporary(path: Path, make: Callable[[Path], object]) -> tuple[Path, in
             if os.path.samestat(temporary.stat(), os.fstat(descriptor)):
                 return temporary, descriptor
         os.close(descriptor)
+
+
+def hold_too(handle: IO[bytes]) -> None:
+    """Hold the file that a library put in place of the one it was to write."""
+    with suppress(OSError):  # it is the one that is held, or cannot be
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def open_to_lock(path: Path) -> int:

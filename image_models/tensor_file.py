@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from data.files import atomic
+from data.files import atomic, hold_too
 
 CHECKSUM = "checksum"
 """Key of the header that holds the checksum."""
@@ -41,6 +41,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]
     with atomic(path) as temporary:
         save_file(ready, temporary, metadata={"fusionnetx": text})
         with temporary.open("rb+") as file:
+            hold_too(file)  # safetensors puts a file of its own there
             place, _ = _recorded(file)
             found = _sum_without(file, place)
             file.seek(place)
