@@ -34,12 +34,35 @@ help:  ## list the targets and variables
 
 setup: $(STAMP)  ## make .venv and install everything (about three minutes, once)
 
-$(STAMP): pyproject.toml constraints.txt
+# The platform whose packages hashes.txt lists; elsewhere other packages are needed, too.
+COVERED = import platform, sys; print("yes" if (sys.platform, platform.machine()) == ("linux", "x86_64") else "no")
+
+$(STAMP): pyproject.toml constraints.txt hashes.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else f"Python {v[0]}.{v[1]} found; FusionNetX needs 3.11 to 3.13: make setup PYTHON=python3.12")'
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (PyTorch alone is several GB; this happens once) ..."
+	@if [ "$$($(VENV)/bin/python -c '$(COVERED)')" = yes ]; then \
+		$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement hashes.txt; \
+	else \
+		echo "hashes.txt covers Linux on x86-64 alone: here the versions of constraints.txt are installed, their checksums unchecked"; \
+	fi
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+.PHONY: hashes package-audit
+hashes: $(STAMP)  ## write hashes.txt anew after a change of constraints.txt or of the dependencies (asks the package index)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@head -1 hashes.txt > hashes.new
+	@$(VENV)/bin/python -m uv pip compile pyproject.toml --extra dev --constraint constraints.txt --quiet --no-header --no-annotate \
+		--python-version 3.11 --python-platform x86_64-unknown-linux-gnu --generate-hashes >> hashes.new && mv hashes.new hashes.txt
+
+package-audit: $(STAMP)  ## ask for known weaknesses of the packages; says so where the data cannot be reached
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	@said=$$($(VENV)/bin/python -m pip_audit --requirement hashes.txt --disable-pip --require-hashes $(ARGS) 2>&1); code=$$?; \
+		if [ $$code -gt 1 ] || grep -qE 'could not be audited|Connection|Max retries' <<< "$$said"; then \
+			tail -3 <<< "$$said"; echo "the audit did not run on every package: its data could not be reached"; exit 2; \
+		fi; echo "$$said"; exit $$code
+
 
 .PHONY: data
 data: $(STAMP)  ## fetch ISIC 2024 without an account: make data, or make data OUT=folder ARGS='--permissive --part 1/10'

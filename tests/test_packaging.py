@@ -1,10 +1,12 @@
 """The wheel, outside the checkout: it holds what the pipeline reads, and the pipeline runs from it."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -15,6 +17,26 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("data", "features", "image_models", "tabular", "pipeline", "research", "fusionnetx")
+
+
+def test_every_version_has_the_checksums_of_its_files():
+    """`make setup` installs from hashes.txt; a new version there is written by `make hashes`."""
+    pin = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[a-z,]+\])?==([^ \\\n]+)( \\)?$", re.MULTILINE)
+
+    def pins(name: str) -> dict[str, str]:
+        found = pin.findall((ROOT / name).read_text())
+        return {re.sub(r"[-_.]+", "-", package).lower(): version for package, version, _ in found}
+
+    listed, hashed = pins("constraints.txt"), pins("hashes.txt")
+    wrong = {name for name, version in hashed.items() if listed.get(name, version) != version}
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    needed = [*project["dependencies"], *(one for group in project["optional-dependencies"].values() for one in group)]
+    names = {re.sub(r"[-_.]+", "-", re.split(r"[\[<>=;]", one)[0]).lower() for one in needed} - {"fusionnetx"}
+    assert (wrong, names - hashed.keys()) == (set(), set()), "run make hashes"
+    lines = (ROOT / "hashes.txt").read_text().splitlines()[1:]
+    package = re.compile(r"[a-z0-9._-]+(\[[a-z,]+\])?==[^ ]+ \\")
+    assert all(package.fullmatch(line) or re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line) for line in lines)
 
 
 @pytest.fixture(scope="module")
