@@ -91,7 +91,7 @@ def watch_workers(own: list[str], events: int) -> None:
             options["pass_fds"] = (*options.get("pass_fds", ()), events)
         start(self, command, *rest, **options)
 
-    subprocess.Popen.__init__ = started  # type: ignore[method-assign]
+    subprocess.Popen.__init__ = started  # type: ignore[method-assign, assignment]
 
 
 def main() -> None:
