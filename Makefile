@@ -68,6 +68,10 @@ package-audit: $(STAMP)  ## ask for known weaknesses of the packages; says so wh
 data: $(STAMP)  ## fetch ISIC 2024 without an account: make data, or make data OUT=folder ARGS='--permissive --part 1/10'
 	@$(FNX) data isic2024 $(if $(OUT),--out '$(OUT)') $(ARGS)
 
+.PHONY: init
+init: $(STAMP)  ## write a recipe for a table of your own: make init TABLE=clinic.csv IMAGES=photos TARGET=diagnosis
+	@$(FNX) init '$(or $(TABLE),$(error name your table: make init TABLE=clinic.csv TARGET=diagnosis))' $(if $(IMAGES),'$(IMAGES)') --target '$(or $(TARGET),$(error name the column with the answer: TARGET=diagnosis))' $(if $(OUT),--out '$(OUT)') $(ARGS)
+
 demo-data: $(STAMP)  ## write the recipe's synthetic cohort in Kaggle's files
 	@$(FNX) demo-data $(CHOICE)
 

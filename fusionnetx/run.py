@@ -56,7 +56,7 @@ def fit(
     `table`: a pandas or polars frame with a row per lesion, or a folder of published files (then the recipe says what
     the columns mean). `target`: the column with the answer. `group`: the column whose values stay in one fold, the
     patient; without it every row counts as another person. `lesion`: the column that names a row and its image;
-    without it rows are numbered, which is for tables without images. `images`: a folder or an HDF5 file.
+    without it rows are numbered, which is for tables without images. `images`: a folder, a .zip or an HDF5 file.
     `positive`: which values of a target of two classes are the positive ones, where that is not obvious.
     `forbidden`: columns that are known only with the answer. `keep`: columns to use although they nearly give the
     answer away; others of that kind are left out, and a warning says so. `recipe`: a shipped recipe or a .toml file.

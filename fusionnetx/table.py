@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.errors import DataError
 from data.own.asking import refuse_unsure
 from data.own.proposal import Proposal, Said, propose
-from data.readers.reading import images_at
-from data.tables.near import with_files_beside
+from pipeline.actions.draft import model_table
+from pipeline.actions.init import chosen_network, opened
 from pipeline.recipe import Recipe, find_recipe, parse_recipe
 from pipeline.recipe_changes import apply_change
+from pipeline.runtime import weights_folder
 
 TABLE_RECIPE = "table"
 
@@ -27,7 +27,9 @@ class TableRecipe:
 
 def recipe_for(path: Path, said: Said, images: Path | None, base: str | None, changes: Sequence[str]) -> TableRecipe:
     """The recipe of a table at `path`, on the shipped one or on the one that is named."""
-    proposal = propose(path, said, refuse_unsure, stems=None if images is None else names_of(images))
+    source = None if images is None else opened(images)
+    stems = None if source is None else [str(name) for name in source.ids]
+    proposal = propose(path, said, refuse_unsure, stems=stems)
     raw: dict[str, Any] = tomllib.loads(find_recipe(base or TABLE_RECIPE).read_text(encoding="utf-8"))
     data = raw.setdefault("data", {})
     score = data.get("folder", {}).get("score", "auc")
@@ -39,18 +41,14 @@ def recipe_for(path: Path, said: Said, images: Path | None, base: str | None, ch
     raw.setdefault("folds", {}).setdefault("count", proposal.folds)
     raw["folds"]["count"] = min(raw["folds"]["count"], proposal.folds)
     raw.setdefault("features", {})["extra_columns"] = [column.name for column in proposal.features]
-    if images is None:
+    if source is None:
         raw["image_models"] = []
+    elif base is None:
+        model = chosen_network(proposal, source, weights_folder()).model
+        raw["image_models"], data["image_size"] = [model_table(model)], model.image_size
     for change in changes:
         apply_change(raw, change)
     return TableRecipe(parse_recipe(raw, origin=f"for {path}"), tuple(notes_of(proposal)))
-
-
-def names_of(images: Path) -> list[str]:
-    """Names of the images of a folder or an HDF5 file."""
-    if not images.exists():
-        raise DataError(f"{images} does not exist{with_files_beside(images)}")
-    return [str(name) for name in images_at(images).ids]
 
 
 def notes_of(proposal: Proposal) -> list[str]:

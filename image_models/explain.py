@@ -114,13 +114,15 @@ def grad_cam(model: Network, pixels: Tensor, metadata: Tensor | None, towards: i
 
     # A network that looks once takes the images at any size, as they are.
     sizes = model.sizes if isinstance(model, FusionModel) and len(model.sizes) > 1 else (pixels.shape[-1],)
+    pictures = pixels.shape[1] // 3
     layers = [
         telling_layer(branch, ask, pixels[:1], _first(metadata), size=size)
         for branch, size in zip(model.branches, sizes, strict=False)
     ]
     looks = len(sizes)
     maps = []
-    for look in range(looks):
+    # Maps of different pictures have no place in common: those of the first are shown.
+    for look in range(0, looks, pictures):
         # Branches take turns: a branch that stands alone looks as often as there are looks.
         branch, turn = look % len(layers), look // len(layers)
         turns = -(-(looks - branch) // len(layers))
@@ -147,7 +149,7 @@ def telling_layer(
     the branch looks first.
     """
     with torch.no_grad():
-        shape = branch.backbone.forward_features(at_size(pixels, size)).shape
+        shape = branch.backbone.forward_features(at_size(pixels[:, :3], size)).shape
     seen: list[tuple[nn.Module, Tensor]] = []
 
     def keep(layer: nn.Module, _: Any, output: Any) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import TrainingError
-from data.images.shards import Pixels
+from data.images.shards import Beside, Pixels
 from image_models.networks.metadata_shape import MetadataShape
 from image_models.recipe import ImageModelRecipe
 
@@ -27,7 +27,8 @@ class Lesions:
     """Lesions as arrays: row i of every array, and of the image pack, is lesion i."""
 
     images: Pixels
-    """(n, side, side, 3), perhaps memory maps; rows of missing images hold anything."""
+    """(n, side, side, 3), perhaps memory maps, or several pictures beside each other; rows of missing images hold
+    anything."""
     present: npt.NDArray[np.bool_]
     """(n,): does the lesion have an image?"""
     target: npt.NDArray[np.int64]
@@ -59,7 +60,7 @@ class Lesions:
             raise ValueError(
                 f"{count} lesion ids, but {', '.join(f'{name} has {n} rows' for name, n in wrong.items())}"
             )
-        if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[3] != 3:
+        if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[3] % 3:
             raise ValueError(f"images are {self.images.dtype} {self.images.shape}, not uint8 (n, side, side, 3)")
         if (self.metadata is None) != (self.metadata_shape is None):
             raise ValueError("metadata and metadata_shape go together: give both or neither")
@@ -93,8 +94,16 @@ class Lesions:
 
     def seen_by(self, recipe: ImageModelRecipe) -> "Lesions":
         """The lesions as this recipe's network sees them: metadata only if it names columns, images only if it has
-        a backbone. Without images every lesion counts as present.
+        a backbone, and of several pictures those that it names. Without images every lesion counts as present.
         """
+        if isinstance(self.images, Beside):
+            named = f"{self.images_fingerprint} {' '.join(recipe.pictures)}" if self.images_fingerprint else ""
+            chosen = replace(self, images=self.images.of(recipe.pictures), images_fingerprint=named)
+            return chosen._told(recipe)
+        return self._told(recipe)
+
+    def _told(self, recipe: ImageModelRecipe) -> "Lesions":
+        """With the metadata that the recipe names alone."""
         if not recipe.metadata.columns:
             return replace(self, metadata=None, metadata_shape=None)
         if self.metadata is None:

@@ -28,6 +28,7 @@ LATER_KEYS: dict[str, Any] = {
     "label_smoothing": 0.0,
     "small_epochs": 0,
     "small_size": 0,
+    "pictures": (),
 }
 """Keys from after the first runs, at the value that means what was done before there was a choice: then they are left
 out of fingerprints, and what was trained without them stays valid."""

@@ -51,5 +51,8 @@ ISIC2024_PERMISSIVE = _isic2024(
 )
 """217,477 tiles, half of that; commercial use is allowed."""
 
+ARCHIVE = "https://api.isic-archive.com/api/v2"
+"""The archive's interface, which lists the images of a collection without an account."""
+
 EDITIONS = {"isic2024": (ISIC2024, ISIC2024_PERMISSIVE)}
 """By the name of the reader: the whole edition, and the one under a permissive licence."""

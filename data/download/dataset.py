@@ -44,7 +44,7 @@ class Fetching:
         if not missing:
             return []
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self._alone(), self._explained():
+        with alone(self.folder), self._explained():
             if self.part is None:
                 self._fetch_whole(missing, progress)
             else:
@@ -151,16 +151,6 @@ class Fetching:
         )
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold the folder for this process, because two would write one file; freed by the system on any death."""
-        with (self.folder / ".download.lock").open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise DataError(f"another process is fetching into {self.folder}; wait for it or stop it.") from error
-            yield
-
-    @contextmanager
     def _explained(self) -> Iterator[None]:
         """Add to a failure how to get the files otherwise."""
         try:
@@ -172,6 +162,17 @@ class Fetching:
                 f"{error} What has come so far stays in {self.folder}. The files are also at {self.edition.page}: put "
                 f"{', '.join(self.edition.files)} into {self.folder}."
             ) from error
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process, because two would write one file; freed by the system on any death."""
+    with (folder / ".download.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataError(f"another process is fetching into {folder}; wait for it or stop it.") from error
+        yield
 
 
 def rows_of(table: bytes, ids: frozenset[str]) -> bytes:

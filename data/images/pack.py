@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from data.errors import DataError
 from data.files import fingerprint, read_json, sha256_of
-from data.images.shards import Pixels, Shards
+from data.images.shards import Pictures, Shards
 from data.images.sources import ImageSource
 
 FORMAT = 2
@@ -34,12 +34,14 @@ class ImagePack:
     """Decoded images of lesions, in the order of `ids`."""
 
     folder: Path
-    images: Pixels
-    """(lesions, size, size, 3) RGB, read-only memory maps."""
+    images: Pictures
+    """(lesions, size, size, 3) RGB, read-only memory maps; of several pictures of each lesion, the first."""
     ids: npt.NDArray[np.str_]
     present: npt.NDArray[np.bool_]
     """False where the image is missing or does not decode."""
     report: dict[str, Any] = field(repr=False)
+    pictures: dict[str, Pictures] = field(default_factory=dict, repr=False)
+    """By name, where lesions have several."""
 
     @property
     def size(self) -> int:
@@ -82,6 +84,8 @@ class ImagePack:
                 raise ValueError(f"its format is {report['format']}, this version reads {FORMAT}")
             if "parts" in report:
                 return _open_parts(folder, report, verify)
+            if "pictures" in report:
+                return beside(folder, _opened(folder, report["pictures"], verify), report)
             pack = ImagePack(folder, *_load(folder, report), report)
             if verify:
                 pack._check(every=verify == "full")
@@ -154,15 +158,27 @@ def _load(folder: Path, report: dict[str, Any]) -> tuple[Any, Any, Any]:
 
 
 def _open_parts(folder: Path, report: dict[str, Any], verify: bool | Literal["full"]) -> ImagePack:
-    """Open every part that the report names; ValueError when one is not the one it names."""
-    parts = [ImagePack.open(folder / str(name), verify=verify) for name in report["parts"]]
-    for part, expected in zip(parts, report["parts"].values(), strict=True):
-        if part.fingerprint != expected:
-            raise ValueError(f"{part.folder.name} is a part of another pack")
-    pack = joined(folder, parts, report)
+    """Open every part that the report names."""
+    pack = joined(folder, _opened(folder, report["parts"], verify), report)
     if pack.images.shape[:2] != (report["lesions"], report["image_size"]):
         raise ValueError(f"its parts hold {pack.images.shape}, not {report['lesions']} images")
     return pack
+
+
+def _opened(folder: Path, named: dict[str, str], verify: bool | Literal["full"]) -> list[ImagePack]:
+    """The packs of a folder by the names of theirs; ValueError when one is not the one that is named."""
+    packs = [ImagePack.open(folder / str(name), verify=verify) for name in named]
+    for pack, expected in zip(packs, named.values(), strict=True):
+        if pack.fingerprint != expected:
+            raise ValueError(f"{pack.folder.name} is a part of another pack")
+    return packs
+
+
+def beside(folder: Path, packs: Sequence[ImagePack], report: dict[str, Any]) -> ImagePack:
+    """Packs of several pictures of the same lesions as one; a lesion is there when all of its pictures are."""
+    pictures = {pack.folder.name: pack.images for pack in packs}
+    present = np.all([pack.present for pack in packs], axis=0)
+    return ImagePack(folder, packs[0].images, packs[0].ids, present, report, pictures)
 
 
 def joined(folder: Path, parts: Sequence[ImagePack], report: dict[str, Any]) -> ImagePack:

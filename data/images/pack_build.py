@@ -23,8 +23,9 @@ import numpy.typing as npt
 from data.errors import DataError
 from data.files import is_held, no_room, sha256_of, sync_folder, temporary_beside, write_json
 from data.held import held_folder
-from data.images.pack import FORMAT, ImagePack, joined, pack_fingerprint, usable_cores
+from data.images.pack import FORMAT, ImagePack, beside, joined, pack_fingerprint, usable_cores
 from data.images.pack_pixels import decode_into, refuse_missing
+from data.images.pictures import SeveralPictures
 from data.images.sources import ImageSource
 from data.progress import Progress, silent
 
@@ -57,6 +58,8 @@ def build_pack(
         wanted.refuse(there.missing)
         return there
     wanted.refuse(dict.fromkeys(ids[~np.isin(ids, source.ids)].tolist(), "no such image"))
+    if isinstance(source, SeveralPictures):
+        return _build_pictures(wanted, folder, source, lesions_per_part)
     if lesions_per_part is not None and len(ids) > lesions_per_part:
         return _build_parts(wanted, folder, lesions_per_part)
     return _build_one(wanted, folder)
@@ -100,6 +103,25 @@ class _Wanted:
             "missing": missing,
             "source": repr(self.source),
         }
+
+
+def _build_pictures(wanted: _Wanted, folder: Path, source: SeveralPictures, lesions_per_part: int | None) -> ImagePack:
+    """Build a pack of each picture below the folder, and open them as one."""
+    if (folder / "images.npy").exists():
+        shutil.rmtree(folder)  # a damaged pack of one picture
+    packs = [
+        build_pack(
+            one, wanted.ids, folder / name, size=wanted.size, lesions_per_part=lesions_per_part,
+            max_missing_share=wanted.max_missing_share, workers=wanted.workers, progress=wanted.progress,
+        )
+        for name, one in source.pictures.items()
+    ]  # fmt: skip
+    missing = {name: why for pack in packs for name, why in pack.missing.items()}
+    wanted.refuse(missing)
+    report = {**wanted.report(missing), "pictures": {pack.folder.name: pack.fingerprint for pack in packs}}
+    write_json(folder / "report.json", report)
+    sync_folder(folder)
+    return beside(folder, packs, report)
 
 
 def _build_parts(wanted: _Wanted, folder: Path, lesions_per_part: int) -> ImagePack:

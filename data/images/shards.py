@@ -1,5 +1,6 @@
 """Several arrays of images as one: what is indexed by lesion need not lie in one file."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -71,13 +72,57 @@ class Shards:
             out[places] = self.parts[part][rows[places] - self.starts[part]]
 
 
-Pixels = npt.NDArray[np.uint8] | Shards
-"""Images by row: (n, side, side, 3) uint8."""
+Pictures = npt.NDArray[np.uint8] | Shards
+"""One picture of each lesion: (n, side, side, 3) uint8."""
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """Several pictures of each lesion as one array (n, side, side, 3 x pictures): each adds three colours."""
+
+    pictures: Mapping[str, Pictures]
+    """Alike, by name."""
+
+    @property
+    def dtype(self) -> np.dtype[np.uint8]:
+        """Of every picture."""
+        return np.dtype(np.uint8)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of all pictures together."""
+        (count, height, width, colours) = next(iter(self.pictures.values())).shape
+        return (count, height, width, colours * len(self.pictures))
+
+    @property
+    def ndim(self) -> int:
+        """Lesions, two sides, colours."""
+        return 4
+
+    def __len__(self) -> int:
+        """Return the number of lesions."""
+        return self.shape[0]
+
+    def of(self, names: Sequence[str]) -> "Pixels":
+        """The pictures of these names, in their order; of none, the first."""
+        chosen = {name: self.pictures[name] for name in names or list(self.pictures)[:1]}
+        return next(iter(chosen.values())) if len(chosen) == 1 else Beside(chosen)
+
+    def take(self, rows: Ints, out: npt.NDArray[np.uint8]) -> None:
+        """Put the pictures of `rows` into `out`."""
+        for place, images in enumerate(self.pictures.values()):
+            one = np.empty((len(rows), *images.shape[1:]), np.uint8)
+            take(images, rows, one)
+            out[..., 3 * place : 3 * place + 3] = one
+
+
+Pixels = Pictures | Beside
+"""Images by row: (n, side, side, 3) uint8, or more colours where lesions have several pictures."""
 
 
 def take(images: Pixels, rows: Ints, out: npt.NDArray[np.uint8]) -> None:
     """Put the images of `rows`, which must exist, into `out`."""
-    if isinstance(images, Shards):
+    if isinstance(images, Shards | Beside):
         images.take(rows, out)
     else:
         # Without "clip" numpy would gather into a copy of its own first.

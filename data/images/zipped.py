@@ -23,7 +23,7 @@ from data.images.sources import SUFFIXES, sampled_checksum
 HEADER = struct.Struct("<4s22xHH")
 """What stands before an entry: a signature, fields that the list repeats, the lengths of its name and extra field."""
 SIGNATURE = b"PK\x03\x04"
-ENCRYPTED = 1
+ENCRYPTED, NAMED_IN_UTF8 = 1, 0x800
 PLACE = [("place", np.int64), ("packed", np.int64), ("size", np.int64), ("crc", np.uint32), ("method", np.uint16)]
 
 
@@ -45,7 +45,7 @@ class ZippedImages:
         """The id of every image, sorted, and where it lies: a tenth of the memory of zipfile's own list."""
         try:
             with zipfile.ZipFile(self.path) as archive:
-                entries = {entry.filename: entry for entry in archive.infolist() if is_image(entry)}
+                entries = {spelled(entry): entry for entry in archive.infolist() if is_image(entry)}
         except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
             raise DataError(f"{self.path} cannot be opened as a zip archive ({error}). Fetch it again.") from error
         names = {PurePosixPath(name).stem: name for name in entries}
@@ -105,6 +105,16 @@ def is_image(entry: zipfile.ZipInfo) -> bool:
     """Whether an entry is an image; hidden names, and a Mac's second folder, hold thumbnails and resource forks."""
     name = PurePosixPath(entry.filename)
     return name.suffix.lower() in SUFFIXES and not any(part.startswith((".", "__MACOSX")) for part in name.parts)
+
+
+def spelled(entry: zipfile.ZipInfo) -> str:
+    """The name of an entry; a Mac writes UTF-8 without saying so, which zipfile then takes for the letters of DOS."""
+    if entry.flag_bits & NAMED_IN_UTF8:
+        return entry.filename
+    try:
+        return entry.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return entry.filename
 
 
 def unpacked(stored: bytes, size: int, method: int) -> bytes:

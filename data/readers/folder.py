@@ -1,8 +1,8 @@
 """Any folder with a table and images, read by what the recipe says of its columns (PAD-UFES-20, for one).
 
 The table is a CSV file of any form, a workbook or parquet. A column holds numbers when every cell of the training table
-is one, else categories. Images are found by name at any depth, in any of the formats, or in an HDF5 file; without
-`images` the table stands alone.
+is one, else categories. Images are found by name at any depth, in any of the formats, in a zip archive or an HDF5 file;
+without `images` the table stands alone.
 """
 
 import re
@@ -48,7 +48,7 @@ class FolderRecipe(BaseModel):
     positive: tuple[str, ...] = ()
     """Values of the target that are positive, all others being negative, in place of `classes`."""
     images: str = "."
-    """Folder or HDF5 file of the images, below the data folder; "" for a table alone."""
+    """Folder, zip archive or HDF5 file of the images, below the data folder; "" for a table alone."""
     image: str = ""
     """Name of a row's image from its columns, such as "{img_id}" or "{patient}_{side}"; left out: the lesion's."""
     forbidden: tuple[str, ...] = ()

@@ -1,8 +1,9 @@
 """HAM10000, read from its metadata table and its images as published, for two classes or for all seven.
 
-`HAM10000_metadata.csv` and the `.jpg` files at any depth below the folder (the two image parts of the publication may
-stay apart). Several images show one lesion, so the group is `lesion_id`: folds by image would put copies of a lesion on
-both sides. `dx_type` says how the diagnosis was confirmed and is known only after it: never a feature.
+`HAM10000_metadata.csv` and the `.jpg` files at any depth below the folder, or the zip archives that they came in (the
+two image parts of the publication may stay apart). Several images show one lesion, so the group is `lesion_id`: folds
+by image would put copies of a lesion on both sides. `dx_type` says how the diagnosis
+was confirmed and is known only after it: never a feature.
 """
 
 from dataclasses import dataclass
@@ -12,9 +13,8 @@ import polars as pl
 
 from data.cohort import Cohort, DataFolder, Task
 from data.errors import DataError
-from data.images.sources import FolderImages
 from data.progress import Progress
-from data.readers.reading import Reader, Readout, ToldColumns, Unlabelled, given_images
+from data.readers.reading import Reader, Readout, ToldColumns, Unlabelled, given_images, images_below
 from data.schemas.ham10000 import BINARY, DIAGNOSES, FORBIDDEN, MALIGNANT, METADATA, SCHEMA, SEVEN_CLASSES, TEST_SCHEMA
 from data.synthetic.recipe import TwinRecipe
 
@@ -30,7 +30,7 @@ class Ham10000:
         path = folder / METADATA
         if not path.is_file():
             raise DataError(f"{folder} has no {METADATA}; give the folder with that table and the images of HAM10000")
-        found = Readout(train_images=FolderImages(folder))
+        found = Readout(train_images=images_below(folder))
         found.train = self._cohort(path, True, found)
         return found.folder(folder)
 

@@ -2,8 +2,8 @@
 
 `MILK10k_Training_Metadata.csv` has a row for each image; here a row is a lesion. What both rows say of the lesion (age,
 sex, skin tone, site) is one column; what belongs to an image is two, `..._dermoscopic` and `..._clinical`. The answers
-are in `MILK10k_Training_GroundTruth.csv`. The supplement is known only with the diagnosis and is not read. Three
-readers differ in what the networks see: the dermoscopic image, the clinical one, or none.
+are in `MILK10k_Training_GroundTruth.csv`. The supplement is known only with the diagnosis and is not read. Four
+readers differ in what the networks see: the dermoscopic image, the clinical one, both, or none.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from data.cohort import Cohort, DataFolder
 from data.errors import DataError, examples
 from data.files import fingerprint
 from data.images.named import NamedImages
+from data.images.pictures import SeveralPictures
 from data.images.sources import ImageSource
 from data.progress import Progress
 from data.readers.reading import Reader, Readout, ToldColumns, Unlabelled, given_images
@@ -37,10 +38,10 @@ from data.tables.csv import MAX_SHOWN
 
 @dataclass(frozen=True)
 class Milk10k:
-    """Reads MILK10k with one of the two kinds of image, or without images."""
+    """Reads MILK10k with one of the two kinds of image, with both, or without images."""
 
-    kind: str | None
-    """Which image of a lesion the networks see, one of `KINDS`; None for the tables alone."""
+    kinds: tuple[str, ...]
+    """Which images of a lesion the networks see, of `KINDS`; none for the tables alone."""
 
     def read(self, folder: Path, /) -> DataFolder:
         """Read and validate the folder; `FolderError` lists every problem."""
@@ -61,7 +62,7 @@ class Milk10k:
         """Read lesions to predict: a table like the published one, with a row for each image."""
         found = Readout()
         found.test = _lesions(metadata_path, found)
-        if self.kind is not None:
+        if self.kinds:
             found.test_images = self._named(given_images(images_path, found), found.test)
         return found.unlabelled(metadata_path.parent)
 
@@ -69,7 +70,7 @@ class Milk10k:
         """Write the synthetic twin, with images of both kinds where the reader has any."""
         from data.synthetic.milk10k import write
 
-        write(folder, recipe, progress, images=self.kind is not None)
+        write(folder, recipe, progress, images=bool(self.kinds))
 
     def _training(self, path: Path, truth_path: Path, found: Readout) -> Cohort | None:
         """The training lesions with their diagnoses; None when either table is unusable."""
@@ -93,17 +94,22 @@ class Milk10k:
         return Cohort(table, TASK, labelled=True, forbidden=FORBIDDEN, fingerprint=checksum)
 
     def _images(self, folder: Path, part: str, cohort: Cohort | None, found: Readout) -> ImageSource | None:
-        """The images of one part, of the reader's kind."""
-        if self.kind is None:
+        """The images of one part, of the reader's kinds."""
+        if not self.kinds:
             return None
         return self._named(given_images(folder / IMAGES.format(part=part), found), cohort)
 
     def _named(self, source: ImageSource | None, cohort: Cohort | None) -> ImageSource | None:
-        """Of all images, the one of each lesion that is of the reader's kind."""
+        """Of all images, the one of each lesion, or the several, of the reader's kinds."""
         if source is None or cohort is None:
             return None
-        names = cohort.table.select("lesion_id", f"isic_id_{self.kind}").drop_nulls()
-        return NamedImages(source, dict(names.iter_rows()))
+        pictures = {
+            kind: NamedImages(
+                source, dict(cohort.table.select("lesion_id", f"isic_id_{kind}").drop_nulls().iter_rows())
+            )
+            for kind in self.kinds
+        }
+        return SeveralPictures(pictures) if len(pictures) > 1 else next(iter(pictures.values()))
 
 
 def _lesions(path: Path, found: Readout) -> Cohort | None:
@@ -169,9 +175,17 @@ def _name(values: pl.Series, what: str, found: Readout) -> None:
         found.errors.append(f"{what}: {len(values):,} ({examples(values, MAX_SHOWN)})")
 
 
-def _reader(name: str, kind: str | None) -> Reader:
+def _reader(name: str, *kinds: str) -> Reader:
     told = ToldColumns(("age_approx", "sex", "skin_tone_class", "site"), "site")
-    return Reader(name, lambda _: Milk10k(kind), task=TASK, has_images=kind is not None, told_columns=told)
+    pictures = kinds if len(kinds) > 1 else ()
+    return Reader(
+        name, lambda _: Milk10k(kinds), task=TASK, has_images=bool(kinds), told_columns=told, pictures=pictures
+    )
 
 
-READER = (_reader("milk10k", "dermoscopic"), _reader("milk10k_clinical", "clinical"), _reader("milk10k_tables", None))
+READER = (
+    _reader("milk10k", "dermoscopic"),
+    _reader("milk10k_clinical", "clinical"),
+    _reader("milk10k_both", *KINDS),
+    _reader("milk10k_tables"),
+)

@@ -16,7 +16,9 @@ import polars as pl
 
 from data.cohort import Cohort, DataFolder, Task
 from data.errors import DataError
+from data.images.joined import JoinedImages
 from data.images.sources import FolderImages, Hdf5Images, ImageSource
+from data.images.zipped import ZippedImages
 from data.progress import Progress
 from data.synthetic.recipe import TwinRecipe
 from data.tables.csv import TextTable, read_csv
@@ -83,6 +85,8 @@ class Reader:
     has_images: bool = True
     """False for a data set of tables alone."""
     told_columns: ToldColumns = ToldColumns()
+    pictures: tuple[str, ...] = ()
+    """Names of a lesion's pictures, where it has several; networks see the first unless their recipe says which."""
 
 
 @dataclass
@@ -159,8 +163,19 @@ def _strange_answers(table: pl.DataFrame, column: Column) -> list[str]:
 
 
 def images_at(path: Path) -> ImageSource:
-    """The image source a path stands for: an HDF5 file or a folder of images."""
-    return FolderImages(path) if path.is_dir() else Hdf5Images(path)
+    """The image source a path stands for: a folder of images, a zip archive of them, or an HDF5 file."""
+    if path.is_dir():
+        return FolderImages(path)
+    return ZippedImages(path) if path.suffix.lower() == ".zip" else Hdf5Images(path)
+
+
+def images_below(folder: Path) -> ImageSource:
+    """The images at any depth of a folder; where there are none, those in its zip archives, as they were published."""
+    unpacked = FolderImages(folder)
+    archives = sorted(path for path in folder.glob("*.zip") if path.is_file())
+    if not archives or len(unpacked.ids):
+        return unpacked
+    return JoinedImages([ZippedImages(path) for path in archives])
 
 
 def given_images(path: Path | None, found: Readout) -> ImageSource | None:
@@ -168,6 +183,8 @@ def given_images(path: Path | None, found: Readout) -> ImageSource | None:
     if path is None:
         return None
     if not path.exists():
-        found.errors.append(f"{path} does not exist (an HDF5 file or a folder of images){with_files_beside(path)}")
+        found.errors.append(
+            f"{path} does not exist (a folder, a zip archive or an HDF5 file of images){with_files_beside(path)}"
+        )
         return None
     return images_at(path)

@@ -86,3 +86,21 @@ def patient_scores(
     patients = by_patient(target, probability, groups, how)
     known = ~np.isnan(patients.probability)
     return all_scores(patients.target[known], patients.probability[known])
+
+
+def class_scores_by_group(
+    target: npt.ArrayLike, probability: npt.ArrayLike, groups: npt.ArrayLike, how: Literal["mean", "max"]
+) -> dict[str, float] | None:
+    """Scores of several classes over groups (lesions with several images); None where a group has two answers.
+
+    The highest of each class does not sum to 1, so it is made to.
+    """
+    y, p = np.asarray(target), np.asarray(probability, dtype=np.float64)
+    name, code = np.unique(np.asarray(groups), return_inverse=True)
+    answer = np.zeros(len(name), dtype=np.int64)
+    answer[code] = y
+    if (answer[code] != y).any():
+        return None
+    count = np.bincount(code, minlength=len(name)).astype(np.int64)
+    together = np.column_stack([AGGREGATIONS[how](column, code, count) for column in p.T])
+    return all_scores(answer, together / together.sum(axis=1, keepdims=True))

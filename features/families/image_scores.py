@@ -44,6 +44,20 @@ def image_ratio(source: Source, settings: Settings) -> list[Made]:
     ]
 
 
+@family(place=175, sets=(), looks_at="patient")
+def image_together(source: Source, settings: Settings) -> list[Made]:
+    """Mean and highest logit among the group's images: for groups that are lesions seen on several images."""
+    ways = {"mean": pl.Expr.mean, "highest": pl.Expr.max}
+    return [
+        Made(
+            Feature(f"{name}_{way}", "image_together", f"{way} logit p by group, p of {name}", "logit", image=True),
+            of_group(logit(name)).over(PATIENT),
+        )
+        for name in source.image_scores
+        for way, of_group in ways.items()
+    ]
+
+
 @family(place=180, looks_at="patient")
 def image_rank(source: Source, settings: Settings) -> list[Made]:
     """Share of the patient's lesions with a lower probability, ties counted half."""

@@ -25,6 +25,9 @@ class NetworkRecipe(Group):
     shows the first network itself, with the same weights, the image at its second size too."""
     second_image_size: int = 0
     """Side in pixels that the second network sees; 0 for the first's. Images are prepared once, at the larger size."""
+    pictures: tuple[str, ...] = ()
+    """Of a lesion's several pictures (`milk10k_both`: dermoscopic, clinical) the one that the network sees, or the two
+    that its backbone and its second backbone see; none names the first."""
     metadata: MetadataRecipe = field(default_factory=MetadataRecipe)
     fusion: str = "concatenation"
     """A file of `image_models/networks/fusions/`: how the image's vector and the metadata's become one; without
@@ -88,7 +91,7 @@ class NetworkRecipe(Group):
         """One recipe per view of the image, each with a single `backbone`: none, one or two."""
         if self.backbone == "none":
             return ()
-        first = replace(self, second_backbone="", second_image_size=0)
+        first = replace(self, second_backbone="", second_image_size=0, pictures=())
         if not self.second_backbone:
             return (first,)
         name = self.backbone if self.second_backbone == "same" else self.second_backbone
@@ -100,10 +103,12 @@ class NetworkRecipe(Group):
         self.require_at_least(0, "second_image_size")
         self.require(bool(second) or not self.second_image_size, "second_image_size", "needs second_backbone")
         self.require(
-            second != "same" or self.second_image_size not in (0, self.image_size),
+            second != "same" or self.second_image_size not in (0, self.image_size) or len(self.pictures) == 2,
             "second_image_size",
-            'second_backbone = "same" needs another size than image_size',
+            'second_backbone = "same" needs another size than image_size, or two pictures',
         )
+        self.require(len(set(self.pictures)) == len(self.pictures) <= 2, "pictures", "name one or two different ones")
+        self.require(len(self.pictures) < 2 or bool(second), "pictures", "two pictures need a second_backbone")
         self.require(
             self.pretrained in ("timm", "none") or second in ("", "same", self.backbone),
             "pretrained",

@@ -56,7 +56,8 @@ class FusionModel(nn.Module):
     """Images and metadata (N, m) to logits: (N, 1) for two classes, (N, classes) for more.
 
     Where branches look at several sizes, or one looks twice, they get the images resized; a single look takes any size
-    that its branch takes. A network without branches takes None for its images.
+    that its branch takes. Of several pictures of a lesion (N, 3 x pictures, S, S) every look gets its own. A network
+    without branches takes None for its images.
     """
 
     def __init__(
@@ -77,8 +78,8 @@ class FusionModel(nn.Module):
         """Return the branches' float32 vectors side by side, (N, summed widths); of a token fusion, (N, L, width)."""
         if len(self.sizes) == 1:
             return self.branches[0].vectors(images).float()
-        looks = zip(cycle(self.branches), self.sizes, strict=False)
-        parts = [branch.vectors(at_size(images, size)) for branch, size in looks]
+        looks = zip(cycle(self.branches), self.sizes, cycle(torch.split(images, 3, dim=1)), strict=False)
+        parts = [branch.vectors(at_size(picture, size)) for branch, size, picture in looks]
         return torch.cat(parts, dim=1).float() if parts else images.new_zeros(len(images), 0).float()
 
     def from_vectors(self, vectors: Tensor, metadata: Tensor | None = None) -> Tensor:

@@ -16,8 +16,8 @@ from image_models.recipe import ImageModelRecipe
 from image_models.tensor_file import read_header, read_tensors, require_intact, write_tensors
 
 STRUCTURE = (
-    *("name", "backbone", "head", "second_backbone", "second_image_size", "metadata", "fusion", "site_column"),
-    *("classifier", "hidden", "image_size"),
+    *("name", "backbone", "head", "second_backbone", "second_image_size", "pictures", "metadata", "fusion"),
+    *("site_column", "classifier", "hidden", "image_size"),
 )
 """Keys of the recipe that shape a network, and its name."""
 

@@ -55,9 +55,12 @@ def augment(
     """Change uint8 images (N, H, W, 3) at random; return (N, 3, size, size), normalised, channels last.
 
     `generator` lives on the CPU and advances by DRAWS numbers per image. Mixup is a function of its own. Images that
-    are the `share` of a larger `batch` get the numbers that they would get in it.
+    are the `share` of a larger `batch` get the numbers that they would get in it. Of a lesion with several pictures
+    (N, H, W, 3 x pictures) each is changed by itself.
     """
-    draws = torch.rand(len(images) if share is None else batch, DRAWS, generator=generator)[share or slice(None)]
+    count, images = images.shape[3] // 3, apart(images)
+    draws = torch.rand(len(images) if share is None else batch * count, DRAWS, generator=generator)
+    draws = draws.view(-1, count * DRAWS)[share or slice(None)].reshape(-1, DRAWS)
     pixels = shrunk(planar(images), math.ceil(MOST_SHRINK * size))
     pixels = recolour(pixels, colour_changes(draws[:, COLOUR], recipe, IMAGENET_MEAN, IMAGENET_STD))
     if recipe.blur:
@@ -65,14 +68,28 @@ def augment(
     pixels = sample(pixels, affine(draws, recipe), size) if moves(recipe) else resized(pixels, size)
     if recipe.cutout:
         pixels = cut_out(pixels, draws[:, CUTOUT], recipe.cutout)
-    return pixels.to(dtype=dtype, memory_format=torch.channels_last)
+    return beside(pixels, count).to(dtype=dtype, memory_format=torch.channels_last)
 
 
 def prepare(images: Tensor, size: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Normalise and, where needed, resize uint8 images (N, H, W, 3); return (N, 3, size, size), channels last."""
+    count, images = images.shape[3] // 3, apart(images)
     unchanged = colour_map(torch.eye(3).double(), torch.zeros(1), IMAGENET_MEAN, IMAGENET_STD)
     pixels = recolour(shrunk(planar(images), size), unchanged)
-    return resized(pixels, size).to(dtype=dtype, memory_format=torch.channels_last)
+    return beside(resized(pixels, size), count).to(dtype=dtype, memory_format=torch.channels_last)
+
+
+def apart(images: Tensor) -> Tensor:
+    """Several pictures of each lesion (N, H, W, 3 x pictures) as images of their own, one lesion's in turn."""
+    if images.shape[3] == 3:
+        return images
+    lesions, height, width, _ = images.shape
+    return images.view(lesions, height, width, -1, 3).movedim(3, 1).reshape(-1, height, width, 3)
+
+
+def beside(pixels: Tensor, count: int) -> Tensor:
+    """The way back, of planar images: `count` pictures of each lesion beside each other."""
+    return pixels if count == 1 else pixels.reshape(-1, 3 * count, *pixels.shape[2:])
 
 
 def mixup(images: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,6 +7,7 @@ from PIL import Image
 
 from data.errors import RecipeError
 from data.files import atomic
+from data.images.shards import Beside, take
 from pipeline.actions.outputs import refuse_output
 from pipeline.inputs import Inputs
 from pipeline.recipe_changes import nearest
@@ -33,7 +34,10 @@ def write_sheet(inputs: Inputs, runtime: Runtime, model_name: str | None, out_pa
     usable = np.flatnonzero(lesions.present)
     positives = usable[lesions.target[usable] > 0][: rows // 2]
     negatives = usable[lesions.target[usable] == 0][: rows - len(positives)]
-    images = lesions.images[np.concatenate([positives, negatives])]
+    chosen = np.concatenate([positives, negatives])
+    seen = lesions.images.of(recipe.pictures[:1]) if isinstance(lesions.images, Beside) else lesions.images
+    images = np.empty((len(chosen), *seen.shape[1:]), np.uint8)
+    take(seen, chosen, images)
     sheet = contact_sheet(images, recipe.augment, recipe.input_size, seed=inputs.run.recipe.seed)
     with atomic(out_path) as temporary:
         Image.fromarray(sheet).save(temporary, format="PNG")

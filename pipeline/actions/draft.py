@@ -20,7 +20,7 @@ COMMENTS = {
     "target": "the answer",
     "positive": "these answers are the positive ones, all others negative",
     "classes": "every answer, in the order of the class index",
-    "images": "a folder (any depth) or an HDF5 file",
+    "images": "a folder (any depth), a zip archive or an HDF5 file",
     "image": "the name of a row's image, from its columns",
     "forbidden": "known only with the diagnosis: never a feature",
     "numbers": "columns that hold numbers",
@@ -107,13 +107,17 @@ def folds_part(proposal: Proposal) -> Iterable[str]:
 
 def model_part(pictures: Pictures) -> Iterable[str]:
     """The image model: what differs from the defaults."""
-    model, why = pictures.model, pictures.why
+    why = pictures.why
     yield from ("", f"# {why[:1].upper()}{why[1:]}.", "[[image_models]]")
-    for field in fields(model):
-        value = getattr(model, field.name)
-        kept = field.name in ("name", "backbone", "image_size", "epochs", "batch_size")
-        if field.name not in ("augment", "metadata") and (kept or value != field.default):
-            yield f"{field.name} = {toml_value(value)}"
+    for key, value in model_table(pictures.model).items():
+        yield f"{key} = {toml_value(value)}"
+
+
+def model_table(model: ImageModelRecipe) -> dict[str, Any]:
+    """An image model as a recipe's table: what differs from the defaults, and what a person looks for first."""
+    kept = ("name", "backbone", "image_size", "epochs", "batch_size")
+    known = {field: getattr(model, field.name) for field in fields(model) if field.name not in ("augment", "metadata")}
+    return {field.name: value for field, value in known.items() if field.name in kept or value != field.default}
 
 
 def features_part(proposal: Proposal, with_images: bool) -> Iterable[str]:

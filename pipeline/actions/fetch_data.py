@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from data.download.addresses import EDITIONS
+from data.download.archive import Collection, CollectionFetching
 from data.download.dataset import Fetching
+from data.download.ham10000 import COLLECTIONS
 from data.download.part import Part
 from data.errors import DataError
 from pipeline.actions.outputs import refuse_folder
@@ -13,9 +15,16 @@ from pipeline.recipe_changes import nearest
 
 def fetch_data(name: str, display: Display, *, permissive: bool, part: str | None, out: Path | None) -> None:
     """Fetch what is missing of a data set, and say where it is and what may be done with it."""
-    if name not in EDITIONS:
-        known = ", ".join(EDITIONS)
-        raise DataError(f"no data set that can be fetched is called {name!r}{nearest(name, EDITIONS)}; known: {known}")
+    known = {**EDITIONS, **COLLECTIONS}
+    if name not in known:
+        raise DataError(
+            f"no data set that can be fetched is called {name!r}{nearest(name, known)}; known: {', '.join(known)}"
+        )
+    if name in COLLECTIONS:
+        if permissive or part is not None:
+            raise DataError(f"{name} is fetched whole: leave --permissive and --part out")
+        fetch_collection(COLLECTIONS[name], name, display, out)
+        return
     edition = EDITIONS[name][permissive]
     chosen = None if part is None else Part.parse(part)
     folder = out or Path(edition.folder if chosen is None else f"{edition.folder}-{chosen.number}-of-{chosen.count}")
@@ -26,3 +35,14 @@ def fetch_data(name: str, display: Display, *, permissive: bool, part: str | Non
     display.say(f"{folder}: {what}")
     display.say(f"{edition.title}: {edition.licence}, from {edition.page}")
     display.say(f"next: fusionnetx check --recipe fusionnetx --data {folder}")
+
+
+def fetch_collection(collection: Collection, name: str, display: Display, out: Path | None) -> None:
+    """The same for a collection of the ISIC archive."""
+    folder = out or Path(collection.folder)
+    refuse_folder(folder)
+    with display.task(f"fetching {collection.title} (images)") as progress:
+        fetched = CollectionFetching(collection, folder).run(progress)
+    display.say(f"{folder}: " + (f"fetched {', '.join(fetched)}" if fetched else "every file is there"))
+    display.say(f"{collection.title}: {collection.licence}, from collection {collection.number} of the ISIC archive")
+    display.say(f"next: fusionnetx check --recipe {name} --data {folder}")

@@ -5,6 +5,7 @@ import sys
 import unicodedata
 from collections.abc import Collection
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -31,6 +32,8 @@ from pipeline.recipe_changes import read_toml
 from pipeline.runtime import Runtime
 
 SAMPLED_IMAGES = 20
+LOOKED_AT = 200
+"""Names of a folder that are looked at for images, when nobody has said where these are."""
 RARE = 0.15
 """A class with a smaller share of the rows is rare."""
 
@@ -55,13 +58,15 @@ def run_init(
     proposal = propose(table_path, said, asker(display, yes), stems=stems, form=form)
     pictures = None
     if images_path is not None and source is not None and stems is not None:
-        choice = chosen_network(proposal, source, runtime)
+        choice = chosen_network(proposal, source, runtime.weights_dir)
         missing = share_missing(proposal, stems)
         pictures = Pictures(below(images_path, table_path.parent), missing, choice.model, choice.why)
     text = draft(proposal, table_path.name, pictures)
     parse_recipe(read_toml(text), origin=str(out))
     write_text(out, text)
     print_proposal(proposal, display, pictures, len(stems or ()))
+    for path in () if images_path else images_beside(table_path):
+        display.warn(f"{path} holds images, and the recipe is for the table alone: name it after the table to use them")
     display.say(f"wrote {out}: read it, and change what is not meant", style="bold")
     where = f"--recipe {quoted(out)} --data {quoted(table_path.parent)}"
     display.say(f"next: fusionnetx check {where}")
@@ -77,7 +82,7 @@ def form_of(sheet: str, decimal: str) -> TableForm:
 
 def opened(path: Path) -> ImageSource:
     """The images; DataError when there are none."""
-    if path.suffix.lower() in {".zip", ".tar", ".gz", ".7z", ".rar"}:
+    if path.suffix.lower() in {".tar", ".gz", ".tgz", ".7z", ".rar"}:
         raise DataError(f"{path} is an archive: unpack it first, and give the folder of its images")
     if not path.exists():
         raise DataError(f"{path} does not exist{with_files_beside(path)}")
@@ -115,6 +120,16 @@ def asker(display: Display, yes: bool) -> Ask:
     return nobody
 
 
+def images_beside(table: Path) -> list[Path]:
+    """Folders and archives beside a table that hold images, as far as a short look tells."""
+    found = []
+    for path in sorted(table.parent.iterdir()):
+        inside = islice(path.rglob("*"), LOOKED_AT) if path.is_dir() else ()
+        if any(one.suffix.lower() in SUFFIXES for one in inside) or path.suffix.lower() == ".zip":
+            found.append(path)
+    return found
+
+
 def share_missing(proposal: Proposal, stems: Collection[str]) -> float:
     """Rows whose image is not there, as a share."""
     known = {unicodedata.normalize("NFC", stem) for stem in stems}
@@ -125,14 +140,14 @@ def share_missing(proposal: Proposal, stems: Collection[str]) -> float:
     return 1 - there / max(len(cells), 1)
 
 
-def chosen_network(proposal: Proposal, source: ImageSource, runtime: Runtime) -> Choice:
+def chosen_network(proposal: Proposal, source: ImageSource, weights_dir: Path) -> Choice:
     """A network for these pictures on this machine."""
     rarest = min(proposal.counts.values()) / proposal.rows
     if proposal.positive:
         bad = sum(proposal.counts[value] for value in proposal.positive) / proposal.rows
         rarest = min(bad, 1 - bad)
     return network_for(
-        this_machine(usable_cores()), proposal.rows, usual_side(source), runtime.weights_dir, balanced=rarest >= RARE
+        this_machine(usable_cores()), proposal.rows, usual_side(source), weights_dir, balanced=rarest >= RARE
     )
 
 

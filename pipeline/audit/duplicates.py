@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from data.cohort import Cohort
-from data.images.shards import Pixels
+from data.images.shards import Pictures
 from data.progress import Progress, silent
 from pipeline.audit.hashes import SYMMETRIES, Bytes, Ints, hashes, near_pairs, thumbnails, turned
 
@@ -57,7 +57,7 @@ class SamePatient:
     """Facts about the person that agree (of age and sex)."""
 
 
-def alike(images: Pixels, present: npt.NDArray[np.bool_], *, radius: int = RADIUS, progress: Progress = silent
+def alike(images: Pictures, present: npt.NDArray[np.bool_], *, radius: int = RADIUS, progress: Progress = silent
           ) -> list[Pair]:  # fmt: skip
     """Pairs of lesions with near pictures in any of the eight symmetries, the most alike first."""
     small = thumbnails(images, progress)

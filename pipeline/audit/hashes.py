@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.images.pack import usable_cores
-from data.images.shards import Pixels
+from data.images.shards import Pictures
 from data.progress import Progress, silent
 
 Bytes = npt.NDArray[np.uint8]
@@ -28,7 +28,7 @@ CHUNK = 512
 SYMMETRIES = 8
 
 
-def thumbnails(images: Pixels, progress: Progress = silent) -> Bytes:
+def thumbnails(images: Pictures, progress: Progress = silent) -> Bytes:
     """Grey thumbnails (n, 17, 17) by averaging areas."""
     small = np.empty((len(images), SIDE, SIDE), np.uint8)
     starts = range(0, len(images), CHUNK)

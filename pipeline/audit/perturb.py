@@ -8,6 +8,7 @@ import polars as pl
 from data.cohort import Cohort
 from data.files import fingerprint
 from data.images.pack import ImagePack
+from data.images.shards import Pictures
 from pipeline.audit.deal import Ints
 
 EVERY = 3
@@ -48,10 +49,16 @@ def other_measurements(cohort: Cohort, rows: Ints) -> Cohort:
 
 def other_pixels(pack: ImagePack, rows: Ints) -> ImagePack:
     """The images of these rows as negatives; the copy is in memory."""
-    images = np.array(pack.images)
-    images[rows] = 255 - images[rows]
+
+    def negative(kept: Pictures) -> Pictures:
+        images = np.array(kept)
+        images[rows] = 255 - images[rows]
+        return images
+
+    pictures = {name: negative(kept) for name, kept in pack.pictures.items()}
+    images = next(iter(pictures.values())) if pictures else negative(pack.images)
     made_of = fingerprint({"of": pack.fingerprint, "with": "other pixels"})
-    return dataclasses.replace(pack, images=images, report={**pack.report, "fingerprint": made_of})
+    return dataclasses.replace(pack, images=images, pictures=pictures, report={**pack.report, "fingerprint": made_of})
 
 
 def put(column: pl.Series, rows: Ints, values: pl.Series) -> pl.Series:

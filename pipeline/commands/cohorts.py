@@ -40,7 +40,9 @@ def recipes() -> None:
 )
 def init(
     table: Annotated[Path, typer.Argument(help="The table: CSV (any separator and encoding), .xlsx or parquet.")],
-    images: Annotated[Path | None, typer.Argument(help="Folder or HDF5 file of the images, if there are any.")] = None,
+    images: Annotated[
+        Path | None, typer.Argument(help="Folder, .zip or HDF5 file of the images, if there are any.")
+    ] = None,
     target: Annotated[str, typer.Option(help="Column with the answer.")] = ...,  # type: ignore[assignment]
     group: Annotated[
         str | None, typer.Option(help="Column of the patient, whose rows stay in one fold; '' if there is none.")

@@ -11,10 +11,15 @@ commands = typer.Typer()
 
 
 @commands.command(
-    epilog=example("data isic2024", "data isic2024 --permissive --out isic-permissive/", "data isic2024 --part 1/10")
+    epilog=example(
+        "data isic2024",
+        "data ham10000",
+        "data isic2024 --permissive --out isic-permissive/",
+        "data isic2024 --part 1/10",
+    )
 )
 def data(
-    name: Annotated[str, typer.Argument(help="The data set, by the name of its reader: isic2024.")],
+    name: Annotated[str, typer.Argument(help="The data set, by the name of its reader: isic2024, ham10000.")],
     permissive: Annotated[
         bool, typer.Option("--permissive", help="Only what may be used commercially too (CC BY 4.0; about half).")
     ] = False,

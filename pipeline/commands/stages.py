@@ -120,7 +120,7 @@ def predict(
     images: Annotated[
         Path | None,
         typer.Option(
-            help="A folder of images named by lesion id, or an HDF5 file of JPEGs, if the run's models see images."
+            help="A folder or .zip of images named by lesion id, or an HDF5 file, if the run's models see images."
         ),
     ] = None,
     run: ExistingRunOption = "demo",

@@ -8,6 +8,9 @@ import numpy.typing as npt
 
 from data.errors import DataError
 from data.images.decode import decode
+from data.images.pictures import SeveralPictures
+from data.images.shards import Beside
+from data.images.sources import ImageSource
 from image_models.explain import MetadataRelevance, heat_maps, metadata_relevance, scores, to_unit
 from image_models.lesions import Lesions
 from image_models.predict import load_model
@@ -36,6 +39,8 @@ class NetworkExplanation:
     heat: Floats | None
     """(side, side), the largest value 1, or all 0; None for a network without images."""
     places: tuple[tuple[int, int], ...]
+    seen: Pixels | None
+    """The image that the map is of."""
     relevance: MetadataRelevance | None
     """One row."""
 
@@ -61,7 +66,12 @@ def picture(population: Population, row: int) -> Pixels:
     """The lesion's image, decoded as the networks get it; DataError with the reason when there is none."""
     if population.images is None:
         raise DataError("the data hold no images")
-    return decode(population.images.read(str(population.ids[row])), population.plan.run.recipe.data.image_size)
+    return decoded(population, row, population.images)
+
+
+def decoded(population: Population, row: int, source: ImageSource) -> Pixels:
+    """An image of one lesion at the size of the run's images."""
+    return decode(source.read(str(population.ids[row])), population.plan.run.recipe.data.image_size)
 
 
 def explain_networks(
@@ -97,6 +107,7 @@ def explain_network(
         score=float(np.mean(found)),
         heat=to_unit(np.mean(maps, axis=0)[None])[0] if maps else None,
         places=places,
+        seen=first_seen(lesions, model) if maps else None,
         relevance=mean_relevance(relevances) if relevances else None,
     )
 
@@ -113,4 +124,16 @@ def mean_relevance(parts: Sequence[MetadataRelevance]) -> MetadataRelevance:
 def one_lesion(population: Population, row: int, image: Pixels | None) -> Lesions:
     """One lesion as the arrays that networks take, without reading anyone else's image."""
     lesion = unlabelled_lesions(replace(population.cohort, table=population.cohort.table[[row]]), None)
-    return lesion if image is None else replace(lesion, images=image[None])
+    if image is None:
+        return lesion
+    if not isinstance(population.images, SeveralPictures):
+        return replace(lesion, images=image[None])
+    pictures = {name: decoded(population, row, one)[None] for name, one in population.images.pictures.items()}
+    return replace(lesion, images=Beside(pictures))
+
+
+def first_seen(lesions: Lesions, model: ImageModelRecipe) -> Pixels:
+    """The picture of one lesion on which a network's map is drawn."""
+    seen = lesions.images.of(model.pictures[:1]) if isinstance(lesions.images, Beside) else lesions.images
+    first: Pixels = np.asarray(seen)[0]
+    return first

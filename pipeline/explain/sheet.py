@@ -122,8 +122,8 @@ def write_sheet(
     name = file_name_of(figures["lesion"])
     maps = {}
     for one in networks:
-        if one.heat is not None and image is not None:
-            encoded = png(overlay(image, one.heat))
+        if one.heat is not None and one.seen is not None:
+            encoded = png(overlay(one.seen, one.heat))
             with atomic(out / f"{name}_{one.name}.png") as temporary:
                 temporary.write_bytes(encoded)
             maps[one.name] = data_uri("png", encoded)

@@ -12,6 +12,7 @@ from pipeline.report.curves import roc
 from pipeline.report.finished import FinishedRun, Floats, Ints
 from pipeline.report.groups import MIN_PATIENTS, MIN_POSITIVES, REPLICATES
 from pipeline.report.leads import score_figures
+from pipeline.report.patients import class_figures_by_group
 
 
 def class_figures(finished: FinishedRun) -> dict[str, Any]:
@@ -29,6 +30,7 @@ def class_figures(finished: FinishedRun) -> dict[str, Any]:
             score: score_figures(target, probability, groups, score, seed, REPLICATES)
             for score in ("accuracy", "balanced_accuracy")
         },
+        "together": class_figures_by_group(target, probability, groups),
         "names": list(task.classes),
         "confusion": [[int(count) for count in row] for row in table],
         "classes": [

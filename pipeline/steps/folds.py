@@ -35,8 +35,9 @@ class MakeFolds(Work):
         folds.write(step.folder / FILE)
         attempt.finish([FILE], folds=folds.summary().to_dicts(), method=folds.method)
         inputs.forget_folds()
-        how = "patients whole" if self.recipe.by else f"stratified ({folds.method})"
-        runtime.display.say(f"folds: {folds.count} by {self.recipe.by or 'patient'}, {how}")
+        noun = inputs.data.train.task.group_noun
+        how = f"{noun}s whole" if self.recipe.by else f"stratified ({folds.method})"
+        runtime.display.say(f"folds: {folds.count} by {self.recipe.by or noun}, {how}")
 
 
 def folds_step(run: Run, facts: InputFacts) -> Step:

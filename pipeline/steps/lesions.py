@@ -5,14 +5,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from data.cohort import Cohort
+from data.errors import RecipeError
 from data.images.pack import ImagePack
+from data.images.shards import Beside, Pixels
+from data.readers import READERS
 from data.relabel import relabelled
+from data.tables.near import did_you_mean
 from features.vector import refuse_columns
 from pipeline.inputs import Inputs
 from pipeline.runtime import Runtime
 
 if TYPE_CHECKING:
     from image_models.lesions import Lesions
+    from image_models.recipe import ImageModelRecipe
 
 
 def shared_training_lesions(inputs: Inputs, runtime: Runtime) -> "Lesions":
@@ -36,11 +41,12 @@ def training_lesions(inputs: Inputs, *, images: bool = True) -> "Lesions":
     count = len(train.ids)
     for model in recipe.image_models:
         refuse_columns(train, model.metadata.columns, model.name)
+        refuse_pictures(model, READERS[recipe.data.reader].pictures, recipe.data.reader)
     packed = images and recipe.sees_images
     needs_relabelling = any(model.labels != "target" for model in recipe.image_models)
     _, group = np.unique(train.groups, return_inverse=True)
     return Lesions(
-        images=inputs.train_pack.images if packed else no_images(count),
+        images=images_of(inputs.train_pack) if packed else no_images(count),
         present=inputs.train_pack.present if packed else np.ones(count, dtype=np.bool_),
         images_fingerprint=inputs.train_pack.fingerprint if packed else "",
         target=train.target,
@@ -49,6 +55,24 @@ def training_lesions(inputs: Inputs, *, images: bool = True) -> "Lesions":
         classes=len(train.task.classes),
         ids=train.ids,
     )
+
+
+def images_of(pack: ImagePack) -> Pixels:
+    """The images of a pack, or all pictures of each lesion."""
+    return Beside(pack.pictures) if pack.pictures else pack.images
+
+
+def refuse_pictures(model: "ImageModelRecipe", known: tuple[str, ...], reader: str) -> None:
+    """RecipeError for a picture that lesions of this reader do not have."""
+    for name in model.pictures:
+        if name not in known:
+            there = (
+                f"its lesions have {' and '.join(known)}" if known else "its lesions have one picture without a name"
+            )
+            raise RecipeError(
+                f"image model {model.name}: pictures: reader {reader!r} gives no {name!r}{did_you_mean(name, known)}; "
+                f"{there}"
+            )
 
 
 def test_lesions(inputs: Inputs) -> "Lesions":
@@ -65,7 +89,7 @@ def unlabelled_lesions(cohort: Cohort, pack: ImagePack | None) -> "Lesions":
     count = len(cohort.ids)
     unknown = np.full(count, UNKNOWN, dtype=np.int64)
     return Lesions(
-        images=no_images(count) if pack is None else pack.images,
+        images=no_images(count) if pack is None else images_of(pack),
         present=np.ones(count, dtype=np.bool_) if pack is None else pack.present,
         images_fingerprint="" if pack is None else pack.fingerprint,
         target=unknown,

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -94,3 +95,23 @@ def test_the_published_counts() -> None:
     assert train.table.height == 10_015
     assert len(np.unique(train.groups)) == 7_470
     assert np.bincount(train.target).tolist() == [6_705, 1_113, 1_099, 514, 327, 142, 115]
+
+
+def test_the_archives_that_the_images_came_in_are_read(tmp_path: Path) -> None:
+    unpacked, packed = tmp_path / "unpacked", tmp_path / "packed"
+    for folder in (unpacked, packed):
+        folder.mkdir()
+        write(folder, ROWS)
+    for part in sorted(path for path in packed.iterdir() if path.is_dir()):
+        shutil.make_archive(str(part), "zip", part)
+        shutil.rmtree(part)
+    ours, theirs = binary.read(packed).train_images, binary.read(unpacked).train_images
+    assert ours is not None
+    assert theirs is not None
+    assert ours.ids.tolist() == theirs.ids.tolist()
+    assert all(ours.read(name) == theirs.read(name) for name in ours.ids.tolist())
+    shutil.copy(packed / "HAM10000_images_part_1.zip", packed / "again.zip")
+    images = binary.read(packed).train_images
+    assert images is not None
+    with pytest.raises(DataError, match="both have an image of ISIC_1"):
+        _ = images.ids

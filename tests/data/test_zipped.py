@@ -80,3 +80,17 @@ def test_an_entry_that_claims_too_much_is_refused(
     monkeypatch.setattr("data.images.hdf5_dataset.MAX_ENCODED_BYTES", 4000)
     with pytest.raises(DataError, match="the image of ISIC_1 takes"):
         packed.read("ISIC_1")
+
+
+def test_a_name_that_a_mac_wrote_in_utf8_without_saying_so(pictures: dict[str, bytes], tmp_path: Path) -> None:
+    path = tmp_path / "mac.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("Läsion_1.jpg", pictures["ISIC_1"])
+        archive.writestr("plain.jpg", pictures["ISIC_2"])
+    raw = path.read_bytes().replace(b"PK\x03\x04\x14\x00\x00\x08", b"PK\x03\x04\x14\x00\x00\x00")
+    path.write_bytes(raw.replace(b"PK\x01\x02\x14\x03\x14\x00\x00\x08", b"PK\x01\x02\x14\x03\x14\x00\x00\x00"))
+    with zipfile.ZipFile(path) as archive:
+        assert "Läsion_1.jpg" not in archive.namelist()
+    source = ZippedImages(path)
+    assert source.ids.tolist() == ["Läsion_1", "plain"]
+    assert source.read("Läsion_1") == pictures["ISIC_1"]

@@ -96,3 +96,16 @@ def test_lesions_of_other_cohorts_are_passed_over(cohort_of: Callable[..., Cohor
     more = pl.concat([scores, pl.DataFrame({"lesion_id": ["other"], "fold": [0], "vit": [0.9]})])
     assert build(cohort, FAMILIES, more).frame.equals(build(cohort, FAMILIES, scores).frame)
     assert "fold_logit" not in build(cohort, FAMILIES, scores).names
+
+
+def test_images_of_one_group_are_put_together(
+    cohort_of: Callable[..., Cohort], scores_of: Callable[..., pl.DataFrame]
+) -> None:
+    cohort = cohort_of((1, 2, 30))
+    scores = scores_of(cohort)
+    found = build(cohort, FeatureRecipe(families=("image_together",)), scores).frame
+    frame = joined(cohort, scores)
+    for model in ("vit", "convnext"):
+        logits = logit(frame[model]).groupby(frame["patient"])
+        np.testing.assert_allclose(found[f"{model}_mean"].to_numpy(), logits.transform("mean"), rtol=2e-5)
+        np.testing.assert_allclose(found[f"{model}_highest"].to_numpy(), logits.transform("max"), rtol=2e-5)

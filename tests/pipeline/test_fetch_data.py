@@ -42,6 +42,7 @@ def test_the_edition_the_part_and_the_folder_are_as_asked(cli: Callable[..., Any
     ("arguments", "said"),
     [
         (("isic2042",), "no data set that can be fetched is called 'isic2042'; did you mean 'isic2024'?"),
+        (("ham10000", "--part", "1/10"), "ham10000 is fetched whole: leave --permissive and --part out"),
         (("isic2024", "--part", "11/10"), "--part 11/10: give the part and how many there are"),
     ],
 )

@@ -23,11 +23,11 @@ MEMBER = (
 NETWORK = ("epochs=1", "hidden=4", "image_size=32")
 
 
-@pytest.mark.parametrize("recipe", ["milk10k_tables", "milk10k"])
+@pytest.mark.parametrize("recipe", ["milk10k_tables", "milk10k_both"])
 def test_a_run_ends_with_scores_and_an_answer_file(cli: Callable[..., object], recipe: str, tmp_path: Path) -> None:
     cache, run = tmp_path / "cache", tmp_path / "run"
     network = [f"image_models[0].{change}" for change in NETWORK] + ["data.image_size=32"]
-    changes = [MEMBER, *(network if recipe == "milk10k" else [])]
+    changes = [MEMBER, *(network if recipe == "milk10k_both" else [])]
     settings = [word for change in changes for word in ("--set", change)]
     answer = cli("submission", "--recipe", recipe, "--run", run, *SMALL, *settings, cache=cache)
     assert answer.code == 0, answer
@@ -62,5 +62,5 @@ def test_columns_known_only_with_the_diagnosis_are_refused(tmp_path: Path) -> No
     for name in (*SUPPLEMENT, "BCC"):
         with pytest.raises(RecipeError, match=name):
             build(train, FeatureRecipe(families=("published",), extra_columns=(name,)))
-    for shipped in ("milk10k", "milk10k_tables"):
+    for shipped in ("milk10k", "milk10k_both", "milk10k_tables"):
         assert not set(load_recipe(shipped).features.extra_columns) & (FORBIDDEN - {"target"})

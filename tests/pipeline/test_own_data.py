@@ -1,6 +1,7 @@
 """An evening with a clinic's own folder: from a table and photographs to a report in six commands, at a small scale."""
 
 import io
+import shutil
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -134,12 +135,31 @@ def test_a_table_alone(cli: Callable[..., Any], there: Path, tmp_path: Path) -> 
     assert answer.code == 0, answer
 
 
+def test_images_in_a_zip_beside_the_table_are_named_and_read(
+    cli: Callable[..., Any], clinic: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "Köln"
+    folder.mkdir()
+    table = shutil.copy(clinic / "aufnahmen.csv", folder)
+    packed = Path(shutil.make_archive(str(folder / "Aufnahmen"), "zip", clinic, "Aufnahmen"))
+    out = tmp_path / "mine.toml"
+    answer = cli("init", table, "--target", "Diagnose", "--out", out)
+    assert answer.code == 0, answer
+    assert "Aufnahmen.zip holds images, and the recipe is for the table alone" in answer.out
+    out.unlink()
+    assert cli("init", table, packed, "--target", "Diagnose", "--out", out).code == 0
+    answer = cli("check", "--recipe", out, "--data", folder)
+    assert answer.code == 0, answer
+    assert f"{ROWS} found, 0 missing, 0 extra" in answer.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ((TABLE, "Klinik Köln/Aufnahme", "--target", "Diagnose"), ["does not exist", "did you mean 'Aufnahmen'"]),
         (("Klinik Köln/aufnahme.csv", "--target", "Diagnose"), ["did you mean 'aufnahmen.csv'"]),
-        ((TABLE, "photos.zip", "--target", "Diagnose"), ["is an archive: unpack it first"]),
+        ((TABLE, "photos.7z", "--target", "Diagnose"), ["is an archive: unpack it first"]),
+        ((TABLE, "photos.zip", "--target", "Diagnose"), ["photos.zip does not exist"]),
         ((TABLE, "--target", "Diagnosen"), ["did you mean 'Diagnose'"]),
         ((TABLE, "--target", "Diagnose", "--positive", "Melanoma"), ["did you mean 'Melanom'"]),
         ((TABLE, "--target", "Körperstelle", "--decimal", ";"), ["--decimal ';': it is '.' or ','"]),

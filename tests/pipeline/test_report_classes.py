@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
-from sklearn.metrics import confusion_matrix, recall_score, roc_auc_score
+from sklearn.metrics import confusion_matrix, f1_score, recall_score, roc_auc_score
 
 from pipeline.actions.opening import existing_run, surroundings
 from pipeline.inputs import Inputs
@@ -17,6 +18,7 @@ from pipeline.report import classes, importance
 from pipeline.report.finished import FinishedRun, open_finished
 from pipeline.report.groups import right_calls
 from pipeline.report.loaded import for_class
+from pipeline.report.patients import class_figures_by_group
 from tests.pipeline.test_report import Reader, resolve
 
 RECIPE = """
@@ -55,12 +57,14 @@ def seven_classes(once: Any, cohort_dir: Path) -> Path:
         rng = np.random.default_rng(3)
         data = folder / "ham"
         data.mkdir()
+        of_lesion: dict[str, Any] = {}
         lines = ["lesion_id,image_id,dx,dx_type,age,sex,localization"]
         for i in range(300):
-            dx = rng.choice(list(SHARES), p=list(SHARES.values()))
+            lesion = f"HAM_{i // 2 if i % 6 == 0 else i}"
+            dx = of_lesion.setdefault(lesion, rng.choice(list(SHARES), p=list(SHARES.values())))
             age = 5 * round((30 + 5 * list(SHARES).index(dx) + rng.normal(0, 12)) / 5)
             place = rng.choice(["back", "face", "scalp"], p=[0.7, 0.2, 0.1] if dx == "nv" else [0.2, 0.4, 0.4])
-            lines.append(f"HAM_{i // 2 if i % 6 == 0 else i},ISIC_{i},{dx},histo,{min(max(age, 0), 85)},male,{place}")
+            lines.append(f"{lesion},ISIC_{i},{dx},histo,{min(max(age, 0), 85)},male,{place}")
             encoded = io.BytesIO()
             Image.fromarray(rng.integers(0, 255, (16, 16, 3), np.uint8).astype(np.uint8)).save(encoded, "JPEG")
             (data / f"ISIC_{i}.jpg").write_bytes(encoded.getvalue())
@@ -113,6 +117,27 @@ def test_figures_of_classes_agree_with_scikit_learn(run: FinishedRun, metrics: d
         assert one["auc"]["estimate"] == pytest.approx(roc_auc_score(run.target == code, run.blend[:, code]))
         assert one["recall"]["estimate"] == pytest.approx((called[run.target == code] == code).mean())
         assert one["recall"]["low"] <= one["recall"]["estimate"] <= one["recall"]["high"]
+
+
+def test_images_of_one_lesion_are_judged_together(run: FinishedRun, metrics: dict[str, Any]) -> None:
+    together = metrics["report"]["classes"]["together"]
+    frame = pd.DataFrame(run.blend).assign(lesion=run.groups, answer=run.target)
+    by_lesion = {"mean": frame.groupby("lesion").mean(), "highest of each class": frame.groupby("lesion").max()}
+    assert together["groups"] == frame["lesion"].nunique() < len(frame)
+    rows = {row["way"]: row for row in together["rows"]}
+    assert rows["each by itself"]["accuracy"] == pytest.approx((run.blend.argmax(axis=1) == run.target).mean())
+    for way, of_lesion in by_lesion.items():
+        answer, said = of_lesion.pop("answer").astype(int), of_lesion.to_numpy()
+        said = said / said.sum(axis=1, keepdims=True)
+        assert rows[way]["balanced_accuracy"] == pytest.approx(recall_score(answer, said.argmax(1), average="macro"))
+        assert rows[way]["macro_f1"] == pytest.approx(f1_score(answer, said.argmax(1), average="macro"))
+        assert rows[way]["auc"] == pytest.approx(roc_auc_score(answer, said, multi_class="ovr"))
+
+
+def test_a_group_of_several_answers_is_not_judged_as_one() -> None:
+    said = np.full((3, 3), 1 / 3)
+    assert class_figures_by_group(np.array([0, 1, 2]), said, np.array(["a", "a", "b"])) is None
+    assert class_figures_by_group(np.array([0, 1, 2]), said, np.array(["a", "b", "c"])) is None
 
 
 def test_a_class_of_a_few_lesions_gets_its_counts_alone() -> None:
