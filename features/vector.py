@@ -8,7 +8,7 @@ Boosters get engineered features instead, from `features.encode`.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -31,10 +31,11 @@ class NumberColumn:
 
     name: str
     median: float
+    """What a missing number becomes: the median, or where the recipe asks for it the mean."""
     mean: float
-    """After the medians are filled in."""
+    """After the gaps are filled; of a column brought to 0 to 1 the smallest value."""
     deviation: float
-    """0 for a constant column, which becomes 0 everywhere."""
+    """Or the range; 0 for a constant column, which becomes 0 everywhere."""
     flag: bool
     """Whether a second input says where the number is missing."""
 
@@ -95,6 +96,8 @@ class VectorEncoder:
         columns: Sequence[str],
         *,
         missing_flags: bool = True,
+        impute: Literal["median", "mean"] = "median",
+        scale: Literal["standard", "minmax"] = "standard",
         unfilled: Sequence[str] = (),
     ) -> "VectorEncoder":
         """Fit on `rows` of the frame; missing values of the categories in `unfilled` stay all zeros."""
@@ -110,7 +113,7 @@ class VectorEncoder:
             )
         return cls(
             tuple(
-                fit_number(training[name], missing_flags)
+                fit_number(training[name], missing_flags, impute, scale)
                 if training[name].dtype.is_numeric() or training[name].dtype == pl.Boolean
                 else fit_category(training[name], fill=name not in unfilled)
                 for name in columns
@@ -200,15 +203,18 @@ def as_numbers(column: pl.Series) -> npt.NDArray[np.float64]:
     return np.where(np.isfinite(value), value, np.nan)
 
 
-def fit_number(column: pl.Series, missing_flags: bool) -> NumberColumn:
-    """Median, mean and deviation of a column of numbers."""
+def fit_number(column: pl.Series, missing_flags: bool, impute: str = "median", scale: str = "standard") -> NumberColumn:
+    """What fills a gap of a column of numbers, what is taken off and what divides."""
     value = as_numbers(column)
     missing = np.isnan(value)
-    median = float(np.median(value[~missing])) if not missing.all() else 0.0
+    there = value[~missing]
+    median = float(there.mean() if impute == "mean" else np.median(there)) if len(there) else 0.0
     filled = np.where(missing, median, value)
     with np.errstate(over="ignore", invalid="ignore"):
         # A constant of many digits would otherwise be left with a deviation of rounding errors.
         deviation, mean = (float(filled.std()) if np.ptp(filled) else 0.0), float(filled.mean())
+        if scale == "minmax":
+            deviation, mean = float(np.ptp(filled)), float(filled.min())
     if not np.isfinite([mean, deviation]).all():
         raise DataError(
             f"metadata: column {column.name} holds numbers up to {np.abs(filled).max():.3g}, too large for a mean; "

@@ -29,6 +29,11 @@ LATER_KEYS: dict[str, Any] = {
     "small_epochs": 0,
     "small_size": 0,
     "pictures": (),
+    "gem_kernels": (3, 5),
+    "pooled_dropout": 0.0,
+    "normalise": "imagenet",
+    "augment": {"noise": 0.0},
+    "metadata": {"impute": "median", "scale": "standard"},
 }
 """Keys from after the first runs, at the value that means what was done before there was a choice: then they are left
 out of fingerprints, and what was trained without them stays valid."""
@@ -86,5 +91,15 @@ class ImageModelRecipe(
 def deciding_settings(recipe: ImageModelRecipe) -> dict[str, Any]:
     """Every key that decides the result, by name: what a fingerprint of a trained model is made of."""
     settings = {key: value for key, value in asdict(recipe).items() if key not in RUNTIME_KEYS}
-    as_before = [key for key, value in LATER_KEYS.items() if settings[key] == value]
-    return RETIRED_KEYS | {key: value for key, value in settings.items() if key not in as_before}
+    return RETIRED_KEYS | as_before(settings)
+
+
+def as_before(settings: dict[str, Any], later: dict[str, Any] = LATER_KEYS) -> dict[str, Any]:
+    """Settings without the later keys that say what was done before there was a choice."""
+    found = {}
+    for key, value in settings.items():
+        if isinstance(value, dict) and isinstance(later.get(key), dict):
+            found[key] = as_before(value, later[key])
+        elif key not in later or value != later[key]:
+            found[key] = value
+    return found

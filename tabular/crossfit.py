@@ -70,11 +70,13 @@ def fit_member(
     folder: Path,
     threads: int = 1,
     classes: int | None = None,
+    library_seed: int | None = None,
 ) -> MemberFit:
     """Train one job (member, seed, fold) on `train_rows`; write its models, then a manifest, into `folder`.
 
     `matrix`, `target` and `groups` are aligned; rows other than `train_rows` are not read. `seed` decides everything
-    random: resampling, noise, inner split and the booster's own draws. With `under_bags` there is a model per bag.
+    random: resampling, noise, inner split and the booster's own draws, for which `library_seed` may stand in. With
+    `under_bags` there is a model per bag.
     `classes` is found from the training targets unless given.
     """
     started = time.perf_counter()
@@ -89,7 +91,8 @@ def fit_member(
     models: list[dict[str, Any]] = []
     shares: list[Floats] = []
     for part in parts:
-        settings = Settings(parameters, member.iterations, count, device, threads, derived(seed, 1, part.bag))
+        draws = derived(seed, 1, part.bag) if library_seed is None else library_seed
+        settings = Settings(parameters, member.iterations, count, device, threads, draws)
         rows_of = gather_part(view, matrix, labels, part, recipe, settings, derived(seed, 2, part.bag))
         binned = learner.binned(*rows_of, settings)
         del rows_of

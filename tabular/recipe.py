@@ -229,6 +229,9 @@ class TabularRecipe(BaseModel):
     image_noise: float = Field(default=0.0, ge=0.0, le=1000.0)
     """Noise on image columns of training rows, in standard deviations of each column, against over-trust in them;
     a thousand leave nothing of them."""
+    seeds: Literal["derived", "as_printed"] = "derived"
+    """`as_printed` hands a member's own seed (42 in the paper) to its library in every fold; `derived` makes a seed of
+    the run's, the member's name, the fold and the member's seed, so that members and folds draw independently."""
     nested: bool = False
     """Train on image columns made without the labels of the fold to be scored; docs/stacking.md has the difference."""
 

@@ -26,6 +26,8 @@ class AugmentRecipe(Group):
     """Probability of a slight Gaussian blur."""
     cutout: float = 0.0
     """Probability of one square hole."""
+    noise: float = 0.0
+    """Largest deviation of Gaussian noise on every pixel, as a share of white; each image draws its own."""
     mixup: float = 0.0
     """Alpha of the beta distribution; 0 turns it off."""
 
@@ -37,7 +39,7 @@ class AugmentRecipe(Group):
         low, high = self.crop_ratio
         self.require(0 < low <= high, "crop_ratio", "two aspect ratios, 0 < low <= high")
         self.require(0 <= self.rotation_degrees <= 180, "rotation_degrees", "between 0 and 180")
-        self.require_below_one("brightness", "contrast", "saturation")
+        self.require_below_one("brightness", "contrast", "saturation", "noise")
         self.require(0 <= self.hue <= 0.5, "hue", "between 0 and 0.5")
         for key in ("blur", "cutout"):
             self.require(0 <= getattr(self, key) <= 1, key, "a probability between 0 and 1")

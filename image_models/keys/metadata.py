@@ -1,6 +1,7 @@
 """What a network is told beside the image."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from image_models.keys.group import Group
 
@@ -13,6 +14,10 @@ class MetadataRecipe(Group):
     """Columns of the lesion table; none means that the network sees images alone."""
     widths: tuple[int, ...] = (128, 256)
     """Fully connected layers of the branch, each followed by a ReLU; the last is the width that is fused."""
+    impute: Literal["median", "mean"] = "median"
+    """What a missing number becomes: the training rows' median, or their mean."""
+    scale: Literal["standard", "minmax"] = "standard"
+    """Numbers less their mean and divided by their deviation, or the training rows' range brought to 0 to 1."""
     missing_flags: bool = True
     """One more input per numeric column with gaps: 1 where the number is missing."""
 

@@ -20,6 +20,9 @@ class NetworkRecipe(Group):
     """`auto`: multi-scale GeM for ConvNeXt, token average for transformers, layers behind the pooling where a network
     has some of its own (`timm`), average pooling otherwise. `self_attention`: places of the lesion attend to each other
     before they are averaged."""
+    gem_kernels: tuple[int, ...] = (3, 5)
+    """Windows of the multi-scale GeM, odd sides in places of the feature map; a window larger than the map takes it
+    all."""
     second_backbone: str = ""
     """Another network on the same image, its vector put beside the first's; it may be the first's name again. `same`
     shows the first network itself, with the same weights, the image at its second size too."""
@@ -41,6 +44,8 @@ class NetworkRecipe(Group):
     hidden: int = 64
     """Width of the fully connected layer before the output; 0 leaves it out."""
     dropout: float = 0.3
+    pooled_dropout: float = 0.0
+    """Dropout of each image vector, right behind its pooling."""
     drop_path: float = 0.0
     pretrained: str = "timm"
     """`timm` (ImageNet weights, downloaded or from the weights folder), `none`, a path to a safetensors file, or
@@ -50,6 +55,8 @@ class NetworkRecipe(Group):
     training they cost a forward pass alone."""
     freeze_batch_norm: bool = False
     """Keep the pretrained statistics of batch normalisation: for folded batch norms, and for tiny batches."""
+    normalise: Literal["imagenet", "unit"] = "imagenet"
+    """How pixels reach the network: less ImageNet's mean and divided by its deviation, or from 0 to 1."""
     image_size: int = 224
     """Side in pixels that the network sees; the pack may hold another size."""
 
@@ -59,7 +66,9 @@ class NetworkRecipe(Group):
         self.require(self.name.replace("_", "").replace("-", "").isalnum(), "name", "letters, digits, _ and -")
         self.require_at_least(1, "image_size")
         self.require_at_least(0, "hidden", "held_stages")
-        self.require_below_one("dropout", "drop_path")
+        self.require_below_one("dropout", "pooled_dropout", "drop_path")
+        odd = all(kernel >= 1 and kernel % 2 for kernel in self.gem_kernels)
+        self.require(bool(self.gem_kernels) and odd, "gem_kernels", "odd window sizes, at least one")
         if self.fusion not in FUSIONS:
             self.require(False, "fusion", FUSIONS.unknown(self.fusion))
         self._check_second_backbone()

@@ -16,13 +16,13 @@ TOKEN_HEADS = ("token_average", "self_attention")
 class ImageBranch(nn.Module):
     """Images (N, 3, S, S), normalised, to vectors (N, width)."""
 
-    def __init__(self, backbone: Any, layout: Layout, head: str) -> None:
+    def __init__(self, backbone: Any, layout: Layout, head: str, kernels: tuple[int, ...]) -> None:
         super().__init__()
         self.layout = layout
         self.head = head
         self.prefix_tokens: int = getattr(backbone, "num_prefix_tokens", 0)
         prefix = self.prefix_tokens if layout == "tokens" else 0
-        self.pool = pooling(head, prefix, backbone.num_features)
+        self.pool = pooling(head, prefix, backbone.num_features, kernels)
         self.norm: nn.Module = nn.Identity() if head == "timm" else take_norm(backbone)
         if head != "timm" and hasattr(backbone, "head_layers"):
             backbone.head_layers.requires_grad_(False)  # kept, so that weight files fit, but out of use
@@ -61,10 +61,10 @@ class ImageBranch(nn.Module):
             part.requires_grad_(False)
 
 
-def pooling(head: str, prefix_tokens: int, width: int) -> nn.Module:
+def pooling(head: str, prefix_tokens: int, width: int, kernels: tuple[int, ...]) -> nn.Module:
     """Return the pooling layer of a head; timm's own pooling is part of the backbone."""
     if head == "multi_scale_gem":
-        return MultiScaleGeM()
+        return MultiScaleGeM(kernels)
     if head == "token_average":
         return TokenAverage(prefix_tokens)
     if head == "self_attention":

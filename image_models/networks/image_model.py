@@ -28,7 +28,8 @@ class ImageModel(ImageBranch):
     """What the network takes beside images: nothing."""
 
     def __init__(self, backbone: nn.Module, layout: Layout, head: str, recipe: ImageModelRecipe, outputs: int) -> None:
-        super().__init__(backbone, layout, head)
+        super().__init__(backbone, layout, head, recipe.gem_kernels)
+        self.drop = nn.Dropout(recipe.pooled_dropout)
         self.classifier = classifier(self.width, recipe, outputs)
 
     @property
@@ -44,7 +45,7 @@ class ImageModel(ImageBranch):
         """Return float32 logits; metadata is what fusion networks take, this one does not look at it."""
         # In bfloat16 a thousand lesions share some hundred logits: ties, which a ranking score pays for.
         with torch.autocast(vectors.device.type, enabled=False):
-            logits: Tensor = self.classifier(vectors)
+            logits: Tensor = self.classifier(self.drop(vectors))
         return logits
 
     def forward(self, images: Tensor, metadata: Tensor | None = None) -> Tensor:
@@ -61,11 +62,17 @@ class FusionModel(nn.Module):
     """
 
     def __init__(
-        self, branches: Sequence[ImageBranch], sizes: Sequence[int], head: nn.Module, shape: MetadataShape | None
+        self,
+        branches: Sequence[ImageBranch],
+        sizes: Sequence[int],
+        head: nn.Module,
+        shape: MetadataShape | None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.images = nn.ModuleList(branches)
         self.sizes = tuple(sizes)
+        self.drop = nn.Dropout(dropout)
         self.head = head
         self.metadata_shape = shape
 
@@ -86,7 +93,7 @@ class FusionModel(nn.Module):
         """Return float32 logits from what `image_vectors` gave."""
         self._check(metadata)
         with torch.autocast(vectors.device.type, enabled=False):
-            logits: Tensor = self.head(vectors, None if metadata is None else metadata.float())
+            logits: Tensor = self.head(self.drop(vectors), None if metadata is None else metadata.float())
         return logits
 
     def forward(self, images: Tensor | None, metadata: Tensor | None = None) -> Tensor:

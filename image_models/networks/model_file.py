@@ -17,7 +17,7 @@ from image_models.tensor_file import read_header, read_tensors, require_intact, 
 
 STRUCTURE = (
     *("name", "backbone", "head", "second_backbone", "second_image_size", "pictures", "metadata", "fusion"),
-    *("site_column", "classifier", "hidden", "image_size"),
+    *("site_column", "classifier", "hidden", "image_size", "gem_kernels", "normalise"),
 )
 """Keys of the recipe that shape a network, and its name."""
 
@@ -56,6 +56,7 @@ def load_model(path: Path, recipe: ImageModelRecipe, classes: int) -> Network:
     if "model" in header:
         # Files from before a key existed were written at what is its default now.
         found = {**DEFAULTS, **header["model"]}
+        found["metadata"] = {**DEFAULTS["metadata"], **found["metadata"]}
         differing = [key for key in wanted if key != "name" and found.get(key) != wanted[key]]
         if differing:
             parts = ", ".join(f"{key} {found.get(key)!r} (the recipe says {wanted[key]!r})" for key in differing)

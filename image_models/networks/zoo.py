@@ -47,13 +47,16 @@ def build(
         model: Network = ImageModel(*backbone_and_head(parts[0], weights_dir), recipe, outputs)
     else:
         twice = recipe.second_backbone == "same"
-        branches = [ImageBranch(*backbone_and_head(part, weights_dir)) for part in (parts[:1] if twice else parts)]
+        branches = [
+            ImageBranch(*backbone_and_head(part, weights_dir), recipe.gem_kernels)
+            for part in (parts[:1] if twice else parts)
+        ]
         if twice:
             feature_shape(branches[0].backbone, parts[1])
         shape = metadata if takes_metadata else None
         width = sum(branch.width for branch in branches) * (2 if twice else 1)
         head = build_head(width, shape, recipe, outputs)
-        model = FusionModel(branches, [part.image_size for part in parts], head, shape)
+        model = FusionModel(branches, [part.image_size for part in parts], head, shape, recipe.pooled_dropout)
     if recipe.frozen:
         for branch in model.branches:
             branch.hold()

@@ -25,10 +25,17 @@ from image_models.resize import resized, shrunk
 Triple = tuple[float, float, float]
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
+NORMALISED: dict[str, tuple[Triple, Triple]] = {
+    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
+    "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+}
+"""Mean and deviation by the recipe's key `normalise`."""
 
 DRAWS = 17
 """Uniform numbers drawn per image whatever the recipe uses, so that turning blur on does not change the crops."""
 ANGLE, MIRROR, COLOUR, BLUR, CUTOUT = 4, slice(5, 7), slice(7, 11), slice(11, 13), slice(13, 17)
+NOISE = slice(0, 2)
+"""The crop's numbers again: two that no image shares with another."""
 
 MOST_SHRINK = 1.25
 """Bilinear sampling may shrink by this much without visible aliasing; what is larger is averaged down first."""
@@ -51,6 +58,7 @@ def augment(
     *,
     share: slice | None = None,
     batch: int = 0,
+    normalise: str = "imagenet",
 ) -> Tensor:
     """Change uint8 images (N, H, W, 3) at random; return (N, 3, size, size), normalised, channels last.
 
@@ -62,19 +70,22 @@ def augment(
     draws = torch.rand(len(images) if share is None else batch * count, DRAWS, generator=generator)
     draws = draws.view(-1, count * DRAWS)[share or slice(None)].reshape(-1, DRAWS)
     pixels = shrunk(planar(images), math.ceil(MOST_SHRINK * size))
-    pixels = recolour(pixels, colour_changes(draws[:, COLOUR], recipe, IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = NORMALISED[normalise]
+    pixels = recolour(pixels, colour_changes(draws[:, COLOUR], recipe, mean, std))
     if recipe.blur:
         pixels = blurred(pixels, draws[:, BLUR], recipe.blur)
     pixels = sample(pixels, affine(draws, recipe), size) if moves(recipe) else resized(pixels, size)
     if recipe.cutout:
-        pixels = cut_out(pixels, draws[:, CUTOUT], recipe.cutout)
+        pixels = cut_out(pixels, draws[:, CUTOUT], recipe.cutout, mean, std)
+    if recipe.noise:
+        pixels = noisy(pixels, draws[:, NOISE], recipe.noise, std)
     return beside(pixels, count).to(dtype=dtype, memory_format=torch.channels_last)
 
 
-def prepare(images: Tensor, size: int, dtype: torch.dtype = torch.float32) -> Tensor:
+def prepare(images: Tensor, size: int, dtype: torch.dtype = torch.float32, normalise: str = "imagenet") -> Tensor:
     """Normalise and, where needed, resize uint8 images (N, H, W, 3); return (N, 3, size, size), channels last."""
     count, images = images.shape[3] // 3, apart(images)
-    unchanged = colour_map(torch.eye(3).double(), torch.zeros(1), IMAGENET_MEAN, IMAGENET_STD)
+    unchanged = colour_map(torch.eye(3).double(), torch.zeros(1), *NORMALISED[normalise])
     pixels = recolour(shrunk(planar(images), size), unchanged)
     return beside(resized(pixels, size), count).to(dtype=dtype, memory_format=torch.channels_last)
 
@@ -208,14 +219,25 @@ def blurred(pixels: Tensor, draws: Tensor, probability: float) -> Tensor:
     return torch.lerp(pixels, functional.conv2d(padded, kernel, groups=3), strength)
 
 
-def cut_out(pixels: Tensor, draws: Tensor, probability: float) -> Tensor:
+def noisy(pixels: Tensor, draws: Tensor, largest: float, std: Triple) -> Tensor:
+    """Add Gaussian noise of a deviation drawn for each image, up to `largest` of white; its two draws name it."""
+    noise = torch.empty_like(pixels)
+    for image, (deviation, name) in zip(noise, draws.double().tolist(), strict=True):
+        drawn = torch.Generator(pixels.device).manual_seed(int(name * 2**53))
+        image.normal_(0.0, largest * deviation, generator=drawn)
+    return pixels + noise / torch.tensor(std, device=pixels.device).view(3, 1, 1)
+
+
+def cut_out(pixels: Tensor, draws: Tensor, probability: float, mean: Triple, std: Triple) -> Tensor:
     """Cover a share of the images by one square of the mean colour, a tenth to a third of the side."""
     half = torch.where(draws[:, 0] < probability, between(draws[:, 1], 0.05, 0.17), -1.0).to(pixels.device)
     places = (torch.arange(pixels.shape[2], device=pixels.device) + 0.5) / pixels.shape[2]
     centre = draws[:, 2:4].to(pixels.device)
     column = (places - centre[:, 0, None]).abs() < half[:, None]
     row = (places - centre[:, 1, None]).abs() < half[:, None]
-    return pixels.masked_fill(row[:, None, :, None] & column[:, None, None, :], 0.0)
+    grey = (torch.tensor(IMAGENET_MEAN) - torch.tensor(mean)) / torch.tensor(std)
+    covered = row[:, None, :, None] & column[:, None, None, :]
+    return torch.where(covered, grey.to(pixels.device).view(3, 1, 1), pixels)
 
 
 def between(draws: Tensor, low: float, high: float) -> Tensor:

@@ -143,7 +143,7 @@ def plain_inputs(
             if are_vectors(batch.images):
                 shown = Shown(None, batch.images, batch.metadata)
             else:
-                pixels = prepare(batch.images, recipe.input_size, DTYPES[setup.precision])
+                pixels = prepare(batch.images, recipe.input_size, DTYPES[setup.precision], recipe.normalise)
                 shown = Shown(in_layout(pixels, recipe), None, batch.metadata)
             yield PlainInput(shown, len(batch.rows))
 
@@ -183,9 +183,11 @@ def _training_batch(
         return TrainingBatch(whole.shown.cut(share), labels[share]) if recipe.augment.mixup else whole
     changes, dtype = recipe.augment, DTYPES[setup.precision]
     if not changes.mixup:
-        pixels = augment(batch.images, changes, side, generator, dtype, share=share, batch=length)
+        pixels = augment(
+            batch.images, changes, side, generator, dtype, share=share, batch=length, normalise=recipe.normalise
+        )
         return TrainingBatch(Shown(in_layout(pixels, recipe), None, batch.metadata), labels)
-    pixels = augment(batch.images, changes, side, generator, dtype)
+    pixels = augment(batch.images, changes, side, generator, dtype, normalise=recipe.normalise)
     pixels, partner, own = mixup(pixels, changes.mixup, generator)
     labels = torch.lerp(labels[partner], labels, own[:, None])
     metadata = batch.metadata

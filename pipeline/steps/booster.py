@@ -79,6 +79,7 @@ class FitBooster(Work):
             folder=step.folder,
             threads=threads,
             classes=len(train.task.classes),
+            library_seed=self.seed if recipe.tabular.seeds == "as_printed" else None,
         )
         for note in fit.notes:
             runtime.note_once(f"{self.member.name}: {note}")
@@ -117,6 +118,7 @@ def booster_step(
             "features": recipe.features.model_dump(mode="json"),
             # Named where it does something, so that what was fitted before there was the key still holds.
             **({} if recipe.tabular.exclude == "none" else {"exclude": recipe.tabular.exclude}),
+            **({} if recipe.tabular.seeds == "derived" else {"seeds": recipe.tabular.seeds}),
             "resample": recipe.tabular.resample.model_dump(mode="json"),
             "image_noise": recipe.tabular.image_noise,
             "nested": recipe.tabular.nested,

@@ -143,3 +143,14 @@ def test_columns_that_a_network_must_not_be_told_are_refused_with_the_reason():
         assert part in str(caught.value)
     with pytest.raises(DataError, match=r"image model m: metadata\.columns: the table has no column agee"):
         refuse_columns(cohort, ("agee",), "m")
+
+
+def test_gaps_become_the_mean_and_numbers_run_from_0_to_1_where_asked() -> None:
+    frame = pl.DataFrame({"age": [20.0, None, 40.0, 90.0, 1000.0]})
+    rows = np.arange(4)
+    encoder = VectorEncoder.fit(frame, rows, ["age"], missing_flags=False, impute="mean", scale="minmax")
+    np.testing.assert_allclose(encoder.transform(frame)[:4, 0], [0, 30 / 70, 20 / 70, 1], atol=1e-6)
+    assert VectorEncoder.from_json(encoder.to_json()) == encoder
+    usual = VectorEncoder.fit(frame, rows, ["age"], missing_flags=False, impute="mean")
+    filled = np.array([20, 50, 40, 90])
+    np.testing.assert_allclose(usual.transform(frame)[:4, 0], (filled - filled.mean()) / filled.std(), atol=1e-6)
