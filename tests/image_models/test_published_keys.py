@@ -58,9 +58,7 @@ def test_pixels_from_0_to_1_and_the_same_changes_as_with_imagenets() -> None:
         augment(images, changes, 32, torch.Generator().manual_seed(2), normalise=how) for how in ("unit", "imagenet")
     )
     mean = torch.tensor(IMAGENET_MEAN).view(3, 1, 1)
-    torch.testing.assert_close(
-        (unit - mean) / torch.tensor((0.229, 0.224, 0.225)).view(3, 1, 1), usual, atol=2e-5, rtol=0
-    )
+    torch.testing.assert_close((unit - mean) / torch.tensor(IMAGENET_STD).view(3, 1, 1), usual, atol=2e-5, rtol=0)
 
 
 def test_noise_has_a_deviation_of_its_own_on_every_image() -> None:
