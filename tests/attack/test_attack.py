@@ -19,7 +19,7 @@ from tests.attack.runs import Attempt, Ground, attempts, commands, kinds_of_file
 
 COUNT = int(os.environ.get("FUSIONNETX_ATTACK", "0"))
 SEED = int(os.environ.get("FUSIONNETX_ATTACK_SEED", "0"))
-QUICK = {"verify": 20, "plan": 8, "runs": 8, "diff": 12, "predict": 8, "report": 3, "submission": 3, "compare": 3}
+QUICK = {"verify": 12, "plan": 6, "runs": 6, "diff": 6, "predict": 6, "report": 3, "submission": 3, "compare": 3}
 """How many of each verb `make test` tries; those that take seconds less often."""
 
 

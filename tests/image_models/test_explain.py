@@ -129,20 +129,19 @@ def test_integrated_gradients_of_a_linear_model_are_weight_times_value():
 @pytest.mark.parametrize("fusion", ["concatenation", "gated", "tensor", "cross_attention", "token_cross_attention"])
 def test_the_parts_of_metadata_add_up_to_the_move_of_the_score(fusion):
     made = recipe(fusion=fusion, **TOLD)
-    model, lesions = network(made), told(6)
-    found = metadata_relevance(model, made, lesions, np.arange(6), 1, device="cpu")
+    model, lesions, rows = network(made), told(3), np.arange(3)
+    found = metadata_relevance(model, made, lesions, rows, 1, device="cpu")
     assert np.abs(found.moved).max() > 1e-3
     # Kinks of the ReLUs leave an error that falls with the number of points.
     largest = np.abs(found.moved).max()
     assert np.abs(found.error).max() < 0.1 * largest
-    exact = metadata_relevance(model, made, lesions, np.arange(6), 1, steps=400, device="cpu")
+    exact = metadata_relevance(model, made, lesions, rows, 1, steps=400, device="cpu")
     assert np.abs(exact.error).max() < 0.02 * largest
     assert lesions.metadata is not None
     zero = replace(lesions, metadata=np.zeros_like(lesions.metadata))
-    rows = np.arange(6)
     move = scores(model, made, lesions, rows, 1, device="cpu") - scores(model, made, zero, rows, 1, device="cpu")
     np.testing.assert_allclose(found.moved, move, atol=1e-5)
-    other = metadata_relevance(model, made, lesions, np.arange(6), 0, device="cpu")
+    other = metadata_relevance(model, made, lesions, rows, 0, device="cpu")
     np.testing.assert_allclose(other.attributions, -found.attributions, atol=1e-6)
 
 
@@ -158,7 +157,7 @@ def drawn() -> tuple[Lesions, np.ndarray]:
     counts = {"lesions": 600, "test_lesions": 40, "patients": 60, "test_patients": 6}
     part = draw_cohort(SyntheticRecipe(**counts, malignant=150, test_malignant=6, seed=5))[0]
     answer = part.table["target"].to_numpy()
-    chosen = np.concatenate([np.flatnonzero(answer == 1), np.flatnonzero(answer == 0)[:150]])
+    chosen = np.concatenate([np.flatnonzero(answer == label)[:100] for label in (1, 0)])
     images, masks = [], []
     for row in chosen:
         tile, mask = render(part.looks[row])
@@ -184,7 +183,7 @@ def drawn() -> tuple[Lesions, np.ndarray]:
 @pytest.fixture(scope="module")
 def trained(drawn, tmp_path_factory) -> Callable[[], tuple[Any, ImageModelRecipe]]:
     """A small transformer trained on three quarters of them."""
-    made = recipe(backbone="lesion_vit", head="average", epochs=12, batch_size=16, learning_rate=2e-3)
+    made = recipe(backbone="lesion_vit", head="average", epochs=8, batch_size=16, learning_rate=3e-3)
     rows = np.arange(len(drawn[0]))
     folder = tmp_path_factory.mktemp("fit")
     train_fold(FoldTask(made, drawn[0], rows[rows % 4 != 0], 0, "x"), Places(folder), device="cpu")
@@ -199,7 +198,7 @@ def test_heat_lies_on_the_lesion_more_than_on_the_skin(drawn, trained):
     heat = to_unit(heat_maps(model, made, lesions, rows, 1, device="cpu").maps)
     inside = np.array([one[mask].mean() for one, mask in zip(heat, masks[rows], strict=True)])
     outside = np.array([one[~mask].mean() for one, mask in zip(heat, masks[rows], strict=True)])
-    # A blind map gives 1 and half of the lesions; measured 8.2 and 97 %. Half-trained networks give 1, so 2 tells them.
+    # A blind map gives 1 and half of the lesions; measured 6.0 and 100 %. A half-trained network gives 1: 2 tells it.
     assert inside.mean() > 2 * outside.mean()
     assert (inside > outside).mean() > 0.75
 

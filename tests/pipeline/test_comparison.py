@@ -27,13 +27,9 @@ def write_sealed(path: Path, report: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def two_runs(run_copy: Path, tiny_recipe: Path, cli: Callable[..., Any]) -> tuple[Path, Path]:
-    """The finished run, and one that blends ranks."""
-    other = shutil.copytree(run_copy, run_copy.parent / "ranks")
-    changed = ["--set", "tabular.blend.method=rank_mean", "--replace"]
-    answer = cli("submission", "--recipe", tiny_recipe, "--run", other, *changed)
-    assert answer.code == 0, answer.err
-    return run_copy, other
+def two_runs(finished_run: Path, ranks: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """The finished run, and a copy of one that blends ranks."""
+    return finished_run, shutil.copytree(ranks, tmp_path / "ranks")
 
 
 def test_two_runs_side_by_side(two_runs: tuple[Path, Path], tmp_path: Path, cli: Callable[..., Any]) -> None:

@@ -34,14 +34,6 @@ def test_a_changed_image_model_is_trained_again_with_what_follows(submit: Any, r
     assert not {name for name in changed if name.startswith(("oof/narrow", "tabular/lightgbm_metadata"))}
 
 
-def test_a_changed_member_is_fitted_again_alone(submit: Any, run_copy: Path):
-    before = written(run_copy)
-    said = submit(run_copy, "--set", "tabular.members[catboost].iterations=12", "--replace")
-    assert "iterations 10 -> 12" in said
-    folds = {f"tabular/catboost/fold_{k}/seed_42" for k in range(3)}
-    assert reports_changed(before, written(run_copy)) == {*folds, "tabular", "tabular/calibration"}
-
-
 def test_a_new_image_model_is_the_only_one_trained(cli: Any, run_copy: Path, variant: Any):
     recipe = variant(lambda raw: raw["image_models"].append({**raw["image_models"][0], "name": "third", "hidden": 2}))
     before = written(run_copy)
@@ -60,12 +52,10 @@ def test_a_new_member_is_the_only_one_fitted(submit: Any, run_copy: Path, varian
     assert changed == {"tabular", "tabular/calibration", *(f"tabular/newcomer/fold_{k}/seed_42" for k in range(3))}
 
 
-def test_another_blend_fits_nothing(submit: Any, run_copy: Path):
-    before = written(run_copy)
-    submit(run_copy, "--set", "tabular.blend.method=rank_mean", "--replace")
-    assert reports_changed(before, written(run_copy)) == {"tabular", "tabular/calibration"}
-    metrics = json.loads((run_copy / "metrics.json").read_text())
-    members = pl.read_parquet(run_copy / "tabular" / "oof.parquet")
+def test_another_blend_fits_nothing(finished_run: Path, ranks: Path):
+    assert reports_changed(written(finished_run), written(ranks)) == {"tabular", "tabular/calibration"}
+    metrics = json.loads((ranks / "metrics.json").read_text())
+    members = pl.read_parquet(ranks / "tabular" / "oof.parquet")
     assert metrics["cross_validated"]["members"]["blend"]["lesions"]["estimate"] == members.height
 
 

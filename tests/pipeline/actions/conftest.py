@@ -15,11 +15,13 @@ def real_data(once: Any, cohort_dir: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def real_run(once: Any, tiny_recipe: Path, cohort_dir: Path, real_data: Path) -> Path:
-    """The folder of a finished run on data that count as real; never changed."""
+def real_run(once: Any, finished_run: Path, cohort_dir: Path, real_data: Path) -> Path:
+    """The folder of a finished run on data that count as real; never changed. Of the finished one all but the
+    submission holds for them."""
 
     def make(folder: Path) -> None:
-        command = ["submission", "--recipe", str(tiny_recipe), "--data", str(real_data), "--run", str(folder / "real")]
+        shutil.copytree(finished_run, folder / "real")
+        command = ["submission", "--run", str(folder / "real"), "--data", str(real_data), "--replace"]
         answer = run_in_process(command, cache=cohort_dir.parent)
         assert answer.code == 0, answer
 
