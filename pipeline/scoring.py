@@ -12,6 +12,8 @@ from data.scores.scores import all_scores
 
 Figures = dict[str, dict[str, float]]
 """Score name -> estimate, and low and high where an interval was computed."""
+CHANCE = {"pauc": 0.02, "auc": 0.5}
+"""What a random ranking of endlessly many lesions scores, where that does not depend on the data."""
 WITH_INTERVAL = ("auc", "nnt_80", "nnt_90", "se_top_15")
 """Scores of two classes that get an interval beside the one that counts: the same draws give them for little more."""
 

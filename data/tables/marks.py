@@ -12,7 +12,7 @@ import polars as pl
 from data.errors import DataError, examples
 from data.tables.csv import ROW, TextTable
 from data.tables.form import DECIMALS, TableForm
-from data.tables.schema import MISSING
+from data.tables.schema import MISSING, without_missing
 
 MOSTLY = 0.5
 """A column with a larger share of numbers than this, but not all, is a mistake or needs a word, never a category."""
@@ -65,14 +65,8 @@ class Numbers:
 
 def held(cells: pl.Series, missing: Sequence[str] = ()) -> pl.Series:
     """Cells without blanks around them; null where one says that there is no value."""
-    stripped = cells.str.strip_chars()
     spellings = {*MISSING, *(word.strip().lower() for word in missing)}
-    # Lower-casing every cell would take as long as reading the file; few different cells are this short.
-    short = stripped.filter(stripped.str.len_chars() <= max(map(len, spellings))).unique()
-    empty = short.filter(short.str.to_lowercase().is_in(list(spellings))).to_list()
-    if not empty:
-        return stripped
-    return stripped.zip_with(~stripped.is_in(empty).fill_null(True), pl.Series([None], dtype=pl.String))
+    return without_missing(cells.str.strip_chars(), spellings)
 
 
 def as_numbers(cells: pl.Series, mark: str) -> Reading:

@@ -4,7 +4,7 @@ A data set declares its columns; `validate` turns the texts of a CSV file into t
 the file together, each with its count and the first offending rows. Reading the file is left to `data.tables.csv`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal
@@ -108,12 +108,18 @@ def _numbers(cells: pl.Series, values: pl.Series) -> tuple[pl.Series, pl.Series]
 
 def _texts(stripped: pl.Series) -> tuple[pl.Series, pl.Series]:
     """Texts, null where the cell says that there is none, and where that is."""
+    known = without_missing(stripped, MISSING)
+    return known, known.is_null()
+
+
+def without_missing(stripped: pl.Series, spellings: Collection[str]) -> pl.Series:
+    """Texts, null where one is spelled (in lower case) as a value that is not there."""
     # Lower-casing every cell would take as long as reading the file; few different texts are this short.
-    short = stripped.filter(stripped.str.len_bytes() <= max(map(len, MISSING))).unique()
-    spellings = short.filter(short.str.to_lowercase().is_in(MISSING)).to_list()
-    if spellings:
-        stripped = stripped.zip_with(~stripped.is_in(spellings).fill_null(True), pl.Series([None], dtype=pl.String))
-    return stripped, stripped.is_null()
+    short = stripped.filter(stripped.str.len_chars() <= max(map(len, spellings))).unique()
+    empty = short.filter(short.str.to_lowercase().is_in(list(spellings))).to_list()
+    if not empty:
+        return stripped
+    return stripped.zip_with(~stripped.is_in(empty).fill_null(True), pl.Series([None], dtype=pl.String))
 
 
 def _problems(text: TextTable, column: Column, values: pl.Series, empty: pl.Series) -> list[str]:

@@ -1,12 +1,20 @@
 """What a network costs: parameters, megabytes, operations per image."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import median
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from image_models.networks.metadata_shape import MetadataShape
+
+TIMED_SECONDS = 2.0
+"""At most this long is a network timed; a median over seconds is steadier than one of a fixed count of images."""
+TIMED_IMAGES = 30
 
 
 @dataclass(frozen=True)
@@ -42,3 +50,27 @@ def blank_inputs(model: nn.Module, image_size: int, device: torch.device | str =
     shape: MetadataShape | None = getattr(model, "metadata_shape", None)
     inputs = [torch.zeros(1, 3, image_size, image_size, device=device)]
     return inputs + ([torch.zeros(1, shape.width, device=device)] if shape else [])
+
+
+@torch.inference_mode()
+def milliseconds_per_image(model: nn.Module, image_size: int) -> float:
+    """Median time of one image on one thread of the processor, of a network in evaluation that is there."""
+    inputs, times = blank_inputs(model, image_size), list[float]()
+    with one_thread():
+        model(*inputs)
+        while len(times) < TIMED_IMAGES and sum(times) < TIMED_SECONDS:
+            started = time.perf_counter()
+            model(*inputs)
+            times.append(time.perf_counter() - started)
+    return 1000.0 * median(times)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread for a while."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -28,7 +28,7 @@ from data.progress import Progress, silent
 from data.scores import scores
 from data.scores.intervals import replicate_scores
 from pipeline.audit.deal import Ints, coded, deal, deals_like
-from pipeline.scoring import known_rows
+from pipeline.scoring import CHANCE, known_rows
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,9 +36,6 @@ POOL = 2000
 """Deals that the comparison draws from."""
 
 ROOT_OF_TWO = math.sqrt(2.0)
-
-CHANCE = {"pauc": 0.02, "auc": 0.5}
-"""What a random ranking of endlessly many lesions scores; only shown, the rule measures its own."""
 
 
 @dataclass(frozen=True)

@@ -4,33 +4,26 @@ Stage two trains on resampled folds, which shifts every probability; the ranking
 shown twice: as the models give it, and recalibrated by a logistic curve that was fitted on the other folds.
 """
 
-import math
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
+from scipy.stats import binomtest
 
+from data.scores.calibrate import cross_fitted, fit_platt
 from data.scores.scores import brier, calibration_error, log_loss
-from pipeline.report.curves import log_odds, rounded
+from pipeline.report.curves import rounded
 from pipeline.report.finished import Floats, Ints
 
 LEAST_IN_BIN = 30
 """A bin of fewer lesions says nothing about a share."""
 MOST_BINS = 12
-Z95 = 1.959964
 
 
 def recalibrated(target: Ints, probability: Floats, fold: Ints) -> Floats | None:
     """Probabilities after a logistic curve on the log-odds (Platt) of the other folds; None if none can be learned."""
-    logits = log_odds(probability)[:, None]
-    result = np.empty_like(probability)
-    for one in np.unique(fold):
-        inside = fold == one
-        if inside.all() or len(np.unique(target[~inside])) < 2:
-            return None
-        curve = LogisticRegression(C=1e6, max_iter=1000).fit(logits[~inside], target[~inside])
-        result[inside] = curve.predict_proba(logits[inside])[:, 1]
-    return result
+    known = [target[fold != one] for one in np.unique(fold)]
+    learnable = all(len(np.unique(answers)) > 1 for answers in known)
+    return cross_fitted(fit_platt, target, probability, fold) if learnable else None
 
 
 def reliability(target: Ints, probability: Floats) -> list[dict[str, float]]:
@@ -46,27 +39,19 @@ def reliability(target: Ints, probability: Floats) -> list[dict[str, float]]:
         last = left < 2 * LEAST_IN_BIN or len(bins) == MOST_BINS - 1
         rows = order[start:] if last else order[start : start + left // 2]
         positives = int(target[rows].sum())
-        low, high = wilson(positives, len(rows))
+        interval = binomtest(positives, len(rows)).proportion_ci(method="wilson")
         bins.append(
             {
                 "mean_probability": float(probability[rows].mean()),
                 "observed_share": positives / len(rows),
-                "low": low,
-                "high": high,
+                "low": float(interval.low),
+                "high": float(interval.high),
                 "lesions": len(rows),
                 "positives": positives,
             }
         )
         start += len(rows)
     return bins
-
-
-def wilson(positives: int, count: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson's score interval), which stays sensible at 0 positives."""
-    share, z2 = positives / count, Z95**2
-    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = Z95 * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def calibration(target: Ints, probability: Floats, again: Floats | None) -> dict[str, Any]:

@@ -12,11 +12,10 @@ from data.errors import DataError
 from data.files import read_json, write_json
 from pipeline.inputs import Inputs
 from pipeline.run import Run
+from pipeline.scoring import CHANCE
 from pipeline.step_reports import read_step_report
 
 FILE = "metrics.json"
-CHANCE = {"pauc": 0.02, "auc": 0.5}
-"""What a random ranking scores, where that does not depend on the data."""
 BEST = {"pauc": 0.2}
 """What a perfect ranking scores, where it is not 1."""
 

@@ -1,7 +1,7 @@
 """What each image model costs and how it trained: size, operations, time per image, curves, scores by fold."""
 
+import dataclasses
 import statistics
-import time
 from typing import Any
 
 from image_models.networks.metadata_shape import MetadataShape
@@ -9,10 +9,6 @@ from image_models.recipe import ImageModelRecipe
 from pipeline.report.finished import FinishedRun
 from pipeline.step import Step
 from pipeline.steps.fold_model import WEIGHTS, fold_model_of
-
-TIMED_SECONDS = 2.0
-"""At most this long is one model timed; a mean over seconds is steadier than a fixed count of images."""
-TIMED_IMAGES = 30
 
 
 def networks(finished: FinishedRun) -> list[dict[str, Any]]:
@@ -62,31 +58,11 @@ def metadata_of(model: ImageModelRecipe, step: Step) -> MetadataShape | None:
 
 def cost(model: ImageModelRecipe, classes: int, metadata: MetadataShape | None = None) -> dict[str, Any]:
     """Parameters, megabytes, operations, and milliseconds for one image on one thread of this machine."""
-    import dataclasses
-
-    import torch
-
-    from image_models.networks.cost import blank_inputs, describe
+    from image_models.networks.cost import describe, milliseconds_per_image
     from image_models.networks.zoo import build
 
     network = build(dataclasses.replace(model, pretrained="none"), classes, metadata=metadata).eval()
-    facts = describe(network, model.input_size)
-    inputs = blank_inputs(network, model.input_size)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            network(*inputs)
-            times: list[float] = []
-            while len(times) < TIMED_IMAGES and sum(times) < TIMED_SECONDS:
-                started = time.perf_counter()
-                network(*inputs)
-                times.append(time.perf_counter() - started)
-    finally:
-        torch.set_num_threads(threads)
     return {
-        "parameters": facts.parameters,
-        "megabytes": facts.megabytes,
-        "gflops": facts.gflops,
-        "milliseconds_per_image": 1000.0 * statistics.median(times),
+        **dataclasses.asdict(describe(network, model.input_size)),
+        "milliseconds_per_image": milliseconds_per_image(network, model.input_size),
     }

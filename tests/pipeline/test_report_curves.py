@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
 from data.scores.intervals import drawn_patients
-from pipeline.report.calibration import LEAST_IN_BIN, decision_curve, net_benefit, recalibrated, reliability, wilson
+from pipeline.report.calibration import LEAST_IN_BIN, decision_curve, net_benefit, recalibrated, reliability
 from pipeline.report.curves import POINTS, distributions, precision_recall, roc, thinned
 from pipeline.report.workload import flagged, replicated_per_patient, sensitivity_at_specificities, workload_curve
 
@@ -70,14 +69,6 @@ def test_distributions_hold_every_lesion_once(cohort):
 def test_one_probability_for_all_still_has_a_distribution():
     figures = distributions(np.array([0, 0, 1]), np.full(3, 0.5))
     assert sum(figures["malignant"]) == pytest.approx(1.0)
-
-
-@given(st.integers(1, 500), st.data())
-@settings(max_examples=40)
-def test_wilson_is_scipys(n, data):
-    k = data.draw(st.integers(0, n))
-    expected = binomtest(k, n).proportion_ci(0.95, method="wilson")
-    assert wilson(k, n) == pytest.approx((expected.low, expected.high), abs=1e-6)
 
 
 def test_reliability_bins_part_the_lesions_by_halves(cohort):
