@@ -12,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from data.cohort import Cohort
+from data.images.shards import Beside, Pixels
 from data.predictions import Predictions, assemble
 from data.progress import Progress
 from features.table import build
@@ -75,7 +76,7 @@ class HeldOut:
                         lesions,
                         **{name: getattr(lesions, name)[some] for name in ("target", "training_label", "group", "ids")},
                         present=lesions.present[some],
-                        images=change(np.asarray(lesions.images[some])),
+                        images=changed(lesions.images, some, change),
                         images_fingerprint="",
                     )
                     shown = with_stored_metadata(work.model, step.folder, table[some], shown)
@@ -124,3 +125,10 @@ def emptied(cohort: Cohort, columns: Sequence[str]) -> Cohort:
     """The cohort with nothing known in some columns."""
     table = cohort.table.with_columns(pl.lit(None, dtype=cohort.table.schema[name]).alias(name) for name in columns)
     return replace(cohort, table=table)
+
+
+def changed(images: Pixels, rows: npt.NDArray[np.int64], change: Callable[[Pictures], Pictures]) -> Pixels:
+    """The images of these rows, changed; of several pictures of a lesion, each."""
+    if isinstance(images, Beside):
+        return Beside({name: change(np.asarray(one[rows])) for name, one in images.pictures.items()})
+    return change(np.asarray(images[rows]))

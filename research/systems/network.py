@@ -162,6 +162,7 @@ class NetworkRun:
             shared_lesions=float(np.mean([report["shared_lesions"] for report in reports])),
             cost=cost_figures(reports),
             setting=self._setting(),
+            progress=tuple(reports[0]["training"]["epochs"]),
         )
 
     def _setting(self) -> str:

@@ -16,9 +16,10 @@ from pipeline.runtime import Runtime
 from pipeline.steps.fold_model import use_threads
 from research.systems.comparison import Comparison, divided
 from research.systems.network import NetworkRun
+from research.systems.page import html_page
 from research.systems.protocols import ProtocolName
 from research.systems.registry import DATA_SETS, SOURCES, System, chosen_systems
-from research.systems.table import html_page, markdown, print_table
+from research.systems.table import markdown, print_table
 from research.systems.two_stage import run_two_stages
 
 FAST_REPLICATES, REPLICATES = 200, 1_000

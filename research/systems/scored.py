@@ -7,8 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from data.cohort import Cohort
+from data.scores import ranking
 from data.scores.intervals import interval_of, replicate_scores
 from data.scores.scores import SCORES, all_scores, confusion_matrix
+from pipeline.report.curves import roc
+from pipeline.report.patients import class_figures_by_group, patient_figures
 from pipeline.scoring import known_rows
 
 TITLES = {
@@ -32,6 +35,8 @@ class Scored:
     """The same for its lesion or patient."""
     cost: dict[str, float]
     setting: str
+    progress: tuple[dict[str, Any], ...] = ()
+    """Epochs of the training of its first part."""
 
     def figures(self, cohort: Cohort, *, replicates: int, seed: int) -> dict[str, Any]:
         """Scores with 95 % intervals over lesions or patients, cost and setting; JSON-ready."""
@@ -45,8 +50,17 @@ class Scored:
                 drawn = replicate_scores(target, probability, groups, score=name, replicates=replicates, seed=seed)
                 interval = interval_of(drawn, found[name])
                 scores[name] |= {"low": interval.low, "high": interval.high}
+        classes = cohort.task.classes
+        by_class = np.column_stack([1 - probability, probability]) if probability.ndim == 1 else probability
+        together = patient_figures if probability.ndim == 1 else class_figures_by_group
         return {
             "scores": scores,
+            "confusion": confusion_matrix(target, by_class).tolist(),
+            "classes": [one_class(name, target == code, by_class[:, code]) for code, name in enumerate(classes)],
+            "together": together(target, probability, groups)
+            if len(np.unique(groups)) < len(np.unique(rows))
+            else None,
+            "progress": list(self.progress),
             "rows": len(rows),
             "images": len(np.unique(rows)),
             "largest_class": float(np.bincount(target).max() / len(target)),
@@ -55,6 +69,18 @@ class Scored:
             "cost": self.cost,
             "setting": self.setting,
         }
+
+
+def one_class(name: str, truth: npt.NDArray[np.bool_], probability: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """One class against the rest: rows, AUC and ROC, where there are both."""
+    target = truth.astype(np.int64)
+    both = 0 < target.sum() < len(target)
+    return {
+        "name": name,
+        "rows": int(target.sum()),
+        "auc": ranking.auc(target, probability) if both else None,
+        "roc": roc(target, probability) if both else None,
+    }
 
 
 def precision_and_recall(target: npt.NDArray[np.int64], probability: npt.NDArray[np.float64]) -> dict[str, float]:

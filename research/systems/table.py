@@ -1,7 +1,6 @@
-"""The comparison as a table: in the terminal, as markdown, as a page."""
+"""The comparison as a table: in the terminal and as markdown."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 from rich import box
@@ -12,16 +11,6 @@ from rich.table import Table
 from research.systems.scored import TITLES
 
 NOTHING = "–"
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Published systems compared</title>
-<style>body{{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:110rem;padding:0 1rem}}
-table{{border-collapse:collapse;margin:1rem 0 2rem;font-variant-numeric:tabular-nums}}
-th,td{{border-bottom:1px solid #ccc;padding:.25rem .7rem;text-align:right;vertical-align:top}}
-th:first-child,td:first-child{{text-align:left}}</style>
-<h1>Published systems compared</h1>
-{body}</html>
-"""
-
 Cells = tuple[list[str], list[list[str]]]
 
 
@@ -121,19 +110,6 @@ def markdown_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str
     """A table; figures to the right."""
     lines = ["| " + " | ".join(heading) + " |", "|---" + "|---:" * (len(heading) - 1) + "|"]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
-
-
-def html_page(figures: Mapping[str, Any]) -> str:
-    """A self-contained page."""
-    body = "".join(html_table(*cells) for cells in (summary_cells(figures), score_cells(figures)))
-    return PAGE.format(body=body + "".join(f"<p>{escape(note)}</p>\n" for note in notes(figures)))
-
-
-def html_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table."""
-    head = "".join(f"<th>{escape(text)}</th>" for text in heading)
-    lines = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>\n" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead>\n<tbody>{lines}</tbody></table>\n"
 
 
 def print_table(console: Console, figures: Mapping[str, Any]) -> None:

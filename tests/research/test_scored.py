@@ -1,13 +1,16 @@
 """Scores of the comparison are those of scikit-learn."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
     balanced_accuracy_score,
+    confusion_matrix,
     f1_score,
     precision_score,
     recall_score,
@@ -15,6 +18,7 @@ from sklearn.metrics import (
 )
 
 from data.cohort import Cohort
+from research.systems.page import html_page
 from research.systems.scored import Scored
 from tests.research.conftest import Place
 
@@ -63,3 +67,33 @@ def check_figures(cohort: Cohort, rows: np.ndarray, probability: np.ndarray, exp
     assert {name: one["estimate"] for name, one in found["scores"].items()} == pytest.approx(expected)
     for name in ("accuracy", "balanced_accuracy", "auc"):
         assert found["scores"][name]["low"] < expected[name] < found["scores"][name]["high"]
+    check_classes(cohort, rows, probability, found)
+
+
+def check_classes(cohort: Cohort, rows: np.ndarray, probability: np.ndarray, found: dict[str, Any]) -> None:
+    target = cohort.target[rows]
+    by_class = np.hstack([1 - probability, probability]) if probability.shape[1] == 1 else probability
+    assert found["confusion"] == confusion_matrix(target, by_class.argmax(axis=1)).tolist()
+    for code, one in enumerate(found["classes"]):
+        assert one["name"] == cohort.task.classes[code]
+        assert one["auc"] == pytest.approx(roc_auc_score(target == code, by_class[:, code]))
+        assert np.trapezoid(one["roc"]["sensitivity"], one["roc"]["false_positive_rate"]) == pytest.approx(
+            one["auc"], abs=2e-3
+        )
+    frame = pl.DataFrame({"group": cohort.groups[rows], "y": target, "p": by_class[:, -1]})
+    mean = frame.group_by("group").agg(pl.col("y").max(), pl.col("p").mean())
+    ways = {row["way"]: row for row in found["together"]["rows"]}
+    if len(found["classes"]) == 2:
+        assert ways["mean of the lesions"]["auc"] == pytest.approx(roc_auc_score(mean["y"], mean["p"]))
+    else:
+        assert found["together"]["groups"] == len(mean)
+    progress = [{"epoch": 1, "loss": 0.5, "inner_score": None, "learning_rate": 1e-3, "seconds": 2.0}]
+    cost = {"parameters": 10, "megabytes": 1.0, "ms_per_image": 2.0, "seconds_per_epoch": 3.0}
+    result = {**found, "progress": progress, "cost": cost, "system": "s5_image", "protocol": "sound",
+              "published": {}, "published_on": ""}  # fmt: skip
+    page = html_page({"results": [result], "data_set": "", "classes": len(found["classes"]), "fast": True,
+                      "synthetic": True})  # fmt: skip
+    assert page.count("<svg") >= 7
+    assert all(f"<td>{count}</td>" in page for row in found["confusion"] for count in row)
+    assert "<td>0.5000</td><td>–</td>" in page
+    assert "width=device-width" in page
