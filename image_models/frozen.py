@@ -5,9 +5,12 @@ and the batches; anything else gets a folder of its own. It is written in parts,
 on with the part it was at, and every part carries its checksum. Heads are trained in `fit.py`.
 """
 
+import fcntl
 import hashlib
 import logging
-from contextlib import closing
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,9 @@ Floats = npt.NDArray[np.float32]
 
 PART_ROWS = 4096
 """Lesions per file, and most that an interruption loses: 20 MB at 1,280 numbers each."""
+
+WAIT_SECONDS = 0.2
+"""Between looks at a part that another process is making."""
 
 log = logging.getLogger(__name__)
 
@@ -118,21 +124,59 @@ class _Maker:
 
 
 def _from_disk(folder: Path, maker: _Maker, rows: Ints) -> Floats:
-    """Vectors of `rows` out of the parts in `folder`, after computing the parts that are not there."""
-    present, ranks = maker.lesions.present, maker.setup.ranks
-    parts: list[Floats] = []
-    for start in range(0, len(present), PART_ROWS):
-        inside = np.flatnonzero(present[start : start + PART_ROWS]) + start
-        wanted = rows[(rows >= start) & (rows < start + PART_ROWS)]
-        path = folder / f"{start:08}.safetensors"
-        vectors = ranks.agreed_array(_read(path, len(inside)) if ranks.leads else None)
+    """Vectors of `rows` out of the parts in `folder`, after computing the parts that are not there.
+
+    Processes that need the same parts share them out: each first takes those that no other is at, then waits for the
+    rest.
+    """
+    present = maker.lesions.present
+    starts = range(0, len(present), PART_ROWS)
+    inside = {start: np.flatnonzero(present[start : start + PART_ROWS]) + start for start in starts}
+    found: dict[int, Floats] = {}
+    done = 0
+    while len(found) < len(starts):
+        before = len(found)
+        for start in [start for start in starts if start not in found]:
+            vectors = _part(folder / f"{start:08}.safetensors", maker, inside[start], done)
+            if vectors is not None:
+                done += len(vectors)
+                found[start] = vectors[np.isin(inside[start], rows)]
+        if before == len(found):
+            time.sleep(WAIT_SECONDS)
+            maker.progress(done, int(present.sum()))
+    return np.concatenate([found[start] for start in starts if len(found[start])])
+
+
+def _part(path: Path, maker: _Maker, rows: Ints, done: int) -> Floats | None:
+    """The vectors of one part, computed where they are not there; None while another process is at it."""
+    ranks, total = maker.setup.ranks, int(maker.lesions.present.sum())
+    missing = ranks.agreed(not path.exists() if ranks.leads else None)
+    vectors = ranks.agreed_array(_read(path, len(rows)) if ranks.leads else None)
+    if vectors is not None:
+        return vectors
+    with _own(path) if ranks.leads else nullcontext(False) as own:
+        if not ranks.agreed(own if ranks.leads else None):
+            return None
+        if missing:  # another may have made it in between
+            vectors = ranks.agreed_array(_read(path, len(rows)) if ranks.leads else None)
         if vectors is None:
-            vectors = maker.compute(inside, int(present[:start].sum()), int(present.sum()))
+            vectors = maker.compute(rows, done, total)
             if ranks.leads:
                 _write(path, vectors)
-        if len(wanted):
-            parts.append(vectors[np.searchsorted(inside, wanted)])
-    return np.concatenate(parts)
+    return vectors
+
+
+@contextmanager
+def _own(path: Path) -> Iterator[bool]:
+    """Whether a part is this process's to make, and no other's while this lasts."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("wb") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def _write(path: Path, vectors: Floats) -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+import fcntl
 import logging
 from functools import partial
 from pathlib import Path
@@ -179,6 +180,34 @@ def test_parts_are_kept_on_interruption_and_mended_when_damaged(tmp_path, toy_le
         assert torch.equal(again.images, found.images[20:30])
         assert "is damaged" in caplog.text
         caplog.clear()
+
+
+def test_processes_share_the_parts_out(tmp_path, toy_lesions, toy_recipe, monkeypatch):
+    """A part that another process is at is left to it: here that one makes it while this one is at the next."""
+    monkeypatch.setattr(image_models.frozen, "PART_ROWS", 16)
+    recipe, lesions, rows = toy_recipe(frozen=True), toy_lesions(images_fingerprint="a"), np.arange(60)
+    model = build(recipe, 2)
+    whole = kept_vectors(model, recipe, lesions, rows, CPU, cache_dir=tmp_path)
+    first, *others = sorted(tmp_path.rglob("*.safetensors"))
+    made = first.read_bytes()
+    for part in (first, *others):
+        part.unlink()
+    computed: list[int] = []
+    original = image_models.frozen.plain_inputs
+
+    def other_finishes(recipe: Any, lesions: Any, rows: Any, *rest: Any) -> Any:
+        computed.extend(rows)
+        if not first.exists():
+            first.write_bytes(made)
+            other.close()
+        return original(recipe, lesions, rows, *rest)
+
+    monkeypatch.setattr(image_models.frozen, "plain_inputs", other_finishes)
+    other = first.with_suffix(".lock").open("wb")
+    fcntl.flock(other, fcntl.LOCK_EX)
+    found = kept_vectors(model, recipe, lesions, rows, CPU, cache_dir=tmp_path)
+    assert computed == list(range(16, 60))
+    assert torch.equal(found.images, whole.images)
 
 
 @pytest.mark.parametrize("cached", [False, True])
