@@ -108,6 +108,13 @@ ablation: $(STAMP)  ## what each part brings: stage two again without it (minute
 explain: $(STAMP)  ## what a run's answer about lesions rests on: make explain RUN=demo LESION="id id"
 	@$(FNX) explain $(foreach id,$(LESION),--lesion '$(id)') $(OF_RUN)
 
+.PHONY: page soak
+page: $(STAMP)  ## look at a run's patients in a browser, on this machine alone: make page RUN=demo
+	@$(FNX) page $(OF_RUN)
+
+soak: $(STAMP)  ## 10,000 requests to the page of RUN, 20 at once, its server killed between (ARGS='--requests 1000')
+	@$(VENV)/bin/python -m benchmarks.page_soak '$(or $(RUN),$(basename $(notdir $(RECIPE))))' $(ARGS)
+
 .PHONY: compare
 compare: $(STAMP)  ## finished runs side by side (RUNS="a b"), or published systems (RECIPE=ham10000 ARGS=--fast)
 	@$(FNX) compare $(if $(RUNS),$(RUNS) $(if $(DATA),--data '$(DATA)') $(ARGS),$(FLAGS))

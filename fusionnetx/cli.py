@@ -17,7 +17,7 @@ from rich.console import Console
 from data.errors import FusionNetXError, Interrupted
 from data.files import no_room
 from data.secrets import masked
-from pipeline.commands import cache, cohorts, data, evidence, explain, inspect, integrity, kaggle, stages
+from pipeline.commands import cache, cohorts, data, evidence, explain, inspect, integrity, kaggle, page, stages
 from pipeline.display import printable
 from pipeline.memory import keep_freed_memory
 from research.commands import audit, compare, faults, systems
@@ -40,6 +40,7 @@ for module in (
     inspect,
     evidence,
     explain,
+    page,
     integrity,
     faults,
     audit,

@@ -128,3 +128,17 @@ def find(populations: Sequence[Population], lesion: str) -> tuple[Population, in
     near = difflib.get_close_matches(lesion, every, n=3, cutoff=0.5) or every[:3]
     kinds = " and ".join(f"{len(one.ids):,} {one.kind}" for one in populations)
     raise DataError(f"no lesion {lesion!r} among the {kinds} lesions; nearest: {', '.join(near)}")
+
+
+def class_probability(column: Floats, towards: int) -> Floats:
+    """The probability of one class; of two classes there is one column, that of the second."""
+    if column.ndim == 2:
+        return column[:, towards]
+    return column if towards == 1 else 1.0 - column
+
+
+def truth(population: Population, row: int) -> str | None:
+    """The diagnosis, where it is known."""
+    if not population.cohort.labelled:
+        return None
+    return population.cohort.task.classes[int(population.cohort.target[row])]

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from data.cohort import Task
 from data.errors import DataError
 from data.files import atomic, write_json, write_text
 from pipeline.explain.networks import NetworkExplanation, Pixels, picture
 from pipeline.explain.overlay import enlarged, overlay, png, scale
-from pipeline.explain.population import Population
+from pipeline.explain.population import Population, class_probability, truth
 from pipeline.report.finished import Floats
 from pipeline.report.leads import finite
 from pipeline.report.page import data_uri, render
@@ -87,21 +86,6 @@ def network_figures(one: NetworkExplanation) -> dict[str, Any]:
             "inexact": one.inexact,
         },
     }  # fmt: skip
-
-
-def class_probability(column: Floats, towards: int) -> Floats:
-    """The probability of one class; of two classes there is one column, that of the second."""
-    if column.ndim == 2:
-        return column[:, towards]
-    return column if towards == 1 else 1.0 - column
-
-
-def truth(population: Population, row: int) -> str | None:
-    """The diagnosis, where it is known."""
-    if not population.cohort.labelled:
-        return None
-    task: Task = population.cohort.task
-    return task.classes[int(population.cohort.target[row])]
 
 
 def file_name_of(lesion: str) -> str:

@@ -1,0 +1,57 @@
+"""Serve the page of a run to a browser on this machine, until it is stopped."""
+
+import socket
+import webbrowser
+
+import uvicorn
+
+from data.errors import DataError
+from pipeline.inputs import Inputs
+from pipeline.page.app import application
+from pipeline.page.opened import Opened
+from pipeline.page.page import Page
+from pipeline.runtime import Runtime
+
+LOOPBACK = "127.0.0.1"
+
+
+def run_page(inputs: Inputs, runtime: Runtime, port: int = 0, *, browser: bool = True) -> None:
+    """Open the run, print the address, serve."""
+    taken = bound(port)
+    with runtime.display.task(f"opening {inputs.run.folder}"):
+        page = Page.of(Opened(inputs, runtime))
+    guard = application(page, f"{LOOPBACK}:{taken.getsockname()[1]}")
+    if page.opened.trouble:
+        runtime.display.warn(f"{page.opened.trouble}; only new patients can be shown")
+    runtime.display.say(f"the page of {inputs.run.folder}, for this machine alone (Ctrl-C ends it):")
+    # Past the display, which hides what looks like a secret: this one is for whoever started the page.
+    runtime.display.console.print(guard.address, markup=False, highlight=False, soft_wrap=True)
+    if browser:
+        webbrowser.open(guard.address)
+    server(guard).run(sockets=[taken])
+
+
+def server(app: object) -> uvicorn.Server:
+    """What answers on the socket."""
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=2,
+    )
+    return uvicorn.Server(config)
+
+
+def bound(port: int) -> socket.socket:
+    """A socket of this machine's own network; DataError where the port is taken."""
+    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((LOOPBACK, port))
+    except OSError as error:
+        found.close()
+        raise DataError(f"port {port} cannot be taken ({error.strerror}); leave out --port, or name another") from error
+    return found
