@@ -51,6 +51,8 @@ def bound(port: int) -> socket.socket:
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((LOOPBACK, port))
+        # From here on a browser waits for an answer, however long the start takes.
+        found.listen(128)
     except OSError as error:
         found.close()
         raise DataError(f"port {port} cannot be taken ({error.strerror}); leave out --port, or name another") from error
