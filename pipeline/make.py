@@ -24,8 +24,13 @@ def make(inputs: Inputs, runtime: Runtime, verb: str) -> Plan:
 
 
 def make_batch(name: str, steps: Sequence[Step], inputs: Inputs, runtime: Runtime) -> None:
-    """Do those of some steps that are not done; none of them needs another."""
-    todo = {step: reason for step in steps if (reason := step.stale_reason())}
+    """Do those of some steps that are not done; none of them needs another but that which it follows."""
+    todo: dict[Step, str] = {}
+    for step in steps:
+        if step.work.follows in todo:
+            todo[step] = "not run yet" if step.report() is None else f"{step.work.follows.name} is made again"
+        elif reason := step.stale_reason():
+            todo[step] = reason
     tell(steps, todo, runtime)
     here = [step for step in todo if step.work.here]
     for step in here:
@@ -33,12 +38,15 @@ def make_batch(name: str, steps: Sequence[Step], inputs: Inputs, runtime: Runtim
     jobs = [step for step in todo if not step.work.here]
     if not jobs:
         return
+    counted: dict[Step, str] = {}
     for kind in dict.fromkeys(step.kind for step in jobs):
         of_kind = [step for step in jobs if step.kind == kind]
         of_kind[0].work.prepare(of_kind, inputs, runtime)
-    counted = {step: f"[{number}/{len(jobs)}]" for number, step in enumerate(jobs, start=1)}
-    at_once = jobs[0].work.at_once(jobs, inputs, runtime)
-    run_all(inputs, runtime, [step_job(step, counted[step], inputs, runtime) for step in jobs], name, at_once)
+        counted |= {step: f"[{number}/{len(of_kind)}]" for number, step in enumerate(of_kind, start=1)}
+    at_once = jobs[0].work.at_once([step for step in jobs if step.kind == jobs[0].kind], inputs, runtime)
+    afters = {step: first.name for step in jobs if (first := step.work.follows) is not None and first in todo}
+    ordered = [step_job(step, counted[step], inputs, runtime, afters.get(step, "")) for step in jobs]
+    run_all(inputs, runtime, ordered, name, at_once)
     if not any(step.kind == "fold model" for step in jobs):
         runtime.shared.forget("features", "fold")
 

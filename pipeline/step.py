@@ -44,7 +44,7 @@ class Work:
     stage: ClassVar[str]
     """What the account of seconds calls it, and where the kill harness says it struck."""
     batch: ClassVar[str]
-    """Steps of one batch do not depend on each other and are done under one bar of this name."""
+    """Steps of one batch are done under one bar of this name; none depends on another, unless it `follows` it."""
     things: ClassVar[str] = ""
     """`stage one: {things} are done`; empty: nothing is said of these steps before they run."""
     undone: ClassVar[str] = "to do"
@@ -61,6 +61,11 @@ class Work:
     def turn(self) -> tuple[Any, ...]:
         """Order within a batch."""
         return ()
+
+    @property
+    def follows(self) -> "Step | None":
+        """The step of the same batch that must be done before this one."""
+        return None
 
     def resources(self, inputs: "Inputs", runtime: "Runtime") -> Resources:
         """What it takes."""

@@ -29,6 +29,8 @@ class Job:
     cpus: int = 1
     """Threads it runs."""
     gpus: float = 0.0
+    after: str = ""
+    """Title of the job that must be done before it; empty: none."""
     together: bool = False
     """Whether several devices can do it together."""
     inputs: tuple[str, ...] = ()
@@ -68,7 +70,7 @@ class Executor(Protocol):
         """GPUs that jobs can have."""
 
     def run(self, inputs: "Inputs", runtime: "Runtime", jobs: Sequence[Job], at_once: int = 1) -> Iterator[Done]:
-        """Do the jobs, which do not depend on each other, and yield each as it finishes, in any order.
+        """Do the jobs and yield each as it finishes, in any order but that a job comes `after` another.
 
         `at_once` bounds the jobs that one process does side by side. The first job that fails ends the others.
         """

@@ -82,8 +82,7 @@ class ProcessesExecutor:
         player = Player(runtime.display, inputs.data.notes)
         waiting, deaths = deque(jobs), dict.fromkeys(jobs, 0)
         try:
-            for worker in self._at_work(count):
-                self._give(worker, waiting, inputs, runtime)
+            self._give_all(self._at_work(count), waiting, inputs, runtime)
             while any(worker.job for worker in self._workers):
                 busy = [worker for worker in self._workers if worker.job]
                 ready, _, _ = select.select([worker.line for worker in busy], [], [], LOOK_SECONDS)
@@ -100,7 +99,8 @@ class ProcessesExecutor:
                         worker.job = None
                         if answer.get("stopped"):
                             raise Interrupted(130)
-                        self._give(worker, waiting, inputs, runtime)
+                        # One that had nothing to do may have waited for this.
+                        self._give_all(self._workers[:count], waiting, inputs, runtime)
                         yield Done(job, answer["answer"])
                 runtime.display.check_stop()
         finally:
@@ -128,10 +128,19 @@ class ProcessesExecutor:
             )
         return Worker(number, process, Line(ours))
 
+    def _give_all(self, workers: Sequence[Worker], waiting: deque[Job], inputs: "Inputs", runtime: "Runtime") -> None:
+        """Give every free worker the next job."""
+        for worker in workers:
+            if worker.job is None:
+                self._give(worker, waiting, inputs, runtime)
+
     def _give(self, worker: Worker, waiting: deque[Job], inputs: "Inputs", runtime: "Runtime") -> None:
-        """Give a free worker the next job."""
-        if waiting:
-            worker.job = waiting.popleft()
+        """Give a free worker the next job that waits for no other."""
+        open_ = {job.title for job in waiting} | {other.job.title for other in self._workers if other.job}
+        job = next((job for job in waiting if job.after not in open_), None)
+        if job is not None:
+            waiting.remove(job)
+            worker.job = job
             with suppress(OSError):  # it is dead, which is noticed when its answer is awaited
                 worker.line.send({"order": order_for(inputs, runtime, worker.job).to_json()})
 

@@ -110,8 +110,18 @@ class RayExecutor:
         node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         post = ray.remote(Post).options(num_cpus=0, scheduling_strategy=node).remote()
         player = self._player = self._player or Player(runtime.display, inputs.data.notes)
-        waiting = {self._send(inputs, runtime, job, str(i), post): (str(i), job) for i, job in enumerate(jobs)}
+        waiting: dict[Any, tuple[str, Job]] = {}
+        unsent = list(jobs)
+
+        def send() -> None:
+            held = {job.title for job in unsent} | {job.title for _, job in waiting.values()}
+            for job in [job for job in unsent if job.after not in held]:
+                unsent.remove(job)
+                owner = str(len(jobs) - len(unsent))
+                waiting[self._send(inputs, runtime, job, owner, post)] = owner, job
+
         try:
+            send()
             while waiting:
                 finished, _ = ray.wait(list(waiting), num_returns=1, timeout=LOOK_SECONDS)
                 player.play(ray.get(post.collect.remote()))
@@ -120,6 +130,7 @@ class RayExecutor:
                     owner, job = waiting.pop(reference)
                     answer = self._receive(inputs, runtime, job, reference)
                     player.end_of(owner)
+                    send()
                     yield Done(job, answer)
                 runtime.display.check_stop()
         except RayTaskError:

@@ -12,8 +12,8 @@ from pipeline.step import Step
 from pipeline.steps.tuning import SearchParameters
 
 
-def step_job(step: Step, position: str, inputs: Inputs, runtime: Runtime) -> Job:
-    """The doing of a step."""
+def step_job(step: Step, position: str, inputs: Inputs, runtime: Runtime, after: str = "") -> Job:
+    """The doing of a step, after the job of that title."""
     resources = step.work.resources(inputs, runtime)
     return Job(
         function="pipeline.execute.steps:do_step",
@@ -24,6 +24,7 @@ def step_job(step: Step, position: str, inputs: Inputs, runtime: Runtime) -> Job
         gpus=resources.gpus,
         inputs=step_files(step, inputs),
         outputs=(f"run/{step.folder.relative_to(inputs.run.folder).as_posix()}",),
+        after=after,
         together=step.kind in ("fold model", "test lesions"),
     )
 

@@ -25,11 +25,21 @@ class OnTestLesions(Work):
 
     verb: ClassVar[str] = "oof"
     stage: ClassVar[str] = "image models on test lesions"
-    batch: ClassVar[str] = "stage one: test lesions"
+    batch: ClassVar[str] = "stage one"
     for_prediction: ClassVar[bool] = False
 
     trained: Step
     """The step of the fold model."""
+
+    @property
+    def turn(self) -> tuple[int]:
+        """After all training: cores that have no more of it to do take these meanwhile."""
+        return (1,)
+
+    @property
+    def follows(self) -> Step:
+        """Its fold model."""
+        return self.trained
 
     @property
     def model(self) -> ImageModelRecipe:
