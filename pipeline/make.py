@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline.execute.running import run_all
-from pipeline.execute.steps import step_job
+from pipeline.execute.steps import TOGETHER, step_job
 from pipeline.inputs import Inputs
 from pipeline.plan import Plan, plan_of
 from pipeline.runtime import Runtime
@@ -38,12 +38,14 @@ def make_batch(name: str, steps: Sequence[Step], inputs: Inputs, runtime: Runtim
     jobs = [step for step in todo if not step.work.here]
     if not jobs:
         return
+    at_once = jobs[0].work.at_once([step for step in jobs if step.kind == jobs[0].kind], inputs, runtime)
+    if jobs[0].kind in TOGETHER:
+        runtime.executor.expect(inputs, min(at_once, len(jobs)))
     counted: dict[Step, str] = {}
     for kind in dict.fromkeys(step.kind for step in jobs):
         of_kind = [step for step in jobs if step.kind == kind]
         of_kind[0].work.prepare(of_kind, inputs, runtime)
         counted |= {step: f"[{number}/{len(of_kind)}]" for number, step in enumerate(of_kind, start=1)}
-    at_once = jobs[0].work.at_once([step for step in jobs if step.kind == jobs[0].kind], inputs, runtime)
     afters = {step: first.name for step in jobs if (first := step.work.follows) is not None and first in todo}
     ordered = [step_job(step, counted[step], inputs, runtime, afters.get(step, "")) for step in jobs]
     run_all(inputs, runtime, ordered, name, at_once)

@@ -56,6 +56,9 @@ class DevicesExecutor:
         """GPUs of this machine."""
         return self._local.gpus(runtime)
 
+    def expect(self, inputs: "Inputs", at_once: int) -> None:
+        """Nothing is started beforehand."""
+
     def run(self, inputs: "Inputs", runtime: "Runtime", jobs: Sequence[Job], at_once: int = 1) -> Iterator[Done]:
         """Do the jobs, those of image models one after the other and together."""
         if not all(job.together for job in jobs):

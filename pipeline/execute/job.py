@@ -69,6 +69,9 @@ class Executor(Protocol):
     def gpus(self, runtime: "Runtime") -> float:
         """GPUs that jobs can have."""
 
+    def expect(self, inputs: "Inputs", at_once: int) -> None:
+        """So many image models are about to be done: start what takes long to start."""
+
     def run(self, inputs: "Inputs", runtime: "Runtime", jobs: Sequence[Job], at_once: int = 1) -> Iterator[Done]:
         """Do the jobs and yield each as it finishes, in any order but that a job comes `after` another.
 

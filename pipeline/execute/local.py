@@ -33,6 +33,9 @@ class LocalExecutor:
         """GPUs of this machine."""
         return cuda_gpus()
 
+    def expect(self, inputs: "Inputs", at_once: int) -> None:
+        """Nothing is started beforehand."""
+
     def run(self, inputs: "Inputs", runtime: "Runtime", jobs: Sequence[Job], at_once: int = 1) -> Iterator[Done]:
         """Do the jobs in the order given; with `at_once` above one, that many threads take the next each."""
         if not jobs:

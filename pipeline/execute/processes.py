@@ -70,10 +70,14 @@ class ProcessesExecutor:
         """GPUs of this machine."""
         return self._local.gpus(runtime)
 
+    def expect(self, inputs: "Inputs", at_once: int) -> None:
+        """Start the processes, which load PyTorch while this one packs images."""
+        if at_once > 1 and not in_memory(inputs):
+            self._at_work(at_once)
+
     def run(self, inputs: "Inputs", runtime: "Runtime", jobs: Sequence[Job], at_once: int = 1) -> Iterator[Done]:
         """Do the jobs; those of image models in processes, where more than one is to be done at once."""
-        in_memory = inputs.given is not None or inputs.given_pack is not None
-        if len(jobs) < 2 or at_once < 2 or in_memory or not all(job.together for job in jobs):
+        if len(jobs) < 2 or at_once < 2 or in_memory(inputs) or not all(job.together for job in jobs):
             yield from self._local.run(inputs, runtime, jobs, at_once)
             return
         yield from self._side_by_side(inputs, runtime, jobs, min(at_once, len(jobs)))
@@ -205,6 +209,11 @@ class ProcessesExecutor:
         for worker in self._workers:
             worker.end()
         self._workers.clear()
+
+
+def in_memory(inputs: "Inputs") -> bool:
+    """Whether the data are in this process alone, where no other can read them."""
+    return inputs.given is not None or inputs.given_pack is not None
 
 
 def renamed(event: Sequence[Any], owner: str) -> tuple[Any, ...]:

@@ -101,6 +101,9 @@ class RayExecutor:
         self._join(runtime)
         return float(ray.cluster_resources().get("GPU", 0.0))
 
+    def expect(self, inputs: "Inputs", at_once: int) -> None:
+        """Nothing is started beforehand."""
+
     def run(self, inputs: "Inputs", runtime: "Runtime", jobs: Sequence[Job], at_once: int = 1) -> Iterator[Done]:
         """Send all jobs and yield them as they finish; the cluster decides how many run at a time."""
         if not jobs:

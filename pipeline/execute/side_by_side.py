@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from data.errors import RecipeError
 from pipeline.recipe import Recipe
 from pipeline.runtime import Runtime
 from pipeline.step import Resources
@@ -19,6 +20,8 @@ PROCESS_BYTES = 700 * 2**20
 """What a process takes before it has a network: libraries and tables."""
 FREE_SHARE = 0.8
 """Of the memory that is free now, what the models may take together."""
+ABSURD = 2
+"""An estimate of this many times all the memory that there is is refused: it may be wrong, but not by that much."""
 
 
 def image_model_resources(recipe: Recipe, runtime: Runtime) -> Resources:
@@ -36,16 +39,21 @@ def image_model_resources(recipe: Recipe, runtime: Runtime) -> Resources:
 def image_models_at_once(
     models: "list[ImageModelRecipe]", recipe: Recipe, runtime: Runtime, classes: int, *, training: bool
 ) -> int:
-    """As many as cores, the GPUs and memory allow; said before the work starts where memory is what bounds them."""
+    """As many as cores, the GPUs and memory allow; said before the work starts where memory is what bounds them.
+
+    RecipeError for a model that no memory of this machine could ever hold.
+    """
     wanted = recipe.resources.image_models_at_once
     took = image_model_resources(recipe, runtime)
     # Beside a GPU a model can share its threads' cores, but not the one that launches its kernels.
     on_gpus = int(runtime.executor.gpus(runtime) / took.gpus) if took.gpus else 0
     most = min(on_gpus, runtime.threads) if took.gpus else runtime.threads // took.cpus
     most = max(1, wanted or most)
+    needs = {model.name: PROCESS_BYTES + memory_of(model, classes, training=training) for model in models}
+    refuse_the_absurd(needs, gpu_bytes() if took.gpus else psutil.virtual_memory().total)
     if most == 1:
         return 1
-    need = max(PROCESS_BYTES + memory_of(model, classes, training=training) for model in models)
+    need = max(needs.values())
     free = int(FREE_SHARE * (free_gpu_bytes() if took.gpus else psutil.virtual_memory().available))
     fits = max(1, free // need)
     if fits < most:
@@ -61,6 +69,24 @@ def memory_of(model: "ImageModelRecipe", classes: int, *, training: bool) -> int
     from image_models.networks.memory import working_bytes
 
     return working_bytes(model, classes, training=training)
+
+
+def refuse_the_absurd(needs: dict[str, int], most: int) -> None:
+    """RecipeError for models that take several times the memory of this machine."""
+    for name, need in needs.items():
+        if most and need > ABSURD * most:
+            raise RecipeError(
+                f"image model {name} would take about {need / 2**30:,.0f} GiB of memory, and there are "
+                f"{most / 2**30:,.0f} GiB in all; lower its batch_size or image_size, or choose a smaller network"
+            )
+
+
+def gpu_bytes() -> int:
+    """All the memory of the largest GPU; 0 where there is none."""
+    import torch
+
+    cards = range(torch.cuda.device_count())
+    return max((torch.cuda.get_device_properties(number).total_memory for number in cards), default=0)
 
 
 def free_gpu_bytes() -> int:

@@ -11,6 +11,9 @@ from pipeline.runtime import Runtime
 from pipeline.step import Step
 from pipeline.steps.tuning import SearchParameters
 
+TOGETHER = ("fold model", "test lesions")
+"""Kinds of steps that are image models at work."""
+
 
 def step_job(step: Step, position: str, inputs: Inputs, runtime: Runtime, after: str = "") -> Job:
     """The doing of a step, after the job of that title."""
@@ -25,7 +28,7 @@ def step_job(step: Step, position: str, inputs: Inputs, runtime: Runtime, after:
         inputs=step_files(step, inputs),
         outputs=(f"run/{step.folder.relative_to(inputs.run.folder).as_posix()}",),
         after=after,
-        together=step.kind in ("fold model", "test lesions"),
+        together=step.kind in TOGETHER,
     )
 
 

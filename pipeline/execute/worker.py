@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -79,6 +80,12 @@ def work(line: Line) -> None:
                 line.send({"answer": carry_out(order, RelayDisplay(tell, "job"))})
 
 
+def load() -> None:
+    """Import what image models need while the images are packed elsewhere: it takes seconds."""
+    import_module("image_models.training.train")
+    import_module("pipeline.plan")
+
+
 def end_with(leader: socket.socket) -> None:
     """End this process, whatever it is at, once the other end of a socket is gone.
 
@@ -99,6 +106,7 @@ def main() -> int:
     leader = socket.socket(fileno=int(sys.argv[1]))
     line = Line(leader)
     threading.Thread(target=end_with, args=(leader,), daemon=True).start()
+    load()
     try:
         work(line)
     except (EOFError, OSError):

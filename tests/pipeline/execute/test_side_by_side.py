@@ -6,6 +6,7 @@ import psutil
 import pytest
 from rich.console import Console
 
+from data.errors import RecipeError
 from image_models.networks.memory import counted, working_bytes
 from image_models.recipe import ImageModelRecipe
 from pipeline.display import Display
@@ -26,6 +27,8 @@ def page() -> io.StringIO:
 @pytest.fixture
 def runtime(tmp_path: Path, page: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> Runtime:
     monkeypatch.setattr(Runtime, "threads", 8)
+    memory = psutil.virtual_memory()._replace(available=64 * 2**30)
+    monkeypatch.setattr(side_by_side.psutil, "virtual_memory", lambda: memory)
     return Runtime(Display(Console(file=page, width=200)), LocalExecutor(), tmp_path, tmp_path)
 
 
@@ -72,6 +75,13 @@ def test_memory_bounds_how_many_and_says_so(runtime: Runtime, page: io.StringIO,
     monkeypatch.setattr(side_by_side.psutil, "virtual_memory", lambda: memory._replace(available=2 * 2**30))
     assert image_models_at_once([MODEL], Recipe(), runtime, 2, training=True) == 2
     assert "GiB are free, so 2 instead of 8 are done at once" in page.getvalue().replace("\n", " ")
+
+
+@pytest.mark.parametrize("at_once", [0, 1])
+def test_a_model_that_no_memory_could_hold_is_refused_before_it_starts(runtime: Runtime, at_once: int):
+    absurd = replace(MODEL, batch_size=4096, image_size=1024)
+    with pytest.raises(RecipeError, match=r"image model net would take about [\d,]+ GiB of memory, and there are \d+"):
+        image_models_at_once([MODEL, absurd], granted(image_models_at_once=at_once), runtime, 2, training=True)
 
 
 def test_the_estimate_grows_with_batch_and_side_and_training():
