@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from features.columns import FORBIDDEN, STRONG
+from features.families.family import FeatureSet
 from features.families.registry import FAMILIES
 
 
@@ -18,8 +19,9 @@ class FeatureRecipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    set: Literal["simple", "advanced"] = "advanced"
-    """`simple`: published columns, imputed and target-encoded; `advanced`: every family that looks at one patient."""
+    set: FeatureSet = "advanced"
+    """`simple`: published columns, imputed and target-encoded; `compact`: published columns, numbers made of one lesion,
+    z-scores within the patient, counts; `advanced`: every family that looks at one patient."""
     families: tuple[str, ...] = ()
     """Exactly these families instead of those of the set; empty: those of the set."""
     without: tuple[str, ...] = ()

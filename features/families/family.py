@@ -15,8 +15,9 @@ from typing import Literal, Protocol
 
 from features.source import Made, Source
 
-FeatureSet = Literal["simple", "advanced"]
-BOTH: tuple[FeatureSet, ...] = ("simple", "advanced")
+FeatureSet = Literal["simple", "compact", "advanced"]
+EVERY: tuple[FeatureSet, ...] = ("simple", "compact", "advanced")
+COMPACT: tuple[FeatureSet, ...] = ("compact", "advanced")
 ADVANCED: tuple[FeatureSet, ...] = ("advanced",)
 
 

@@ -8,7 +8,7 @@ or mean.
 import polars as pl
 
 from features.columns import AGE, SITE
-from features.families.family import BOTH, Settings, family
+from features.families.family import COMPACT, EVERY, Settings, family
 from features.source import PATIENT, Feature, Made, Source, ratio
 
 CLIP = 1e-6
@@ -21,7 +21,7 @@ def logit(name: str) -> pl.Expr:
     return (p / (1 - p)).log()
 
 
-@family(place=160, sets=BOTH)
+@family(place=160, sets=EVERY)
 def image_logit(source: Source, settings: Settings) -> list[Made]:
     """Logit of each image model's probability."""
     return [
@@ -32,7 +32,7 @@ def image_logit(source: Source, settings: Settings) -> list[Made]:
     ]
 
 
-@family(place=170, looks_at="patient")
+@family(place=170, sets=COMPACT, looks_at="patient")
 def image_ratio(source: Source, settings: Settings) -> list[Made]:
     """Probability over the mean probability of the patient's lesions; 1 for a single lesion."""
     return [
@@ -58,7 +58,7 @@ def image_together(source: Source, settings: Settings) -> list[Made]:
     ]
 
 
-@family(place=180, looks_at="patient")
+@family(place=180, sets=COMPACT, looks_at="patient")
 def image_rank(source: Source, settings: Settings) -> list[Made]:
     """Share of the patient's lesions with a lower probability, ties counted half."""
     return [

@@ -38,7 +38,7 @@ from features.columns import (
     Y,
     Z,
 )
-from features.families.family import BOTH, Settings, family
+from features.families.family import COMPACT, EVERY, Settings, family
 from features.source import Feature, Made, Source, harmonic, ratio
 
 age, diameter, minor_axis, area, perimeter = (pl.col(c) for c in (AGE, DIAMETER, MINOR_AXIS, AREA, PERIMETER))
@@ -49,7 +49,7 @@ border_score, colour_score, asymmetry = (pl.col(c) for c in (BORDER, COLOUR, ASY
 eccentricity, area_perimeter, nevus = (pl.col(c) for c in (ECCENTRICITY, AREA_PERIMETER, NEVUS))
 
 
-@family(place=10, sets=BOTH)
+@family(place=10, sets=EVERY)
 def published(source: Source, settings: Settings) -> list[Made]:
     """Columns as published."""
 
@@ -63,7 +63,7 @@ def published(source: Source, settings: Settings) -> list[Made]:
     return [made(name, "number") for name in source.numbers] + [made(name, "category") for name in source.categories]
 
 
-@family(place=20, lesion_alone=True)
+@family(place=20, sets=COMPACT, lesion_alone=True)
 def size(source: Source, settings: Settings) -> list[Made]:
     """Size and shape: how large, how elongated, how far from a disc, and how that goes with age."""
     disc_perimeter = 2 * pi * (area / pi).sqrt()
@@ -84,7 +84,7 @@ def size(source: Source, settings: Settings) -> list[Made]:
     )
 
 
-@family(place=30, lesion_alone=True)
+@family(place=30, sets=COMPACT, lesion_alone=True)
 def colour(source: Source, settings: Settings) -> list[Made]:
     """Colour: contrast to the skin around and variegation inside."""
     square = delta_a**2 + delta_b**2 + delta_l**2
@@ -119,7 +119,7 @@ def colour(source: Source, settings: Settings) -> list[Made]:
     )
 
 
-@family(place=40, lesion_alone=True)
+@family(place=40, sets=COMPACT, lesion_alone=True)
 def border(source: Source, settings: Settings) -> list[Made]:
     """Border: irregular outline, alone and together with asymmetry, colour and elongation."""
     shape_index = ratio(area, perimeter**2)
@@ -170,7 +170,7 @@ def border(source: Source, settings: Settings) -> list[Made]:
     )
 
 
-@family(place=50, lesion_alone=True)
+@family(place=50, sets=COMPACT, lesion_alone=True)
 def position(source: Source, settings: Settings) -> list[Made]:
     """Position on the body, in the coordinates of the photograph."""
     x, y, z = pl.col(X), pl.col(Y), pl.col(Z)

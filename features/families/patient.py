@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from features.columns import AREA, PATIENT_CONSTANT
-from features.families.family import Settings, family
+from features.families.family import COMPACT, Settings, family
 from features.families.neighbours import processors
 from features.families.sorted_patients import Patients, sorted_columns
 from features.families.standardised import keep_patient_z, patient_sizes, patient_z_scores
@@ -30,7 +30,7 @@ def compared(source: Source, settings: Settings) -> list[str]:
     return [name for name in wanted if name not in PATIENT_CONSTANT and name in source.numbers]
 
 
-@family(place=60, looks_at="patient")
+@family(place=60, sets=COMPACT, looks_at="patient")
 def patient_z(source: Source, settings: Settings) -> list[Made]:
     """z-score among all lesions of the patient, of published numbers and of the numbers made from one lesion."""
     published = [name for name in source.numbers if name not in PATIENT_CONSTANT]
@@ -160,7 +160,7 @@ def outlying(source: Source, settings: Settings) -> list[Made]:
     ]
 
 
-@family(place=150, looks_at="patient")
+@family(place=150, sets=COMPACT, looks_at="patient")
 def counts(source: Source, settings: Settings) -> list[Made]:
     """How many lesions and how much lesion area, in the patient and at the place, and the lesion's part of it."""
     keys = {"patient": PATIENT} | {place: key for place, key in PLACES.items() if source.has(key)}

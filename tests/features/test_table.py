@@ -35,6 +35,15 @@ def test_at_least_250_features_with_and_without_image_models(cohort_of: Cohorts,
     assert {feature.family for feature in build(cohort, ADVANCED, four).features} == families
 
 
+def test_the_compact_set_is_half_of_the_advanced_one(cohort_of: Cohorts, scores_of: Scores) -> None:
+    cohort = cohort_of()
+    compact = build(cohort, FeatureRecipe(set="compact"), scores_of(cohort))
+    whole = build(cohort, ADVANCED, scores_of(cohort))
+    assert len(compact.features) < len(whole.features) / 2
+    assert {one.family for one in compact.features} >= {"published", "patient_z", "image_rank"}
+    assert whole.frame.select(compact.frame.columns).equals(compact.frame, null_equal=True)
+
+
 def test_rows_columns_and_types(cohort_of: Cohorts, scores_of: Scores) -> None:
     cohort = cohort_of(missing=0.1)
     table = build(cohort, ADVANCED, scores_of(cohort))

@@ -44,14 +44,14 @@ def test_every_variant_takes_away_what_it_names() -> None:
     assert isinstance(alone, Recipe)
     assert alone.image_models == ()
     assert not any(member.image_columns for member in alone.tabular.members)
-    # The two LightGBM members of the paper differ in nothing but the image columns: one is left, the one fitted before.
-    assert [member.name for member in alone.tabular.members] == ["lightgbm_metadata", "catboost", "xgboost"]
+    # Two LightGBM members differ in nothing but the image columns: one is left, the one fitted before.
+    assert [member.name for member in alone.tabular.members] == ["lightgbm_metadata", "random_splits", "catboost"]
     assert alone.tabular.members[0] == demo.tabular.members[0]
     simple = metadata_alone_simply(demo)
     assert isinstance(simple, Recipe)
     assert simple.features.encodes_target
     assert simple.features.chosen == ("published", "image_logit")
-    unsampled = without_resampling(demo)
+    unsampled = without_resampling(load_recipe("fusionnetx"))
     assert isinstance(unsampled, Recipe)
     assert unsampled.tabular.resample.method == "none"
     lonely = without_patient_features(demo)
@@ -66,7 +66,7 @@ def test_every_variant_takes_away_what_it_names() -> None:
 def test_a_part_that_a_recipe_does_not_have_is_named() -> None:
     demo = load_recipe("demo")
     assert "no image model learns relabelled" in str(without_relabelled(demo))
-    plain = load_recipe("demo", ["tabular.resample.method=none", "features.families=['published']"])
+    plain = load_recipe("demo", ["features.families=['published']"])
     assert "nothing is resampled" in str(without_resampling(plain))
     assert "other lesions" in str(without_patient_features(plain))
     assert "no image models" in str(metadata_alone(plain.model_copy(update={"image_models": ()})))
