@@ -20,7 +20,7 @@ class FeatureRecipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     set: FeatureSet = "advanced"
-    """`simple`: published columns, imputed and target-encoded; `compact`: published columns, numbers made of one lesion,
+    """`simple`: published columns, imputed and target-encoded; `compact`: published columns, numbers of one lesion,
     z-scores within the patient, counts; `advanced`: every family that looks at one patient."""
     families: tuple[str, ...] = ()
     """Exactly these families instead of those of the set; empty: those of the set."""
