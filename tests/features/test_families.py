@@ -19,7 +19,8 @@ from features.table import build
 IN_ORDER = (
     "published", "size", "colour", "border", "position", "patient_z", "location_z", "simple_location_z", "site_z",
     "patient_rank", "patient_robust_z", "outlying", "local_outlier_factor", "skin_neighbours", "counts", "image_logit",
-    "image_ratio", "image_rank", "image_site_age_z",
+    "image_ratio",
+    "image_together", "image_rank", "image_site_age_z",
 )  # fmt: skip
 
 
