@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from data.cohort import DataFolder
+from data.images.cleaned import clean_source
 from data.readers import READERS
 from data.readers.folder import FolderRecipe
 from data.readers.paired import PairingRecipe
@@ -29,6 +30,9 @@ class DataRecipe(BaseModel):
     """Which lesions get which patients' columns, for a reader of two data sets."""
     image_size: int = Field(default=224, ge=8, le=2048)
     """Side in pixels of the packed images; networks may use another size."""
+    clean: tuple[Literal["hair", "colour", "contrast"], ...] = ()
+    """What is done to every picture before it is packed, in this order: hairs painted over, the colour cast taken out,
+    contrast evened."""
     max_missing_images: float = Field(default=0.01, ge=0, le=1)
     """Largest share of lesions without a usable image that a run goes on with."""
     lesions_per_pack: int = Field(default=1_000_000, ge=1, le=10**9)
@@ -71,9 +75,16 @@ def reader_of(recipe: DataRecipe) -> BoundReader:
 
 def read_folder(recipe: DataRecipe, folder: Path) -> DataFolder:
     """Read and validate the recipe's data from `folder`."""
-    return replace(reader_of(recipe).read(folder), invented=is_invented(folder))
+    data = reader_of(recipe).read(folder)
+    return replace(
+        data,
+        invented=is_invented(folder),
+        train_images=clean_source(data.train_images, recipe.clean),
+        test_images=clean_source(data.test_images, recipe.clean),
+    )
 
 
 def read_test(recipe: DataRecipe, metadata_path: Path, images_path: Path | None) -> Unlabelled:
     """Read new lesions of the recipe's data set to predict; without images, the table alone."""
-    return reader_of(recipe).read_test(metadata_path, images_path)
+    cohort, images, notes = reader_of(recipe).read_test(metadata_path, images_path)
+    return cohort, clean_source(images, recipe.clean), notes

@@ -18,6 +18,8 @@ from data.cohort import Cohort, DataFolder, Task
 from data.errors import DataError
 from data.images.joined import JoinedImages
 from data.images.sources import FolderImages, Hdf5Images, ImageSource
+from data.images.tfrecords import SUFFIXES as TFRECORDS
+from data.images.tfrecords import TFRecordImages
 from data.images.zipped import ZippedImages
 from data.progress import Progress
 from data.synthetic.recipe import TwinRecipe
@@ -163,7 +165,9 @@ def _strange_answers(table: pl.DataFrame, column: Column) -> list[str]:
 
 
 def images_at(path: Path) -> ImageSource:
-    """The image source a path stands for: a folder of images, a zip archive of them, or an HDF5 file."""
+    """The image source a path stands for: a folder or zip archive of images, TFRecord files, or HDF5."""
+    if path.suffix.lower() in TFRECORDS or (path.is_dir() and any(one.suffix in TFRECORDS for one in path.iterdir())):
+        return TFRecordImages(path)
     if path.is_dir():
         return FolderImages(path)
     return ZippedImages(path) if path.suffix.lower() == ".zip" else Hdf5Images(path)

@@ -133,3 +133,25 @@ def show_augmentations(
     inputs = Inputs(wanted_run(Wanted(recipe, run, data, set_ or ())), here)
     with here.display.listening():
         write_sheet(inputs, here, model, out)
+
+
+@commands.command(
+    "show-cleaning",
+    epilog=example('show-cleaning --recipe ham10000 --data HAM10000/ --set \'data.clean=["hair", "colour"]\''),
+)
+def show_cleaning(
+    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("cleaning.png"),
+    recipe: RecipeOption = None,
+    data: DataOption = None,
+    run: RunOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Write a sheet of pictures before and after hair, colour cast and uneven contrast are taken out."""
+    from pipeline.actions.cleaning import write_cleaning_sheet
+    from pipeline.actions.opening import surroundings, wanted_run
+    from pipeline.inputs import Inputs
+
+    here = surroundings()
+    inputs = Inputs(wanted_run(Wanted(recipe, run, data, set_ or ())), here)
+    with here.display.listening():
+        write_cleaning_sheet(inputs, here, out)
