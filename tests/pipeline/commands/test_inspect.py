@@ -6,7 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from data.images.cleaned import CleanedImages
+from data.images.decode import pixels
+from data.recipe import DataRecipe, read_folder
 from pipeline.lock import hold
 from pipeline.recipe import shipped_recipes
 from tests.folders import tree
@@ -100,3 +104,26 @@ def test_a_run_without_a_slash_lives_under_runs(cli: Any, tiny_recipe: Path, fin
     answer = cli("submission", "--recipe", tiny_recipe, "--run", "mine")
     assert answer.code == 0
     assert "runs/mine/submission.csv is up to date" in answer.out
+
+
+def test_the_sheet_of_cleaned_pictures(cli: Any, tiny_recipe: Path, cohort_dir: Path, tmp_path: Path) -> None:
+    out = tmp_path / "cleaning.png"
+    command = ("show-cleaning", "--recipe", tiny_recipe, "--data", cohort_dir, "--out", out)
+    answer = cli(*command)
+    assert answer.code == 0, answer
+    assert "8 pictures as they are, then after hair, colour, contrast" in answer.out
+    with Image.open(out) as sheet:
+        assert sheet.size == (4 * 200, 8 * 200)
+    assert cli(*command, "--set", "data.clean=['colour']").code == 0
+    with Image.open(out) as sheet:
+        assert sheet.size == (2 * 200, 8 * 200)
+    answer = cli(*command, "--set", "data.clean=['hairs']")
+    assert answer.code == 2
+    assert "hair" in answer.err
+
+
+def test_a_folder_is_read_with_its_pictures_cleaned(cohort_dir: Path) -> None:
+    source = read_folder(DataRecipe(clean=("colour",)), cohort_dir).train_images
+    assert isinstance(source, CleanedImages)
+    means = pixels(source.read(str(source.ids[0]))).reshape(-1, 3).mean(axis=0)
+    assert means.max() - means.min() < 2
