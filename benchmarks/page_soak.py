@@ -12,7 +12,6 @@ import itertools
 import json
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import threading
@@ -23,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
-from benchmarks.page_tables import started
+from benchmarks.page_tables import killed, started
 from pipeline.actions.opening import run_path
 from pipeline.page.work_list import WorkList
 
@@ -49,9 +48,8 @@ class Soak:
         self.patients, self.lesions = last["patients"], last["lesions"]
 
     def kill(self) -> None:
-        """Kill it as a power cut would, and start another."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        """End it, and start another."""
+        killed(self.process)
         self.start()
 
     def drawn(self, number: int) -> tuple[str, bytes | None]:
@@ -96,8 +94,7 @@ def soak(command: list[str], folder: Path, requests: int, at_once: int, kills: i
             list(pool.map(work, range(requests)))
         wanted = Counter(str(number) for number in range(requests) if found.drawn(number)[1])
     finally:
-        found.process.kill()
-        found.process.wait()
+        killed(found.process)
     states = WorkList(folder).states().values()
     kept = Counter(text for state in states for _, text in (state.notes or {}).values())
     wrong = [f"{count} answers {status}" for status, count in found.answers.items() if status != 200]

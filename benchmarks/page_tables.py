@@ -87,7 +87,7 @@ def drawn_view(lesions: int, patients: int) -> View:
         decision=decision,
         images=DrawnImages(drawn),
         measured=Measured.of(cohort.target, score),
-    )
+    ).warm()
 
 
 def drawn_page(view: View, folder: Path) -> Page:
@@ -139,6 +139,12 @@ def started(command: list[str]) -> tuple["subprocess.Popen[str]", Client]:
     raise SystemExit(f"the server ended: {command}")
 
 
+def killed(process: "subprocess.Popen[str]") -> None:
+    """End a server as a power cut would."""
+    process.kill()
+    process.communicate()
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -177,8 +183,7 @@ def main() -> None:
                 memory = watched.memory_info().rss / 2**20
                 print(f"{title:34}{wall:8.2f}{cpu:8.2f}{len(content) / 1000:8.0f}{memory:8.0f}")
         finally:
-            process.terminate()
-            process.wait()
+            killed(process)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ class Opened:
         for population in populations:
             view = self._training(population) if population.kind == "training" else self._test(population)
             if view is not None:
-                self.views[view.key] = view
+                self.views[view.key] = view.warm()
 
     def _training(self, population: Population) -> View:
         finished = population.finished

@@ -146,6 +146,13 @@ class View:
         ends = np.quantile(known, TAILS) if len(known) else np.array(TAILS)
         return [float(one) for one in ends], ["the lower nine tenths", "highest tenth", "1 in 100", "1 in 1,000"]
 
+    def warm(self) -> "View":
+        """Count and sort now, so that nobody waits for it."""
+        assert self.scale is not None
+        assert self.patient_count >= 0
+        assert self.levels is not None
+        return self
+
     def risk(self, rows: Ints) -> list[int]:
         """The colour of some lesions."""
         score = np.nan_to_num(self.score[rows], nan=-1.0)
