@@ -104,6 +104,10 @@ predict: $(STAMP)  ## predict new patients: make predict RUN=demo TABLE=new.csv 
 ablation: $(STAMP)  ## what each part brings: stage two again without it (minutes; image models stay)
 	@$(FNX) ablation $(OF_RUN)
 
+.PHONY: evidence
+evidence: $(STAMP)  ## what the score rests on and whether it holds elsewhere (ARGS=--all: clinics, worse inputs, too)
+	@$(FNX) evidence $(OF_RUN)
+
 .PHONY: explain
 explain: $(STAMP)  ## what a run's answer about lesions rests on: make explain RUN=demo LESION="id id"
 	@$(FNX) explain $(foreach id,$(LESION),--lesion '$(id)') $(OF_RUN)
