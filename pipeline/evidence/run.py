@@ -16,11 +16,12 @@ from pipeline.make import make
 from pipeline.plan import Plan
 from pipeline.report.ablation import state_of
 from pipeline.report.evidence import FILE, PARTS, evidence_of, evidence_plots
-from pipeline.report.metrics import BEST, CHANCE
+from pipeline.report.metrics import BEST
 from pipeline.report.page import render
 from pipeline.report.words import words_of
 from pipeline.run import Run
 from pipeline.runtime import Runtime
+from pipeline.scoring import CHANCE
 
 PAGE = "evidence.html"
 MADE = ("inputs", "clinics", "robustness", "shuffled")
