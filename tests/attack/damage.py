@@ -72,6 +72,20 @@ def grown(path: Path, _random: Random) -> None:
     os.truncate(path, SPARSE_BYTES)
 
 
+def misplaced(path: Path, random: Random) -> None:
+    """The step's whole folder in another's place, and that in its own: nothing in either is damaged."""
+    own = path.parent
+    others = [one for one in own.parent.parent.glob(f"*/{own.name}") if one != own and (one / path.name).is_file()]
+    others += [one for one in own.parent.glob("*") if one != own and (one / path.name).is_file()]
+    if not others:
+        return flipped(path, random)
+    other, aside = random.choice(sorted(others)), own.with_name("aside")
+    own.rename(aside)
+    other.rename(own)
+    aside.rename(other)
+    return None
+
+
 def pipe(path: Path, _random: Random) -> None:
     """A pipe that nobody writes to: whoever opens it waits for ever."""
     path.unlink()
@@ -180,7 +194,7 @@ def own_checksum(report: Path) -> None:
 
 DAMAGES = (
     *(Damage(change.__name__, change) for change in (gone, emptied, cut, flipped, noise, grown, pipe, folder)),
-    *(Damage(change.__name__, change) for change in (endless, elsewhere)),
+    *(Damage(change.__name__, change) for change in (endless, elsewhere, misplaced)),
     *(Damage(change.__name__, change, of_json=True) for change in (deep, other_top, other_value, lost_value)),
     Damage("outside_name", outside_name, of_json=True),
     *(Damage(f"{c.__name__}, forged", forged(c), forged=True) for c in (emptied, cut, flipped, noise)),

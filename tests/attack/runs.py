@@ -17,6 +17,8 @@ from tests.attack.damage import DAMAGES, Damage
 from tests.time_limit import no_longer_than
 
 SECONDS = 60
+STOPPED = (130, 143)
+"""How a verb ends that somebody outside asked to stop: that says nothing of the attempt, which is to be made again."""
 FAULT = "a fault of FusionNetX"
 FINDS = ("verify", "diff")
 """Verbs whose exit code 1 says that something was found."""
@@ -141,6 +143,8 @@ def made(attempt: Attempt, ground: Ground) -> Outcome:
             answer = ground.command(commands(ground)[attempt.verb])
     except TimeoutError:
         return Outcome(attempt, "hung", "")
+    if answer.code in STOPPED:
+        raise KeyboardInterrupt
     said = answer.out + answer.err
     if not outside.is_file() or outside.read_text() != "not of the run\n":
         return Outcome(attempt, "touched a file outside the run", said)

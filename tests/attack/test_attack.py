@@ -108,6 +108,8 @@ def test_an_attack_that_works_is_noticed(ground: Ground) -> None:
     assert made(attempt, answering(1, "this is a fault of FusionNetX")).trouble == "exit code 1"
     assert made(attempt, answering(2, "Traceback (most recent")).trouble == "a traceback"
     assert made(attempt, answering(2, "error: damaged")).trouble == ""
+    with pytest.raises(KeyboardInterrupt):  # somebody stopped the campaign: no outcome is kept
+        made(attempt, answering(143, "stopped"))
 
 
 def test_a_stopped_campaign_goes_on(tmp_path: Path, ground: Ground) -> None:
