@@ -83,10 +83,40 @@ class CategoryColumn:
 
 
 @dataclass(frozen=True)
+class Components:
+    """Principal components of numbers: what is taken off, and a direction each."""
+
+    mean: tuple[float, ...]
+    axes: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def fit(cls, scaled: Floats, count: int) -> "Components":
+        """The first `count` of the rows; DataError where there are not so many."""
+        if count > min(scaled.shape):
+            raise DataError(
+                f"metadata: {count} components of {scaled.shape[1]} numbers and {scaled.shape[0]:,} training lesions: "
+                "lower metadata.components"
+            )
+        exact = scaled.astype(np.float64)
+        mean = exact.mean(axis=0)
+        axes = np.linalg.svd(exact - mean, full_matrices=False)[2][:count]
+        # A direction and its opposite are the same: the largest part points upwards.
+        axes *= np.sign(axes[np.arange(count), np.abs(axes).argmax(axis=1)])[:, None]
+        return cls(tuple(mean.tolist()), tuple(map(tuple, axes.tolist())))
+
+    def of(self, scaled: Floats) -> Floats:
+        """(rows, components)."""
+        projected: Floats = ((scaled - np.array(self.mean)) @ np.array(self.axes).T).astype(np.float32)
+        return projected
+
+
+@dataclass(frozen=True)
 class VectorEncoder:
     """Columns of a lesion table to one vector per lesion, in the order the recipe names them."""
 
     columns: tuple[NumberColumn | CategoryColumn, ...]
+    components: Components | None = None
+    """Of the first input of every number, which it replaces; flags and categories stand behind."""
 
     @classmethod
     def fit(
@@ -98,6 +128,7 @@ class VectorEncoder:
         missing_flags: bool = True,
         impute: Literal["median", "mean"] = "median",
         scale: Literal["standard", "minmax"] = "standard",
+        components: int = 0,
         unfilled: Sequence[str] = (),
     ) -> "VectorEncoder":
         """Fit on `rows` of the frame; missing values of the categories in `unfilled` stay all zeros."""
@@ -111,7 +142,7 @@ class VectorEncoder:
                 f"metadata: column {' and '.join(empty)} has no value among the {len(rows):,} training lesions; "
                 "leave it out of metadata.columns"
             )
-        return cls(
+        plain = cls(
             tuple(
                 fit_number(training[name], missing_flags, impute, scale)
                 if training[name].dtype.is_numeric() or training[name].dtype == pl.Boolean
@@ -119,30 +150,59 @@ class VectorEncoder:
                 for name in columns
             )
         )
+        if not components:
+            return plain
+        scaled = plain.transform(training)[:, plain.number_places]
+        return cls(plain.columns, Components.fit(scaled, components))
+
+    @property
+    def number_places(self) -> list[int]:
+        """Where the numbers themselves stand, as long as no components replace them."""
+        starts = np.cumsum([0, *(len(column.inputs) for column in self.columns)]).tolist()
+        return [at for at, column in zip(starts, self.columns, strict=False) if isinstance(column, NumberColumn)]
+
+    @property
+    def _parts(self) -> list[tuple[str, tuple[str, ...]]]:
+        """The column that inputs come from, and the inputs, part by part."""
+        if self.components is None:
+            return [(column.name, column.inputs) for column in self.columns]
+        first = tuple(f"component {i + 1}" for i in range(len(self.components.axes)))
+        rest = [(c.name, c.inputs[1:] if isinstance(c, NumberColumn) else c.inputs) for c in self.columns]
+        return [("components", first), *((name, inputs) for name, inputs in rest if inputs)]
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of all numbers of a vector."""
-        return tuple(name for column in self.columns for name in column.inputs)
+        return tuple(name for _, inputs in self._parts for name in inputs)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What each group of inputs is made of: a column, or all numbers together."""
+        return tuple(name for name, _ in self._parts)
 
     @property
     def groups(self) -> tuple[tuple[int, ...], ...]:
         """Positions that come from one column, column by column."""
-        ends = np.cumsum([len(column.inputs) for column in self.columns]).tolist()
+        ends = np.cumsum([len(inputs) for _, inputs in self._parts]).tolist()
         starts = [0, *ends[:-1]]
         return tuple(tuple(range(start, end)) for start, end in zip(starts, ends, strict=True))
 
     def positions_of(self, category: str) -> tuple[int, ...]:
         """Positions of a category's values; RecipeError when the column is one of numbers."""
-        for column, positions in zip(self.columns, self.groups, strict=True):
-            if column.name == category and isinstance(column, CategoryColumn):
+        categories = {column.name for column in self.columns if isinstance(column, CategoryColumn)}
+        for name, positions in zip(self.sources, self.groups, strict=True):
+            if name == category and name in categories:
                 return positions
         raise RecipeError(f"metadata: column {category} holds numbers, not categories: it cannot be the site_column")
 
     def transform(self, frame: pl.DataFrame) -> Floats:
         """(rows, inputs), finite everywhere."""
         refuse_absent(frame, [column.name for column in self.columns], "metadata")
-        return np.concatenate([column.encode(frame[column.name]) for column in self.columns], axis=1)
+        every = np.concatenate([column.encode(frame[column.name]) for column in self.columns], axis=1)
+        if self.components is None:
+            return every
+        places = self.number_places
+        return np.concatenate([self.components.of(every[:, places]), np.delete(every, places, axis=1)], axis=1)
 
     def to_json(self) -> dict[str, Any]:
         """Everything fitted, as values that JSON holds exactly."""
@@ -150,6 +210,7 @@ class VectorEncoder:
             "numbers": [asdict(column) for column in self.columns if isinstance(column, NumberColumn)],
             "categories": [asdict(column) for column in self.columns if isinstance(column, CategoryColumn)],
             "order": [column.name for column in self.columns],
+            **({} if self.components is None else {"components": asdict(self.components)}),
         }
 
     @classmethod
@@ -161,7 +222,9 @@ class VectorEncoder:
                 by_name[column["name"]] = NumberColumn(**column)
             for column in value["categories"]:
                 by_name[column["name"]] = CategoryColumn(column["name"], tuple(column["values"]), column["mode"])
-            return cls(tuple(by_name[name] for name in value["order"]))
+            kept = value.get("components")
+            reduced = kept and Components(tuple(kept["mean"]), tuple(map(tuple, kept["axes"])))
+            return cls(tuple(by_name[name] for name in value["order"]), reduced or None)
         except (KeyError, TypeError) as error:
             raise DataError(
                 f"this is not a stored metadata encoder ({error!r}); delete its folder and train again"

@@ -23,6 +23,7 @@ from image_models.device import choose_device
 from image_models.lesions import Ints, Lesions
 from image_models.networks.image_branch import ImageBranch
 from image_models.networks.image_model import FusionModel, Network, at_size
+from image_models.networks.metadata_shape import MetadataShape
 from image_models.predict import placed
 from image_models.recipe import ImageModelRecipe
 from image_models.setup import Setup
@@ -232,10 +233,18 @@ def metadata_relevance(
             moved.append((ask(metadata, vectors) - ask(torch.zeros_like(metadata), vectors)).cpu().double())
         found.append(torch.stack([attributions[:, list(group)].sum(1) for group in shape.groups], 1).cpu().double())
     return MetadataRelevance(
-        recipe.metadata.columns,
+        source_columns(recipe, shape),
         np.asarray(torch.cat(found).detach().numpy(), dtype=np.float64),
         np.asarray(torch.cat(moved).numpy(), dtype=np.float64),
     )
+
+
+def source_columns(recipe: ImageModelRecipe, shape: MetadataShape) -> tuple[str, ...]:
+    """What each group of inputs is made of: a column of the recipe, or where components stand first, by its inputs."""
+    if not recipe.metadata.components:
+        return recipe.metadata.columns
+    rest = (shape.columns[group[0]].split(" = ")[0] for group in shape.groups[1:])
+    return ("components", *rest)
 
 
 def _shown(model: Network, recipe: ImageModelRecipe, lesions: Lesions, rows: Ints, device: str) -> Iterator[Shown]:

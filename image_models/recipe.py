@@ -33,7 +33,7 @@ LATER_KEYS: dict[str, Any] = {
     "pooled_dropout": 0.0,
     "normalise": "imagenet",
     "augment": {"noise": 0.0},
-    "metadata": {"impute": "median", "scale": "standard"},
+    "metadata": {"impute": "median", "scale": "standard", "components": 0},
 }
 """Keys from after the first runs, at the value that means what was done before there was a choice: then they are left
 out of fingerprints, and what was trained without them stays valid."""

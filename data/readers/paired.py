@@ -19,6 +19,7 @@ from data.files import fingerprint
 from data.ids import as_ids
 from data.progress import Progress, silent
 from data.readers import READERS, tcga_skcm
+from data.readers.expression import PREFIX as RNA
 from data.readers.reading import BoundReader, FolderError, Reader, Readout, ToldColumns, Unlabelled
 from data.schemas.tcga_skcm import PATIENT_SCHEMA, PATIENTS, PRIMARY_SCHEMA, SAMPLE_SCHEMA, TASK
 from data.synthetic.recipe import GENERATION, TwinRecipe
@@ -125,8 +126,10 @@ class Paired:
         """Read lesions to predict: one table with the lesions' columns and, under `tcga_` names, the patients'."""
         lesions, images, notes = self.reader.read_test(metadata_path, images_path)
         text = read_csv(metadata_path)
-        clinical = text.frame.select(ROW, *(name for name in text.columns if name in {c.name for c in CLINICAL}))
-        checked = validate(replace(text, frame=clinical, duplicated=()), CLINICAL)
+        levels = [name for name in text.columns if name.startswith(f"{PREFIX}{RNA}")]
+        schema = (*CLINICAL, *(Column(name, "number", "", 0, 64) for name in levels))
+        clinical = text.frame.select(ROW, *(name for name in text.columns if name in {c.name for c in schema}))
+        checked = validate(replace(text, frame=clinical, duplicated=()), schema)
         if checked.errors:
             raise FolderError(metadata_path.parent, Readout(errors=[f"{text.name}: {e}" for e in checked.errors]))
         cohort = replace(lesions, table=pl.concat([lesions.table, checked.table], how="horizontal"))
@@ -199,6 +202,7 @@ def _joined(lesions: Cohort, patients: Cohort, pairs: Sequence[str | None]) -> C
     """The lesions with their patients' columns; of several samples of a patient the first."""
     one_each = patients.table.unique(patients.task.group, keep="first", maintain_order=True)
     columns = [pl.col(column.name.removeprefix(PREFIX)).alias(column.name) for column in CLINICAL]
+    columns += [pl.col(name).alias(f"{PREFIX}{name}") for name in one_each.columns if name.startswith(RNA)]
     clinical = one_each.select(pl.col(patients.task.group).alias(PATIENT), *columns)
     table = lesions.table.with_columns(pl.Series(PATIENT, list(pairs), dtype=pl.String))
     table = table.join(clinical, on=PATIENT, how="left", maintain_order="left")

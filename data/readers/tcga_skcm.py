@@ -2,8 +2,8 @@
 
 `data_clinical_patient.txt` and `data_clinical_sample.txt` of the study skcm_tcga_pan_can_atlas_2018, and, where it lies
 beside them, `skcm_tcga_clinical_data.tsv` of the study skcm_tcga, which alone has Breslow depth, Clark level,
-ulceration and mitotic rate. A row is a sample, a group a patient. Columns that follow from the answer are named in
-`data.schemas.tcga_skcm.REFUSED`.
+ulceration and mitotic rate, and `data_mrna_seq_v2_rsem.txt` for the expression of some genes. A row is a sample, a
+group a patient. Columns that follow from the answer are named in `data.schemas.tcga_skcm.REFUSED`.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from data.cohort import Cohort, DataFolder
 from data.errors import DataError
 from data.files import fingerprint
 from data.progress import Progress
+from data.readers.expression import EXPRESSION, panel_of, read_expression, schema_of
 from data.readers.reading import Functions, Reader, Readout, Unlabelled
 from data.schemas.tcga_skcm import (
     FORBIDDEN,
@@ -85,13 +86,28 @@ def _from_study(folder: Path, labelled: bool, found: Readout) -> Cohort | None:
         missing = ", ".join(column.name for column in PRIMARY_SCHEMA[1:])
         found.notes.append(f"no {PRIMARY_TUMOUR}, so the columns {missing} are empty")
         table = table.with_columns(_nothing(column) for column in PRIMARY_SCHEMA[1:])
+    if (folder / EXPRESSION).is_file():
+        try:
+            levels, checksum = read_expression(folder / EXPRESSION, panel_of(folder))
+        except (DataError, OSError, UnicodeDecodeError) as error:
+            found.errors.append(str(error))
+            return None
+        digests.append(checksum)
+        without = table.join(levels, on="SAMPLE_ID", how="anti").height
+        if without:
+            found.notes.append(f"{EXPRESSION}: {without:,} of {table.height:,} samples have no column")
+        table = table.join(levels, on="SAMPLE_ID", how="left", maintain_order="left")
     return _cohort(table, labelled, fingerprint(digests))
 
 
 def _from_one_table(path: Path, found: Readout) -> Cohort | None:
     columns = {column.name: column for column in (*SAMPLE_SCHEMA, *PATIENT_SCHEMA[1:], *PRIMARY_SCHEMA[1:])}
+    text = found.text(path)
+    if text is None:
+        return None
+    wanted = [*(column for column in columns.values() if not column.train_only), *schema_of(text.columns)]
     digests: list[str] = []
-    table = _typed(path, [column for column in columns.values() if not column.train_only], found, digests)
+    table = _typed(path, wanted, found, digests)
     return None if table is None or found.errors else _cohort(table, False, fingerprint(digests))
 
 

@@ -36,6 +36,7 @@ def fit_metadata(
         missing_flags=model.metadata.missing_flags,
         impute=model.metadata.impute,
         scale=model.metadata.scale,
+        components=model.metadata.components,
         # A site that is not known must not be taken for the most frequent one: the network weighs all of them.
         unfilled=[model.site_column] if model.site_column else [],
     )

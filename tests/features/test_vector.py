@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -154,3 +155,27 @@ def test_gaps_become_the_mean_and_numbers_run_from_0_to_1_where_asked() -> None:
     usual = VectorEncoder.fit(frame, rows, ["age"], missing_flags=False, impute="mean")
     filled = np.array([20, 50, 40, 90])
     np.testing.assert_allclose(usual.transform(frame)[:4, 0], (filled - filled.mean()) / filled.std(), atol=1e-6)
+
+
+def test_components_are_those_of_scikit_learn_fitted_on_training_rows() -> None:
+    rng = np.random.default_rng(0)
+    wide = rng.normal(size=(80, 3)) @ rng.normal(size=(3, 12)) + 0.1 * rng.normal(size=(80, 12))
+    wide[3, 2] = np.nan
+    frame = pl.DataFrame({f"g{i}": wide[:, i] for i in range(12)}).fill_nan(None)
+    frame = frame.with_columns(sex=pl.Series(["a", "b"] * 40))
+    rows, names = np.arange(60), [*frame.columns[:4], "sex", *frame.columns[4:12]]
+    encoder = VectorEncoder.fit(frame, rows, names, components=3)
+    found = encoder.transform(frame)
+    plain = VectorEncoder.fit(frame, rows, names).transform(frame)
+    scaled = np.delete(plain, [3, 5, 6], axis=1)
+    expected = PCA(3).fit(scaled[rows]).transform(scaled)
+    np.testing.assert_allclose(np.abs(found[:, :3]), np.abs(expected), atol=1e-4)
+    np.testing.assert_array_equal(found[:, 3:], plain[:, [3, 5, 6]])
+    assert encoder.inputs == ("component 1", "component 2", "component 3", "g2 missing", "sex = a", "sex = b")
+    assert encoder.sources == ("components", "g2", "sex")
+    assert encoder.groups == ((0, 1, 2), (3,), (4, 5))
+    assert encoder.positions_of("sex") == (4, 5)
+    again = VectorEncoder.from_json(json.loads(json.dumps(encoder.to_json())))
+    np.testing.assert_array_equal(again.transform(frame), found)
+    with pytest.raises(DataError, match=r"lower metadata\.components"):
+        VectorEncoder.fit(frame, rows, names, components=13)
