@@ -18,8 +18,10 @@ from data.tables.parquet import read_parquet
 from fusionnetx.frames import Frame, Kind, as_file, as_kind, kind_of, write_frame
 from fusionnetx.table import recipe_for
 from pipeline.actions.opening import executor_named, existing_run, refuse_losses, run_path, surroundings
-from pipeline.actions.predict import finished_plan, probabilities_of, probability_frame, warn_of_invented
+from pipeline.actions.predict import finished_plan, probability_frame, said_of, warn_of_invented
 from pipeline.actions.train import train
+from pipeline.answers import answer_frame
+from pipeline.decision import decision_for
 from pipeline.display import Display
 from pipeline.inputs import Inputs
 from pipeline.lock import hold
@@ -72,7 +74,12 @@ def fit(
     >>> run = fnx.fit(table, target="malignant", group="patient", run=folder / "first", quiet=True)
     >>> run.score > 0.7
     True
-    >>> run.predict(table.drop("malignant").head(2)).columns
+    >>> answers = run.predict(table.drop("malignant"))
+    >>> answers.select("patient", "row", "rank", "lesions").row(0)
+    ('p0', 'row_0', 1, 4)
+    >>> abs(answers["probability"].mean() - table["malignant"].mean()) < 0.1
+    True
+    >>> run.predict(table.drop("malignant").head(2), plain=True).columns
     ['row', 'positive']
     """
     display, folder = Display(Console(quiet=True)) if quiet else Display(), run_path(str(run))
@@ -174,11 +181,23 @@ class FittedRun:
             frame = images.join(frame.drop("fold"), on="lesion_id", how="left", maintain_order="left")
         return as_kind(frame, self._kind)
 
-    def predict(self, table: Frame, images: str | Path | None = None) -> Frame:
-        """What the run says of new lesions: a frame of the kind that was given, a row per lesion in its order."""
+    def predict(
+        self,
+        table: Frame,
+        images: str | Path | None = None,
+        *,
+        plain: bool = False,
+        calibration: str | None = None,
+    ) -> Frame:
+        """What the run says of new lesions: a frame of the kind that was given, a row per lesion in its order.
+
+        The columns are those of `fusionnetx predict`: calibrated probability, score, rank, thresholds, doubts. `plain`:
+        the lesion and its uncalibrated score alone. `calibration`: the name of another site's.
+        """
         kind = kind_of(table)
         described = self._run.recipe.data.folder
         finished = finished_plan(self._run)
+        decision = None if plain else decision_for(self._run, calibration)
         with (
             as_file(_numbered(table, described.lesion if described else None)) as path,
             _listening(self._runtime.display),
@@ -188,8 +207,10 @@ class FittedRun:
             for note in notes:
                 self._runtime.display.warn(note)
             warn_of_invented(self._run, self._runtime, path)
-            probability = probabilities_of(finished, self._runtime, cohort, found)
-        return as_kind(probability_frame(cohort, probability), kind)
+            said = said_of(finished, self._runtime, cohort, found)
+        return as_kind(
+            probability_frame(cohort, said.score) if decision is None else answer_frame(said, decision), kind
+        )
 
     def report(self) -> Path:
         """Write report.html and say where it is."""

@@ -5,7 +5,7 @@ The one that training makes is `tabular/calibration/calibration.json`; those of 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from data.errors import DataError
 from data.files import finite, read_json, sha256_of
+from data.scores.calibrate import Applied, cross_fitted
 from data.scores.calibrators import Calibrator
-from data.scores.conformal import SetRule
+from data.scores.conformal import SetRule, set_rule
 from data.scores.thresholds import KeptThreshold, kept_threshold, workload
 from pipeline.run import Run
 from pipeline.seen import Seen
@@ -42,8 +43,7 @@ class Decision:
         """The smallest sensitivity at whose threshold a lesion is flagged; None below all thresholds."""
         result = np.full(len(score), None, dtype=object)
         for kept in reversed(self.thresholds):
-            if kept.threshold is not None:
-                result[score >= kept.threshold] = percent(kept.target)
+            result[kept.apply(score)] = percent(kept.target)
         return [None if one is None else str(one) for one in result]
 
 
@@ -52,29 +52,51 @@ def percent(share: float) -> str:
     return f"{100 * share:g} %"
 
 
+@dataclass(frozen=True)
+class Known:
+    """Lesions whose answers are known, and the scores that models gave them without having seen these."""
+
+    target: Ints
+    score: Floats
+    groups: npt.NDArray[Any]
+    part: Ints
+    """Which part of the patients each belongs to: what is set on the other parts is tried on it."""
+
+    def threshold(self, sensitivity: float) -> KeptThreshold:
+        """Set on the patients with positive lesions."""
+        return self._threshold(sensitivity, self.target == 1)
+
+    def _threshold(self, sensitivity: float, rows: npt.NDArray[np.bool_]) -> KeptThreshold:
+        return kept_threshold(self.score[rows], self.groups[rows], sensitivity)
+
+    def flagged_apart(self, sensitivity: float) -> npt.NDArray[np.bool_] | None:
+        """The lesions flagged at thresholds set by the other parts; None where these cannot promise so much."""
+
+        def fit(rows: npt.NDArray[np.bool_]) -> KeptThreshold | None:
+            found = self._threshold(sensitivity, rows & (self.target == 1))
+            return None if found.threshold is None else found
+
+        return self._apart(fit)
+
+    def sets_apart(self, level: float) -> npt.NDArray[np.bool_] | None:
+        """The prediction sets, lesions x classes, by rules set by the other parts; None where there is but one."""
+        return self._apart(lambda rows: set_rule(self.target[rows], self.score[rows], self.groups[rows], level))
+
+    def _apart(self, fit: Callable[[npt.NDArray[np.bool_]], Applied | None]) -> npt.NDArray[np.bool_] | None:
+        if len(np.unique(self.part)) < 2:
+            return None
+        found = cross_fitted(fit, self.score, self.part)
+        return None if found is None else found.astype(np.bool_)
+
+
 def threshold_figures(
-    kept: Sequence[KeptThreshold], calibrator: Calibrator, target: Ints, score: Floats, groups: npt.NDArray[Any]
-) -> list[dict[str, Any]]:
-    """Thresholds with what they did on known lesions, for JSON; nothing of the latter where one class is absent."""
-    both = 0 < int(target.sum()) < len(target)
-    return [
-        {
-            **asdict(one),
-            "probability": None if one.threshold is None else float(calibrator.apply(np.array([one.threshold]))[0]),
-            "workload": None
-            if one.threshold is None or not both
-            else asdict(workload(target, score, groups, one.threshold)),
-        }
-        for one in kept
-    ]
-
-
-def kept_thresholds(
-    target: Ints, score: Floats, groups: npt.NDArray[Any], sensitivities: Sequence[float]
-) -> tuple[KeptThreshold, ...]:
-    """A threshold for each sensitivity, set on the patients with positive lesions."""
-    positive = target == 1
-    return tuple(kept_threshold(score[positive], groups[positive], one) for one in sensitivities)
+    one: KeptThreshold, calibrator: Calibrator, known: Known, flagged: npt.NDArray[np.bool_] | None
+) -> dict[str, Any]:
+    """A threshold with what it did on known lesions, for JSON; nothing of the latter where one class is absent."""
+    both = 0 < int(known.target.sum()) < len(known.target)
+    work = None if flagged is None or not both else asdict(workload(known.target, flagged, known.groups))
+    probability = None if one.threshold is None else float(calibrator.apply(np.array([one.threshold]))[0])
+    return {**asdict(one), "probability": probability, "workload": work}
 
 
 def decision_of(run: Run, name: str | None = None) -> Decision:

@@ -7,9 +7,10 @@ any rising form, which needs many positives. Numpy only.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from data.scores.calibration import log_loss
 from data.scores.calibrators import Calibrator, LogOddsCurve, Temperature, log_odds, logarithms
@@ -18,6 +19,18 @@ from data.scores.logistic import fit_logistic
 from data.scores.ranking import Floats, Ints
 
 Method = Literal["prior", "platt", "beta", "isotonic"]
+Fit = Callable[[Ints, Floats], Calibrator | None]
+Rows = npt.NDArray[np.bool_]
+
+
+class Applied(Protocol):
+    """What makes something of scores: a curve, a threshold, a rule for sets."""
+
+    def apply(self, score: Floats, /) -> npt.NDArray[Any]:
+        """One entry, or one row, for each lesion."""
+        ...
+
+
 TEMPERATURES = np.geomspace(0.1, 10.0, 201)
 """Tried for many classes, a fortieth apart."""
 
@@ -61,7 +74,7 @@ def fit_isotonic(target: Ints, score: Floats) -> Calibrator:
     return Calibrator("isotonic", (fit_steps(target.astype(np.float64), score),))
 
 
-METHODS: Mapping[Method, Callable[[Ints, Floats], Calibrator | None]] = {
+METHODS: Mapping[str, Fit] = {
     "prior": fit_prior,
     "platt": fit_platt,
     "beta": fit_beta,
@@ -77,57 +90,60 @@ class Calibration:
     calibrator: Calibrator
     cross_fitted: Floats
     log_loss: dict[str, float]
-    """Cross-fitted, by method; `as_given`: of the scores themselves."""
+    """By method, on folds that it was not fitted on; empty where there was nothing to choose from."""
 
 
 def calibrate(target: Ints, score: Floats, fold: Ints, method: Method | Literal["auto"] = "auto") -> Calibration:
     """Fit on all lesions by the method that does best on folds it was not fitted on (`auto`), or by the one named.
 
-    `fold` keeps the lesions of a patient together. A method that finds nothing rising stands back for `prior`.
+    `fold` keeps the lesions of a patient together. What is said of a fold's lesions is chosen and fitted without them:
+    `auto` chooses anew among the other folds each time, so that no label has a say in its own probability.
     """
     if score.ndim == 2:
-        return _calibrate_classes(target, score, fold)
-    wanted: list[Method] = list(METHODS) if method == "auto" else ["prior", method]
-    columns = {
-        name: column for name in wanted if (column := cross_fitted(METHODS[name], target, score, fold)) is not None
-    }
-    losses = {name: log_loss(target, column) for name, column in columns.items()}
-    chosen = method if method != "auto" and method in columns else min(losses, key=losses.__getitem__)
-    calibrator = METHODS[chosen](target, score)
-    if calibrator is None:
-        chosen, calibrator = "prior", fit_prior(target, score)
-    return Calibration(
-        calibrator,
-        columns[chosen],
-        {"as_given": log_loss(target, score)} | {str(name): loss for name, loss in losses.items()},
-    )
-
-
-def cross_fitted(
-    fit: Callable[[Ints, Floats], Calibrator | None], target: Ints, score: Floats, fold: Ints
-) -> Floats | None:
-    """Each fold's scores by a calibrator fitted on the other folds; None where one of these finds nothing rising.
-
-    With one fold there is no other: its scores stay as they are.
-    """
-    result = np.array(score, dtype=np.float64)
-    for one in np.unique(fold):
-        inside = fold == one
-        if inside.all():
-            break
-        calibrator = fit(target[~inside], score[~inside])
-        if calibrator is None:
-            return None
-        result[inside] = calibrator.apply(score[inside])
-    return result
-
-
-def _calibrate_classes(target: Ints, probability: Floats, fold: Ints) -> Calibration:
-    """One temperature for all classes."""
-    column = cross_fitted(fit_temperature, target, probability, fold)
+        fits: Mapping[str, Fit] = {"temperature": fit_temperature}
+    else:
+        fits = METHODS if method == "auto" else {method: METHODS[method]}
+    column = cross_fitted(lambda rows: chosen(fits, target[rows], score[rows], fold[rows])[0], score, fold)
     assert column is not None
-    losses = {"as_given": log_loss(target, probability), "temperature": log_loss(target, column)}
-    return Calibration(fit_temperature(target, probability), column, losses)
+    calibrator, losses = chosen(fits, target, score, fold)
+    return Calibration(calibrator, column, losses)
+
+
+def chosen(fits: Mapping[str, Fit], target: Ints, score: Floats, fold: Ints) -> tuple[Calibrator, dict[str, float]]:
+    """The best method fitted on all of these lesions, and the losses by which it was chosen.
+
+    Where it finds nothing rising, `prior` stands in.
+    """
+    losses = judged(fits, target, score, fold) if len(fits) > 1 else {}
+    found = fits[min(losses or fits, key=lambda name: losses.get(name, 0.0))](target, score)
+    return fit_prior(target, score) if found is None else found, losses
+
+
+def judged(fits: Mapping[str, Fit], target: Ints, score: Floats, fold: Ints) -> dict[str, float]:
+    """The log loss of each method on folds that it was not fitted on, of those that always find something rising."""
+    columns = {
+        name: cross_fitted(lambda rows, fit=fit: fit(target[rows], score[rows]), score, fold)
+        for name, fit in fits.items()
+    }
+    return {name: log_loss(target, column) for name, column in columns.items() if column is not None}
+
+
+def cross_fitted(fit: Callable[[Rows], Applied | None], score: Floats, part: Ints) -> Floats | None:
+    """The scores of each part of the lesions by what was fitted on the rows of the others; None where that found none.
+
+    With one part there is no other: its scores stay as they are.
+    """
+    places, said = [], []
+    for one in np.unique(part):
+        inside = part == one
+        if inside.all():
+            return np.array(score, dtype=np.float64)
+        found = fit(~inside)
+        if found is None:
+            return None
+        places.append(np.flatnonzero(inside))
+        said.append(found.apply(score[inside]))
+    return np.concatenate(said)[np.argsort(np.concatenate(places))]
 
 
 def fit_temperature(target: Ints, probability: Floats) -> Calibrator:

@@ -31,7 +31,7 @@ class SetRule:
     thresholds: tuple[float | None, ...]
     """By class, on its score; None: too few patients to rule the class out, so every set holds it."""
 
-    def sets(self, score: Floats) -> npt.NDArray[np.bool_]:
+    def apply(self, score: Floats) -> npt.NDArray[np.bool_]:
         """Lesions x classes: whether the set holds the class."""
         columns = by_class(score)
         lowest = np.array([-np.inf if one is None else one for one in self.thresholds])
@@ -39,7 +39,7 @@ class SetRule:
 
     def calls(self, score: Floats, names: Sequence[str], uncertain: str = "uncertain") -> list[str]:
         """The class of a set of one, else `uncertain`."""
-        held = self.sets(score)
+        held = self.apply(score)
         label = np.where(held.sum(axis=1) == 1, np.asarray(names)[held.argmax(axis=1)], uncertain)
         return [str(one) for one in label]
 
@@ -69,7 +69,7 @@ def set_rule(target: Ints, score: Floats, groups: Values, level: float) -> SetRu
 
 @dataclass(frozen=True)
 class Coverage:
-    """What a rule did on known lesions."""
+    """What sets did on known lesions."""
 
     covered: tuple[float | None, ...]
     """By class: share of its lesions whose set holds it; None without such lesions."""
@@ -79,9 +79,8 @@ class Coverage:
     """Share of lesions whose set is not of one class."""
 
 
-def coverage(rule: SetRule, target: Ints, score: Floats) -> Coverage:
-    """Count them."""
-    held = rule.sets(score)
+def coverage(held: npt.NDArray[np.bool_], target: Ints) -> Coverage:
+    """Count the sets, lesions x classes, that hold what is true."""
     right = held[np.arange(len(target)), target]
     classes = range(held.shape[1])
     covered = tuple(float(right[target == place].mean()) if np.any(target == place) else None for place in classes)

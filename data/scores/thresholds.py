@@ -43,6 +43,10 @@ class KeptThreshold:
     patients: int
     """Patients with such lesions."""
 
+    def apply(self, score: Floats) -> npt.NDArray[np.bool_]:
+        """Which lesions it flags."""
+        return np.asarray(score >= (np.inf if self.threshold is None else self.threshold), dtype=np.bool_)
+
 
 def patients_needed(target: float) -> int:
     """The fewest patients with malignant lesions that can promise a sensitivity."""
@@ -110,14 +114,14 @@ class Workload:
     """True class (benign, malignant) by call (below, at or above)."""
 
 
-def workload(target: Ints, score: Floats, groups: Values, threshold: float) -> Workload:
+def workload(target: Ints, flagged: npt.NDArray[np.bool_], groups: Values) -> Workload:
     """Count the outcomes; the sample holds both classes."""
     names, patient = np.unique(np.asarray(groups), return_inverse=True)
-    matrix = confusion_at(target, score, threshold)
+    matrix = confusion_at(target, flagged.astype(np.float64), 0.5)
     (cleared, false), (missed, found) = ((int(one) for one in row) for row in matrix)
     positive = target == 1
     of_patient = np.bincount(patient[positive], minlength=len(names))
-    caught = np.bincount(patient[positive & (score >= threshold)], minlength=len(names))
+    caught = np.bincount(patient[positive & flagged], minlength=len(names))
     share: npt.NDArray[np.float64] = caught[of_patient > 0] / of_patient[of_patient > 0]
     return Workload(
         sensitivity=found / (found + missed),

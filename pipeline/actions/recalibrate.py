@@ -17,6 +17,7 @@ from data.cohort import Cohort
 from data.errors import DataError, examples
 from data.files import sha256_of, write_json
 from data.recipe import read_folder
+from data.scores.calibrate import cross_fitted
 from data.scores.calibration import log_loss
 from data.scores.calibrators import LogOddsCurve, log_odds
 from data.scores.conformal import SetRule, set_rule
@@ -25,8 +26,8 @@ from data.tables.parquet import read_parquet
 from pipeline.actions.predict import finished_plan, probabilities_of, warn_of_invented
 from pipeline.decision import (
     Decision,
+    Known,
     decision_of,
-    kept_thresholds,
     path_of,
     percent,
     refuse_name,
@@ -77,7 +78,7 @@ def run_recalibrate(run: Run, runtime: Runtime, data_dir: Path, name: str) -> No
     target, groups, score = cohort.target[known], cohort.groups[known], score[known]
     before = own.calibrator.apply(score)
     fitted = fit_site(target, before, groups)
-    after = cross_fitted(target, before, groups)
+    after = fitted_apart(target, before, groups)
     figures = {
         **site_decision(run, own, fitted, target, score, groups),
         "made_on": sha256_of(path_of(run)),
@@ -129,17 +130,17 @@ def fit_site(target: Ints, before: Floats, groups: npt.NDArray[Any]) -> SiteCurv
     return SiteCurve(slope, shift, float(errors[0]), float(errors[1]))
 
 
-def cross_fitted(target: Ints, before: Floats, groups: npt.NDArray[Any]) -> Floats:
+def fitted_apart(target: Ints, before: Floats, groups: npt.NDArray[Any]) -> Floats:
     """Each part of the patients by the curve of the others; of one patient, by what was believed beforehand."""
-    names, patient = np.unique(groups, return_inverse=True)
-    part = patient % min(DIVISIONS, len(names))
-    after = np.array(before)
-    for one in np.unique(part):
-        inside = part == one
-        if not inside.all():
-            curve = fit_site(target[~inside], before[~inside], groups[~inside]).curve
-            after[inside] = curve.apply(before[inside])
+    after = cross_fitted(lambda rows: fit_site(target[rows], before[rows], groups[rows]).curve, before, part_of(groups))
+    assert after is not None
     return after
+
+
+def part_of(groups: npt.NDArray[Any]) -> Ints:
+    """Which part of the patients each lesion belongs to."""
+    _, patient = np.unique(groups, return_inverse=True)
+    return np.asarray(patient % DIVISIONS, dtype=np.int64)
 
 
 def site_decision(
@@ -147,17 +148,20 @@ def site_decision(
 ) -> dict[str, Any]:
     """What `predict` needs, in the form that the run's own has."""
     calibrator = own.calibrator.followed_by(fitted.curve)
-    wanted = [one.target for one in own.thresholds]
-    found = kept_thresholds(target, score, groups, wanted)
-    kept = [old if new.threshold is None else new for old, new in zip(own.thresholds, found, strict=True)]
-    figures = threshold_figures(kept, calibrator, target, score, groups)
+    site = Known(target, score, groups, part_of(groups))
+    thresholds = []
+    for old in own.thresholds:
+        new = site.threshold(old.target)
+        of_site = new.threshold is not None
+        # The run's own threshold has never seen the site; the site's own is tried on patients that did not set it.
+        flagged = site.flagged_apart(old.target) if of_site else old.apply(score)
+        kept = new if of_site else old
+        thresholds.append({**threshold_figures(kept, calibrator, site, flagged), "from_site": of_site})
     rule = set_rule(target, score, groups, own.sets.level)
     mixed = [old if new is None else new for old, new in zip(own.sets.thresholds, rule.thresholds, strict=True)]
     return {
         "calibrator": calibrator.to_json(),
-        "thresholds": [
-            {**one, "from_site": new.threshold is not None} for one, new in zip(figures, found, strict=True)
-        ],
+        "thresholds": thresholds,
         "sets": replace(SetRule(own.sets.level, ()), thresholds=tuple(mixed)).to_json(),
         "seen": stored_decision(run)["seen"],
     }

@@ -23,14 +23,16 @@ from data.recipe import read_test
 from data.synthetic.stand_in import is_invented
 from features.table import FeatureTable
 from pipeline.actions.predict import finished_plan, warn_of_invented
-from pipeline.columns import stacked
+from pipeline.columns import read_columns, stacked
+from pipeline.decision import Decision, decision_of
 from pipeline.inputs import Inputs
 from pipeline.new_images import image_columns
 from pipeline.plan import Plan
-from pipeline.report.finished import FinishedRun, Floats, Ints, open_finished
+from pipeline.report.finished import SUBJECT, FinishedRun, Floats, Ints, open_finished
 from pipeline.run import Run
 from pipeline.runtime import Runtime
 from pipeline.stage_two import features_of, image_scores, training_features
+from pipeline.steps.calibration import TABLE
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,18 @@ class Population:
         """The lesions of the same patient, this one included."""
         groups = self.cohort.groups
         return np.flatnonzero(groups == groups[row]).astype(np.int64)
+
+    def probability(self, rows: Ints, blend: Floats) -> Floats:
+        """What the blend's score of some lesions is worth; of training lesions, as said without their fold."""
+        if self.finished is None:
+            return self.decision.calibrator.apply(blend)
+        stored = read_columns(self.plan["calibration",].folder / TABLE, self.ids)
+        return stacked(stored, SUBJECT)[rows]
+
+    @cached_property
+    def decision(self) -> Decision:
+        """How scores become answers."""
+        return decision_of(self.plan.run)
 
     def said(self, rows: Ints) -> dict[str, Floats]:
         """What image models, boosters and blend say of some lesions; one column each, or one per class."""

@@ -36,6 +36,7 @@ def figures_of(
     cohort, rows = population.cohort, population.patient_rows(row)
     at = int(np.flatnonzero(rows == row)[0])
     of_class = {name: class_probability(column, towards) for name, column in said.items()}
+    probability = class_probability(population.probability(rows, said["blend"]), towards)
     order = [i for i in np.argsort(-of_class["blend"], kind="stable") if i != at]
     return {
         "run": population.plan.run.name,
@@ -49,6 +50,7 @@ def figures_of(
         "folds": list(population.folds_of(row)),
         "explained_class": cohort.task.classes[towards],
         "truth": truth(population, row),
+        "probability": finite(probability[at]),
         "blend": finite(of_class["blend"][at]),
         "said": {name: finite(column[at]) for name, column in of_class.items()},
         "networks": [network_figures(one) for one in networks],
@@ -56,8 +58,8 @@ def figures_of(
         "patient_lesions": len(rows),
         "place": int((of_class["blend"] > of_class["blend"][at]).sum()) + 1,
         "others": [
-            {"lesion": str(population.ids[rows[i]]), "blend": finite(of_class["blend"][i]),
-             "truth": truth(population, int(rows[i]))}
+            {"lesion": str(population.ids[rows[i]]), "probability": finite(probability[i]),
+             "blend": finite(of_class["blend"][i]), "truth": truth(population, int(rows[i]))}
             for i in order[:OTHERS]
         ],
     }  # fmt: skip

@@ -13,7 +13,7 @@ from data.scores.calibration_line import calibration_line
 from data.scores.conformal import coverage, set_rule
 from data.scores.intervals import interval_of, replicates_of_scores
 from pipeline.columns import flat, read_columns, stacked, write_table
-from pipeline.decision import FILE, FOLDER, kept_thresholds, percent, threshold_figures
+from pipeline.decision import FILE, FOLDER, Known, percent, threshold_figures
 from pipeline.display import Display
 from pipeline.facts import InputFacts
 from pipeline.inputs import Inputs
@@ -56,18 +56,20 @@ class CalibrateBlend(Work):
             found = calibrate(target, score[known], folds.fold[known].astype(np.int64), self.recipe.method)
             calibrated = np.full(score.shape, np.nan)
             calibrated[known] = found.cross_fitted
-            thresholds = []
-            if score.ndim == 1:
-                kept = kept_thresholds(target, score[known], groups, self.recipe.sensitivities)
-                thresholds = threshold_figures(kept, found.calibrator, target, score[known], groups)
+            lesions = Known(target, score[known], groups, folds.fold[known].astype(np.int64))
+            wanted = self.recipe.sensitivities if score.ndim == 1 else ()
             rule = set_rule(target, score[known], groups, self.recipe.level)
+            held = lesions.sets_apart(self.recipe.level)
             figures = {
                 "calibrator": found.calibrator.to_json(),
                 "log_loss": found.log_loss,
                 "as_given": quality(target, score[known], groups, self.seed),
                 "calibrated": quality(target, found.cross_fitted, groups, self.seed),
-                "thresholds": thresholds,
-                "sets": {**rule.to_json(), "coverage": asdict(coverage(rule, target, score[known]))},
+                "thresholds": [
+                    threshold_figures(lesions.threshold(one), found.calibrator, lesions, lesions.flagged_apart(one))
+                    for one in wanted
+                ],
+                "sets": {**rule.to_json(), "coverage": None if held is None else asdict(coverage(held, target))},
                 "seen": seen_in(train, inputs.run.recipe.features).to_json(),
             }
         write_json(step.folder / FILE, figures)
@@ -87,6 +89,7 @@ def calibration_step(run: Run, facts: InputFacts, folds: Step, blend: Step) -> S
         folder=run.folder / FOLDER,
         work=CalibrateBlend(recipe.tabular.calibrate, blend, recipe.seed),
         settings={
+            "tried_on": "the folds that set nothing",
             "calibrate": recipe.tabular.calibrate.model_dump(mode="json"),
             "features": recipe.features.model_dump(mode="json"),
             "run_seed": recipe.seed,
@@ -125,7 +128,8 @@ def say_what_was_found(display: Display, figures: dict[str, Any], row: str, grou
             )
             continue
         work = one["workload"]
+        asks = f"; {work['lesions_per_patient']:.1f} {row}s per {group}" if work else ""
         display.say(
             f"threshold for {percent(one['target'])} sensitivity over {group}s: probability {one['probability']:.3g}; "
-            f"at least {one['bound']:.3f} in 95 of 100 samples; {work['lesions_per_patient']:.1f} {row}s per {group}"
+            f"at least {one['bound']:.3f} in 95 of 100 samples{asks}"
         )

@@ -108,14 +108,14 @@ def test_workload_counts():
     target = np.array([1, 0, 1, 1, 0, 0])
     score = np.array([0.9, 0.8, 0.2, 0.7, 0.1, 0.7])
     groups = np.array(["a", "a", "a", "b", "b", "c"])
-    found = workload(target, score, groups, 0.7)
+    found = workload(target, score >= 0.7, groups)
     assert found.confusion == ((1, 2), (1, 2))
     assert found.sensitivity == pytest.approx(2 / 3)
     assert found.sensitivity_of_patients == pytest.approx((0.5 + 1) / 2)
     assert found.lesions_per_patient == pytest.approx(4 / 3)
     assert found.nnt == 2.0
     assert found.specificity == pytest.approx(1 / 3)
-    assert workload(target, score, groups, 2.0).nnt is None
+    assert workload(target, score >= 2.0, groups).nnt is None
     assert found_among_top(target, score, groups, 2) == pytest.approx((0.5 + 1) / 2)
 
 
@@ -139,7 +139,7 @@ def test_sets_cover_every_class_at_its_level(classes):
     for _ in range(150):
         target, probability, patient = lesions_of_classes(rng, 80, classes)
         rule = set_rule(target, probability, patient, 0.85)
-        held = rule.sets(big[1])
+        held = rule.apply(big[1])
         shares = []
         for place in range(classes):
             own = big[0] == place
@@ -155,11 +155,11 @@ def test_sets_cover_every_class_at_its_level(classes):
 def test_sets_say_uncertain_where_two_classes_or_none_are_left():
     rule = SetRule(0.9, (0.4, 0.3))
     score = np.array([0.1, 0.5, 0.9])
-    np.testing.assert_array_equal(rule.sets(score), [[True, False], [True, True], [False, True]])
+    np.testing.assert_array_equal(rule.apply(score), [[True, False], [True, True], [False, True]])
     assert rule.calls(score, ("benign", "malignant")) == ["benign", "uncertain", "malignant"]
     strict = SetRule(0.5, (0.9, 0.9))
     assert strict.calls(np.array([0.5]), ("benign", "malignant")) == ["uncertain"]
-    found = coverage(rule, np.array([0, 1, 1]), score)
+    found = coverage(rule.apply(score), np.array([0, 1, 1]))
     assert found.covered == (1.0, 1.0)
     assert found.size == pytest.approx(4 / 3)
     assert found.uncertain == pytest.approx(1 / 3)
@@ -172,4 +172,4 @@ def test_a_class_of_too_few_patients_is_never_ruled_out():
     target = np.array([0] * 30 + [1])
     rule = set_rule(target, np.linspace(0, 1, 31), np.arange(31), 0.9)
     assert rule.thresholds[1] is None
-    assert rule.sets(np.array([0.0]))[0, 1]
+    assert rule.apply(np.array([0.0]))[0, 1]

@@ -18,6 +18,8 @@ import fusionnetx.run
 import fusionnetx.table
 from data.errors import DataError, RecipeError
 from fusionnetx.run import FittedRun
+from pipeline.decision import decision_of
+from pipeline.run import Run
 from pipeline.runtime import Runtime
 
 README = Path(__file__).parents[2] / "README.md"
@@ -118,7 +120,13 @@ def test_what_comes_back_is_of_the_kind_that_was_given(fit: Fit, kind: type, mad
     answers = run.predict(new)
     for frame in (run.scores, run.oof, answers):
         assert isinstance(frame, kind)
-    assert list(answers.columns) == ["id", "positive"]
+    assert list(answers.columns)[:5] == ["patient_id", "id", "probability", "score", "rank"]
+    decision = decision_of(Run.open(run.folder))
+    expected = decision.calibrator.apply(np.array(list(answers["score"])))
+    np.testing.assert_allclose(np.array(list(answers["probability"])), expected, rtol=6e-4)
+    plain = run.predict(new, plain=True)
+    assert list(plain.columns) == ["id", "positive"]
+    assert list(plain["positive"]) == list(answers["score"])
     assert list(answers["id"]) == ["lesion_2", "lesion_1", "lesion_0"]
     assert list(run.oof["lesion_id"]) == table["id"].to_list()
     blend = pl.DataFrame({name: list(run.scores[name]) for name in ("column", "score", "estimate", "low", "high")})
@@ -132,7 +140,7 @@ def test_the_kind_of_new_lesions_decides_what_their_answers_are(fit: Fit):
     run = fit(table)
     of_polars, of_pandas = run.predict(table), run.predict(as_pandas(table))
     assert isinstance(of_pandas, pd.DataFrame)
-    assert list(of_pandas["positive"]) == of_polars["positive"].to_list()
+    assert list(of_pandas["probability"]) == of_polars["probability"].to_list()
 
 
 def test_rows_without_a_name_are_numbered_and_answered_in_their_order(fit: Fit):
@@ -141,14 +149,15 @@ def test_rows_without_a_name_are_numbered_and_answered_in_their_order(fit: Fit):
     assert run.oof["lesion_id"].to_list() == [f"row_{i}" for i in range(len(table))]
     turned = run.predict(table.head(4).reverse())
     assert turned["row"].to_list() == ["row_0", "row_1", "row_2", "row_3"]
-    assert turned["positive"].to_list() == run.predict(table.head(4))["positive"].to_list()[::-1]
+    assert turned["score"].to_list() == run.predict(table.head(4))["score"].to_list()[::-1]
 
 
 def test_a_target_of_three_classes_gets_a_column_for_each(fit: Fit):
     table = lesions().with_columns(malignant=pl.Series([("nevus", "melanoma", "wart")[i % 4 % 3] for i in range(120)]))
     answers = fit(table).predict(table.head(2))
-    assert answers.columns == ["id", "melanoma", "nevus", "wart"]
-    assert answers.drop("id").sum_horizontal().to_list() == pytest.approx([1, 1])
+    classes = ["melanoma", "nevus", "wart"]
+    assert answers.columns == ["patient_id", "id", "most_probable", *classes, "call", "comparable", "notes"]
+    assert answers.select(classes).sum_horizontal().to_list() == pytest.approx([1, 1], abs=2e-4)
 
 
 def test_a_column_that_gives_the_answer_away_is_left_out_unless_it_is_kept(fit: Fit, tmp_path: Path):
@@ -211,7 +220,7 @@ def test_a_run_of_the_command_line_can_be_opened(run_copy: Path, cohort_dir: Pat
     answers = run.predict(test, cohort_dir / "test-image.hdf5")
     submitted = pl.read_csv(run_copy / "submission.csv")
     assert answers["isic_id"].to_list() == submitted["isic_id"].to_list()
-    np.testing.assert_allclose(answers["malignant"], submitted["target"], atol=1e-6)
+    np.testing.assert_allclose(answers["score"], submitted["target"], atol=1e-6)
 
 
 def test_a_folder_of_published_files_is_a_table_too(
@@ -235,14 +244,15 @@ def test_images_are_found_by_the_names_of_the_lesions(fit: Fit, tmp_path: Path):
     assert "lesion_net" in run.oof.columns
     new = table.drop("malignant").head(4)
     answers = run.predict(new, folder)
-    assert answers["positive"].is_between(0, 1).all()
+    assert answers["probability"].is_between(0, 1).all()
     with pytest.raises(DataError, match="images"):
         run.predict(new)
     # A lesion without an image is answered from its table alone, the others as before.
     (folder / "lesion_0.png").unlink()
     without = run.predict(new, folder)
-    assert without["positive"][0] != answers["positive"][0]
-    assert without["positive"].to_list()[1:] == answers["positive"].to_list()[1:]
+    assert without["score"][0] != answers["score"][0]
+    assert "no usable image" in without["notes"][0]
+    assert without["score"].to_list()[1:] == answers["score"].to_list()[1:]
 
 
 def test_images_need_the_name_of_each_lesion(fit: Fit, tmp_path: Path):

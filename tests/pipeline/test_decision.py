@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.metrics import log_loss as sklearn_log_loss
 
 from data.errors import DataError, RecipeError
 from data.files import sha256_of
 from data.scores.calibrate import calibrate
 from data.scores.calibrators import Calibrator, log_odds
-from pipeline.actions.recalibrate import SHIFT_SD, SLOPE_SD, cross_fitted, fit_site
-from pipeline.decision import decision_for, decision_of, refuse_name
+from data.scores.conformal import set_rule
+from data.scores.thresholds import kept_threshold
+from pipeline.actions.recalibrate import SHIFT_SD, SLOPE_SD, fit_site, fitted_apart
+from pipeline.decision import Known, decision_for, decision_of, refuse_name
 from pipeline.recipe import parse_recipe
 from pipeline.run import Run
 
@@ -36,6 +39,9 @@ def test_the_stored_calibrator_is_the_one_of_the_out_of_fold_scores(
     found = calibrate(train["target"].to_numpy(), table["blend"].to_numpy(), table["fold"].to_numpy().astype(np.int64))
     assert Calibrator.from_json(stored["calibrator"]) == found.calibrator
     assert stored["log_loss"] == found.log_loss
+    for name, column in (("as_given", table["blend"].to_numpy()), ("calibrated", found.cross_fitted)):
+        theirs = sklearn_log_loss(train["target"], column)
+        assert stored[name]["log_loss"]["estimate"] == pytest.approx(theirs, rel=1e-9)
     kept = pl.read_parquet(finished_run / "tabular/calibration/calibrated.parquet")
     assert kept["lesion_id"].to_list() == table["lesion_id"].to_list()
     np.testing.assert_array_equal(kept["blend"].to_numpy(), found.cross_fitted)
@@ -49,8 +55,53 @@ def test_thresholds_are_of_rising_sensitivity_and_falling_height(stored: dict[st
     heights = [one["threshold"] for one in kept]
     assert heights == sorted(heights, reverse=True)
     for one in kept:
-        assert one["workload"]["sensitivity_of_patients"] >= one["target"]
         assert one["bound"] < one["target"]
+
+
+def test_what_thresholds_and_sets_did_is_tried_on_folds_that_did_not_set_them(
+    finished_run: Path, cohort_dir: Path, stored: dict[str, Any]
+):
+    train = pl.read_csv(cohort_dir / "train-metadata.csv", infer_schema_length=None)
+    table = pl.read_parquet(finished_run / "tabular" / "oof.parquet")
+    target, groups = train["target"].to_numpy(), train["patient_id"].to_numpy().astype(str)
+    score, fold = table["blend"].to_numpy(), table["fold"].to_numpy()
+    tried = 0
+    for one in stored["thresholds"]:
+        flagged, enough = np.zeros(len(score), dtype=bool), True
+        for part in range(3):
+            others = (fold != part) & (target == 1)
+            kept = kept_threshold(score[others], groups[others], one["target"])
+            enough &= kept.threshold is not None
+            if kept.threshold is not None:
+                flagged[fold == part] = score[fold == part] >= kept.threshold
+        if not enough:
+            assert one["workload"] is None
+            continue
+        tried += 1
+        shares = [flagged[(groups == name) & (target == 1)].mean() for name in np.unique(groups[target == 1])]
+        assert one["workload"]["sensitivity_of_patients"] == pytest.approx(np.mean(shares))
+        assert one["workload"]["specificity"] == pytest.approx(1 - flagged[target == 0].mean())
+    assert tried
+    covered = np.zeros(len(score), dtype=bool)
+    for part in range(3):
+        rule = set_rule(target[fold != part], score[fold != part], groups[fold != part], 0.9)
+        own = np.flatnonzero(fold == part)
+        covered[own] = rule.apply(score[own])[np.arange(len(own)), target[own]]
+    shares = [covered[target == place].mean() for place in (0, 1)]
+    assert stored["sets"]["coverage"]["covered"] == pytest.approx(shares)
+
+
+def test_labels_of_a_fold_have_no_say_in_how_it_is_flagged():
+    target, score, groups = shifted(5, 90, 1.0)
+    part = (groups % 3).astype(np.int64)
+    changed = np.where(part == 1, 1 - target, target)
+    before, after = (Known(y, score, groups, part) for y in (target, changed))
+    for one in (before.flagged_apart(0.9), before.sets_apart(0.9)), (after.flagged_apart(0.9), after.sets_apart(0.9)):
+        assert all(found is not None for found in one)
+    np.testing.assert_array_equal(before.flagged_apart(0.9)[part == 1], after.flagged_apart(0.9)[part == 1])
+    np.testing.assert_array_equal(before.sets_apart(0.9)[part == 1], after.sets_apart(0.9)[part == 1])
+    assert not np.array_equal(before.flagged_apart(0.9)[part != 1], after.flagged_apart(0.9)[part != 1])
+    assert Known(target, score, groups, np.zeros_like(part)).flagged_apart(0.9) is None
 
 
 def test_calibration_changes_neither_scores_nor_submission(cli: Any, run_copy: Path, tiny_recipe: Path):
@@ -129,6 +180,11 @@ def test_a_damaged_calibration_is_named(run_copy: Path):
     path = run_copy / "tabular/calibration/calibration.json"
     whole = json.loads(path.read_text())
     endless = [{**whole["thresholds"][0], "threshold": float("inf")}]
+    huge = [{**whole["thresholds"][0], "threshold": 10**400}]
+    for change in ({"thresholds": huge}, {"sets": {"level": 0.9, "thresholds": [10**400, 0.5]}}):
+        path.write_text(json.dumps({**whole, **change}))
+        with pytest.raises(DataError, match=r"calibration\.json is damaged \(OverflowError"):
+            decision_of(Run.open(run_copy))
     for change in ({"thresholds": [{}]}, {"thresholds": endless}, {"calibrator": {}}, {"sets": 3}, {"seen": []}):
         path.write_text(json.dumps({**whole, **change}))
         with pytest.raises(DataError, match="calibrat"):
@@ -208,9 +264,9 @@ def test_a_site_like_the_old_ones_stays_as_it_is_and_no_curve_falls():
     target, before, groups = shifted(2, 50, 0.0)
     against = (before < np.median(before)).astype(np.int64)
     assert fit_site(against, before, groups).slope > 0
-    one_patient = cross_fitted(target[:10], before[:10], groups[:10])
+    one_patient = fitted_apart(target[:10], before[:10], groups[:10])
     np.testing.assert_array_equal(one_patient, before[:10])
-    after = cross_fitted(target, before, groups)
+    after = fitted_apart(target, before, groups)
     assert after.shape == before.shape
     assert np.all(np.isfinite(log_odds(after)))
 

@@ -10,7 +10,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pipeline.decision import decision_of
 from pipeline.explain.overlay import SIDE_PX, colours, overlay
+from pipeline.run import Run
 from tests.pipeline.test_report_classes import seven_classes  # noqa: F401 - the fixture
 
 FUSED = {"columns": ["age_approx", "sex"], "widths": [8]}
@@ -33,6 +35,14 @@ def test_a_training_and_a_test_lesion_of_an_image_run(cli, finished_run, tmp_pat
     assert (figures["kind"], figures["folds"]) == ("training", [row["fold"]])
     for name in ("lightgbm_metadata", "lightgbm", "catboost", "xgboost", "blend"):
         assert figures["said"][name] == pytest.approx(row[name])
+    # Of a training lesion, the probability that was said without its fold.
+    kept = pl.read_parquet(finished_run / "tabular/calibration/calibrated.parquet").filter(lesion_id=row["lesion_id"])
+    assert figures["probability"] == pytest.approx(kept["blend"][0])
+    assert figures["probability"] != figures["blend"]
+    # Of a training lesion, the probability that was said without its fold.
+    kept = pl.read_parquet(finished_run / "tabular/calibration/calibrated.parquet").filter(lesion_id=row["lesion_id"])
+    assert figures["probability"] == pytest.approx(kept["blend"][0])
+    assert figures["probability"] != figures["blend"]
     # The networks asked are those whose out-of-fold answers are stored.
     images = pl.read_parquet(finished_run / "oof" / "oof.parquet").filter(lesion_id=row["lesion_id"]).row(0, named=True)
     for one in figures["networks"]:
@@ -49,6 +59,8 @@ def test_a_training_and_a_test_lesion_of_an_image_run(cli, finished_run, tmp_pat
     figures, _ = sheet(out, other["isic_id"])
     assert (figures["kind"], figures["folds"], figures["truth"]) == ("test", [0, 1, 2], None)
     assert figures["blend"] == pytest.approx(other["target"], abs=1e-9)
+    worth = decision_of(Run.open(finished_run)).calibrator.apply(np.array([other["target"]]))[0]
+    assert figures["probability"] == pytest.approx(worth, abs=1e-9)
 
 
 def test_networks_with_metadata_beside_or_without_images(cli, variant, tmp_path, cohort_dir):
