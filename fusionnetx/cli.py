@@ -17,7 +17,7 @@ from rich.console import Console
 from data.errors import FusionNetXError, Interrupted
 from data.files import no_room
 from data.secrets import masked
-from pipeline.commands import cache, cohorts, data, evidence, explain, inspect, integrity, kaggle, page, stages
+from pipeline.commands import cache, cohorts, data, evidence, explain, inspect, integrity, kaggle, page, stages, travel
 from pipeline.display import printable
 from pipeline.memory import keep_freed_memory
 from research.commands import audit, compare, faults, systems
@@ -46,6 +46,7 @@ for module in (
     audit,
     systems,
     kaggle,
+    travel,
 ):
     app.add_typer(module.commands)
 

@@ -5,7 +5,7 @@ networks and forgotten. With several GPUs the networks are spread over them.
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,6 +27,7 @@ from data.progress import Progress
 from data.recipe import DataRecipe
 from image_models.recipe import ImageModelRecipe
 from pipeline.columns import named
+from pipeline.export.onnx_network import FILE, OnnxNetwork
 from pipeline.runtime import Runtime
 from pipeline.step import Step
 from pipeline.steps.fold_model import WEIGHTS, fold_model_of
@@ -34,11 +35,10 @@ from pipeline.steps.lesions import unlabelled_lesions
 from pipeline.steps.metadata import with_stored_metadata
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from image_models.lesions import Lesions
 
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
 BLOCK_BYTES = 4 * 2**30
 """Decoded pixels on the disk at a time: 28,000 lesions at 224 px."""
@@ -49,8 +49,9 @@ class FoldNetwork:
     """A trained network of one fold, and the device it works on."""
 
     step: Step
-    network: "nn.Module"
     device: str
+    ask: Callable[["Lesions", Rows], Floats]
+    """What it says of some rows."""
     found: list[Floats] = field(default_factory=list)
     """Probabilities of the blocks so far."""
 
@@ -61,11 +62,9 @@ class FoldNetwork:
 
     def see(self, table: pl.DataFrame, lesions: "Lesions", turns: dict[str, threading.Lock]) -> None:
         """Predict one block, when its device is free."""
-        from image_models.predict import predict
-
         with turns[self.device]:
             shown = with_stored_metadata(self.model, self.step.folder, table, lesions)
-            self.found.append(predict(self.network, self.model, shown, np.arange(len(lesions)), device=self.device))
+            self.found.append(self.ask(shown, np.arange(len(lesions))))
 
 
 def image_columns(
@@ -77,8 +76,8 @@ def image_columns(
     """
     seeing = [name for name, model in models_of(fold_models).items() if model.backbone != "none"]
     refuse_no_images(seeing, cohort, source)
-    devices = free_devices()
-    networks = fold_networks(fold_models, len(cohort.task.classes), devices)
+    networks = fold_networks(fold_models, len(cohort.task.classes), runtime.threads)
+    devices = {network.device for network in networks}
     present: list[npt.NDArray[np.bool_]] = []
     turns = {device: threading.Lock() for device in devices}
     views, seen = len(cohort.ids) * len(networks), 0
@@ -121,14 +120,19 @@ def free_devices() -> list[str]:
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())] or ["auto"]
 
 
-def fold_networks(fold_models: Sequence[Step], classes: int, devices: Sequence[str]) -> list[FoldNetwork]:
-    """Load the networks; they go round the devices in turn."""
-    from image_models.predict import load_model
+def fold_networks(fold_models: Sequence[Step], classes: int, threads: int) -> list[FoldNetwork]:
+    """Load the networks; they go round the devices in turn. Those of an exported run need no torch."""
+    if all(FILE in step.artefacts() for step in fold_models):
+        opened = (OnnxNetwork.open(step.folder / FILE, fold_model_of(step).model, threads) for step in fold_models)
+        return [FoldNetwork(step, "cpu", one.predict) for step, one in zip(fold_models, opened, strict=True)]
+    from image_models.predict import load_model, predict
 
-    return [
-        FoldNetwork(step, load_model(step.folder / WEIGHTS, fold_model_of(step).model, classes), device)
-        for step, device in zip(fold_models, cycle(devices), strict=False)
-    ]
+    found = []
+    for step, device in zip(fold_models, cycle(free_devices()), strict=False):
+        model = fold_model_of(step).model
+        network = load_model(step.folder / WEIGHTS, model, classes)
+        found.append(FoldNetwork(step, device, partial(predict, network, model, device=device)))
+    return found
 
 
 def blocks(

@@ -7,6 +7,7 @@ any rising form, which needs many positives. Numpy only.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -121,11 +122,17 @@ def chosen(fits: Mapping[str, Fit], target: Ints, score: Floats, fold: Ints) -> 
 
 def judged(fits: Mapping[str, Fit], target: Ints, score: Floats, fold: Ints) -> dict[str, float]:
     """The log loss of each method on folds that it was not fitted on, of those that always find something rising."""
-    columns = {
-        name: cross_fitted(lambda rows, fit=fit: fit(target[rows], score[rows]), score, fold)
-        for name, fit in fits.items()
-    }
-    return {name: log_loss(target, column) for name, column in columns.items() if column is not None}
+    losses = {}
+    for name, fit in fits.items():
+        column = cross_fitted(partial(fitted_on, fit, target, score), score, fold)
+        if column is not None:
+            losses[name] = log_loss(target, column)
+    return losses
+
+
+def fitted_on(fit: Fit, target: Ints, score: Floats, rows: Rows) -> Calibrator | None:
+    """A method fitted on some of the lesions."""
+    return fit(target[rows], score[rows])
 
 
 def cross_fitted(fit: Callable[[Rows], Applied | None], score: Floats, part: Ints) -> Floats | None:

@@ -64,7 +64,7 @@ def explain_lesion(
     with population.runtime.display.task(f"explaining {population.ids[row]}"):
         networks = explain_networks(population, row, models, towards, image)
         boosters = explain_boosters(population, row, towards)
-    figures = figures_of(population, row, towards, networks, boosters, said)
+    figures = figures_of(population, row, towards, networks, boosters, said, has_image=image is not None)
     return write_sheet(figures, population, image, networks, out)
 
 

@@ -9,9 +9,11 @@ import numpy as np
 
 from data.errors import DataError
 from data.files import atomic, write_json, write_text
+from pipeline.explain.findings import findings
 from pipeline.explain.networks import NetworkExplanation, Pixels, picture
 from pipeline.explain.overlay import enlarged, overlay, png, scale
 from pipeline.explain.population import Population, class_probability, truth
+from pipeline.explain.words import sentences
 from pipeline.report.finished import Floats
 from pipeline.report.leads import finite
 from pipeline.report.page import data_uri, render
@@ -31,14 +33,17 @@ def figures_of(
     networks: list[NetworkExplanation],
     boosters: dict[str, Any],
     said: dict[str, Floats],
+    *,
+    has_image: bool,
 ) -> dict[str, Any]:
     """Every number of a sheet."""
     cohort, rows = population.cohort, population.patient_rows(row)
     at = int(np.flatnonzero(rows == row)[0])
     of_class = {name: class_probability(column, towards) for name, column in said.items()}
     probability = class_probability(population.probability(rows, said["blend"]), towards)
+    lacks_image = not has_image and population.plan.run.recipe.sees_images
     order = [i for i in np.argsort(-of_class["blend"], kind="stable") if i != at]
-    return {
+    figures: dict[str, Any] = {
         "run": population.plan.run.name,
         "models_invented": population.plan.run.invented,
         "lesion_invented": population.invented,
@@ -62,7 +67,9 @@ def figures_of(
              "blend": finite(of_class["blend"][i]), "truth": truth(population, int(rows[i]))}
             for i in order[:OTHERS]
         ],
+        "findings": findings(population, row, said["blend"][[at]], networks, lacks_image),
     }  # fmt: skip
+    return {**figures, "said_in_words": sentences(figures)}
 
 
 def network_figures(one: NetworkExplanation) -> dict[str, Any]:

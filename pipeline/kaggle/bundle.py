@@ -9,6 +9,7 @@ from data.errors import DataError
 from data.files import write_json
 from pipeline.actions.outputs import refuse_folder
 from pipeline.actions.predict import finished_plan
+from pipeline.card.build import carry_card
 from pipeline.kaggle.estimate import estimate
 from pipeline.kaggle.notebook import MARKER, dataset_metadata, kernel_metadata, notebook
 from pipeline.kaggle.run_files import copy_run
@@ -39,6 +40,7 @@ def run_kaggle(
         wheels.mkdir(parents=True)
         kernel.mkdir()
         size = copy_run(run, dataset / "run")
+        carry_card(run, dataset)
         with runtime.display.task("building the wheel") as progress:
             build_own_wheel(wheels)
             progress(1, 1)

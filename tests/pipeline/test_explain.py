@@ -23,7 +23,41 @@ def sheet(folder: Path, lesion: str) -> tuple[dict[str, Any], str]:
     return json.loads((folder / f"{lesion}.json").read_text()), (folder / f"{lesion}.html").read_text()
 
 
-def test_a_training_and_a_test_lesion_of_an_image_run(cli, finished_run, tmp_path):
+def check_words(figures: dict[str, Any], text: str) -> None:
+    """Every sentence of a sheet against the sheet's numbers."""
+    words = " ".join(figures["said_in_words"])
+    for line in figures["said_in_words"]:
+        assert line.replace("'", "&#39;") in text
+    assert f"gives malignant a calibrated probability of {figures['probability']:.3g}" in words
+    assert f"number {figures['place']} of {figures['patient_lesions']} of patient {figures['patient']}" in words
+    left, flagged = figures["findings"]["left"], figures["findings"]["flagged_at"]
+    assert ("so the answer is uncertain" in words) == (len(left) != 1)
+    assert (f"threshold for {flagged} sensitivity" if flagged else "below every stored threshold") in words
+    strongest = max(figures["boosters"]["features"], key=lambda one: one["contribution"])
+    assert f"({strongest['feature']}, {strongest['contribution']:+.2f} log-odds)" in words
+    assert ("helped to set these limits" in words) == (figures["kind"] == "training")
+
+
+def check_measurements(figures: dict[str, Any], table: pl.DataFrame) -> None:
+    """Those named lie furthest from the patient's other lesions, by numpy from the published table."""
+    own = table.filter(isic_id=figures["lesion"]).row(0, named=True)
+    others = table.filter(pl.col("patient_id") == own["patient_id"], pl.col("isic_id") != own["isic_id"])
+    distances = {}
+    for name in [one for one in table.columns if one.startswith("tbp_lv_") and table[one].dtype.is_float()]:
+        values = others[name].drop_nulls().to_numpy()
+        if own[name] is not None and len(values) >= 5 and values.std(ddof=1) > 0:
+            distances[name] = (own[name] - values.mean()) / values.std(ddof=1)
+    found = {one["column"]: one["distance"] for one in figures["findings"]["measurements"]}
+    expected = sorted((name for name in distances if abs(distances[name]) >= 2), key=lambda name: -abs(distances[name]))
+    assert [name for name in found if name.startswith("tbp_lv_")] == [name for name in expected[:3] if name in found]
+    words = " ".join(figures["said_in_words"])
+    for name, distance in found.items():
+        assert distance == pytest.approx(distances[name], rel=1e-4)
+        assert f"({name}) is {'high' if distance > 0 else 'low'} for the patient" in words
+    assert bool(found) == bool(expected)
+
+
+def test_a_training_and_a_test_lesion_of_an_image_run(cli, finished_run, cohort_dir, tmp_path):
     oof = pl.read_parquet(finished_run / "tabular" / "oof.parquet").sort("blend", descending=True)
     submission = pl.read_csv(finished_run / "submission.csv")
     row, other = oof.row(0, named=True), submission.row(3, named=True)
@@ -56,7 +90,10 @@ def test_a_training_and_a_test_lesion_of_an_image_run(cli, finished_run, tmp_pat
     assert [one["blend"] for one in figures["others"]] == sorted((o["blend"] for o in figures["others"]), reverse=True)
     assert text.count("data:image/png;base64,") >= 3
     assert "http" not in text.replace("http://www.w3.org", "")
-    figures, _ = sheet(out, other["isic_id"])
+    check_words(figures, text)
+    figures, text = sheet(out, other["isic_id"])
+    check_words(figures, text)
+    check_measurements(figures, pl.read_csv(cohort_dir / "test-metadata.csv", infer_schema_length=None))
     assert (figures["kind"], figures["folds"], figures["truth"]) == ("test", [0, 1, 2], None)
     assert figures["blend"] == pytest.approx(other["target"], abs=1e-9)
     worth = decision_of(Run.open(finished_run)).calibrator.apply(np.array([other["target"]]))[0]

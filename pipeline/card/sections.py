@@ -1,0 +1,321 @@
+"""The sections of a card, each from the files of the run; one without figures is said to be unanswered."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from pipeline.card.figures import Cell, Figure, Section, Source
+from pipeline.decision import FILE, FOLDER
+from pipeline.run import Run
+
+ACTED_AT = (0.01, 0.03, 0.1)
+"""Probabilities at which a clinician might act; the nearest on the report's curve are shown."""
+SITE = "attribution"
+"""The division of the report by where a lesion was photographed."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A run's files, and what they say of each subject."""
+
+    run: Run
+
+    @cached_property
+    def metrics(self) -> Source:
+        """Every figure that was computed."""
+        return Source.read(self.run.folder, "metrics.json")
+
+    @cached_property
+    def report(self) -> Source:
+        """Those of `fusionnetx report`."""
+        return self.metrics.at("report")
+
+    @cached_property
+    def calibration(self) -> Source:
+        """How scores become answers."""
+        return Source.read(self.run.folder, str(FOLDER / FILE))
+
+    @cached_property
+    def recipe(self) -> Source:
+        """What was run."""
+        return Source(self.run.recipe.model_dump(mode="json"), "recipe.toml#")
+
+    @cached_property
+    def score(self) -> str:
+        """The score that counts."""
+        return str(self.metrics.at("score").value or "auc")
+
+    def sections(self) -> list[Section]:
+        """All of them, in the order of the card."""
+        return [
+            self.model(), self.use(), self.data(), self.patients(), self.predictors(), self.missing(), self.division(),
+            self.models(), self.tuning(), self.imbalance(), self.discrimination(), self.calibrated(),
+            self.recalibrated(), self.utility(), self.thresholds(), self.subgroups(), self.sites(),
+            self.robustness(), self.failures(), self.account(),
+        ]  # fmt: skip
+
+    def model(self) -> Section:
+        """What it is."""
+        facts = self.report.at("account")
+        rows: list[tuple[Cell, ...]] = [
+            ("Run", self.run.name),
+            ("Description", self.recipe.at("description").show()),
+            ("Finished", facts.at("finished").show()),
+            ("Commit", facts.at("commit").show()),
+            ("Lesions", Figure("invented" if self.run.invented else "real", "run.json#/invented")),
+        ]
+        return Section("model", "What it is", head=("", ""), rows=rows)
+
+    def use(self) -> Section:
+        """What it is for, and what not; rules of the software, not figures."""
+        said = [
+            "For research: to order the lesions of one patient by how much they deserve a look, for people who can "
+            "judge the answer, on data like those below.",
+            "Not for a diagnosis, not for a decision without a person, not for a patient of whom only one lesion is "
+            "given, and not at another site before its thresholds have been checked there (`fusionnetx recalibrate`).",
+        ]
+        if self.run.invented:
+            said.append("The models have only ever seen invented lesions: what they say of patients means nothing.")
+        return Section("use", "Intended use, and not", tuple(said))
+
+    def data(self) -> Section:
+        """Setting, lesions, events."""
+        cohort = self.metrics.at("cohort")
+        rows: list[tuple[Cell, ...]] = [
+            ("Data set (reader)", self.recipe.at("data", "reader").show()),
+            ("Training lesions", cohort.at("lesions").show(",d")),
+            ("Patients or other groups", cohort.at("patients").show(",d")),
+            ("Events (positive lesions)", cohort.at("positives").show(",d")),
+            ("Test lesions", cohort.at("test_lesions").show(",d")),
+        ]
+        return Section("data", "Data, setting, events", head=("", ""), rows=rows if cohort else [])
+
+    def patients(self) -> Section:
+        """Characteristics, as the report divides the lesions."""
+        rows: list[tuple[Cell, ...]] = [
+            (f"{division.at('title').value}: {row.at('label').value}", row.at("lesions").show(",d"),
+             row.at("patients").show(",d"), row.at("positives").show(",d"))
+            for division in self.divisions if division.at("name").value != "fold"
+            for row in division.at("groups").each()
+        ]  # fmt: skip
+        return Section("patients", "Characteristics of patients", head=("", "Lesions", "Patients", "Events"), rows=rows)
+
+    @property
+    def divisions(self) -> list[Source]:
+        """Of the report."""
+        found = self.report.at("groups") or self.report.at("class_groups")
+        return list(found.at("divisions").each())
+
+    def predictors(self) -> Section:
+        """What models are told."""
+        seen, features = self.calibration.at("seen"), self.recipe.at("features")
+        counted = [
+            (what, Figure(f"{len(seen.at(key).value):,}", seen.at(key).key))
+            for what, key in (("Numbers used", "numbers"), ("Categories used", "categories"))
+            if seen.at(key)
+        ]
+        rows: list[tuple[Cell, ...]] = [
+            ("Families of features", Figure(", ".join(self.run.recipe.features.chosen), features.at("families").key)),
+            *counted,
+            ("Side of packed images, px", self.recipe.at("data", "image_size").show("d")),
+        ]
+        for model in self.recipe.at("image_models").each():
+            columns = model.at("metadata", "columns")
+            if columns.value:
+                rows.append((f"Told to {model.at('name').value}", Figure(", ".join(columns.value), columns.key)))
+        return Section("predictors", "Predictors", head=("", ""), rows=rows)
+
+    def missing(self) -> Section:
+        """What is done about values and images that are not there."""
+        share = self.recipe.at("data", "max_missing_images")
+        said = (
+            "A missing number stays missing for boosters that can take it and is filled by values of the fold's "
+            "training part for those that cannot; a lesion without an image has no image score. How many values are "
+            "missing in each column is not answered by this run (`fusionnetx check` shows it).",
+        )
+        rows: list[tuple[Cell, ...]] = [("Most lesions without a usable image", share.show(".1%"))]
+        return Section("missing", "Missing data", said, ("", ""), rows)
+
+    def division(self) -> Section:
+        """Folds."""
+        folds = self.report.at("account", "folds")
+        rows: list[tuple[Cell, ...]] = [
+            ("Folds", folds.at("count").show("d")),
+            ("Method", folds.at("method").show()),
+            ("Seed of the folds", self.recipe.at("folds", "seed").show()),
+            ("Seed of the run", self.recipe.at("seed").show("d")),
+        ]
+        said = ("All lesions of a patient are in one fold; nothing that is fitted sees the fold that it predicts.",)
+        return Section("division", "How the data were divided", said, ("", ""), rows if folds else rows[2:])
+
+    def models(self) -> Section:
+        """Networks, boosters, blend."""
+        rows: list[tuple[Cell, ...]] = [
+            ("image model", model.at("name").show(), model.at("backbone").show(),
+             model.at("epochs").show("d", "{} epochs"), model.at("image_size").show("d", "{} px"))
+            for model in self.recipe.at("image_models").each()
+        ]  # fmt: skip
+        rows += [
+            ("member", one.at("name").show(), one.at("booster").show(), one.at("iterations").show("d", "{} iterations"),
+             Figure(f"seeds {', '.join(map(str, one.at('seeds').value))}", one.at("seeds").key))
+            for one in self.recipe.at("tabular", "members").each()
+        ]  # fmt: skip
+        rows.append(("blend", "blend", self.recipe.at("tabular", "blend", "method").show(), "", ""))
+        return Section("models", "Models", head=("Kind", "Name", "Made of", "Length", ""), rows=rows)
+
+    def tuning(self) -> Section:
+        """Searches, where there were any."""
+        tune = self.recipe.at("tabular", "tune")
+        found = self.report.at("tuning")
+        rows: list[tuple[Cell, ...]] = []
+        for one in found.each():
+            rows += [(one.at("member").show(), Figure(f"{len(one.at('trials').value or ())}", one.at("trials").key))]
+        if not rows and found:
+            return Section("tuning", "Tuning", ("Nothing was searched for: parameters are those of the recipe.",))
+        trials: list[tuple[Cell, ...]] = [("Trials asked for", tune.at("trials").show())]
+        return Section("tuning", "Tuning", head=("Member", "Trials"), rows=rows or (trials if found else []))
+
+    def imbalance(self) -> Section:
+        """Resampling, and what it does to probabilities."""
+        resample = self.recipe.at("tabular", "resample")
+        names = {"method": "Resampling", "over_ratio": "Oversampled to", "under_ratio": "Undersampled to"}
+        rows: list[tuple[Cell, ...]] = [
+            (label, resample.at(key).show()) for key, label in names.items() if resample.at(key)
+        ]
+        said = ("Training parts alone are resampled; calibration undoes what that does to probabilities.",)
+        return Section("imbalance", "Imbalance", said, ("", ""), rows)
+
+    def discrimination(self) -> Section:
+        """Cross-validated scores, and those of the test part where its answers are there."""
+        parts = {"out of fold": self.metrics.at("cross_validated", "members")}
+        parts |= {f"test, {name}": self.metrics.at("test", name) for name in self.metrics.at("test").value or {}}
+        rows: list[tuple[Cell, ...]] = [
+            (part, name, found.at(name, self.score).interval(".4f"), found.at(name, "auc").interval(".3f"))
+            for part, found in parts.items()
+            for name in found.value or {}
+            if part == "out of fold" or name == "blend"
+        ]
+        said = ("With 95 % intervals over patients.",) if rows else ()
+        return Section("discrimination", "Discrimination", said, ("Lesions", "Column", self.score, "auc"), rows)
+
+    def calibrated(self) -> Section:
+        """Before and after."""
+        rows: list[tuple[Cell, ...]] = []
+        for name, label in (("as_given", "as given"), ("calibrated", "calibrated, without its fold")):
+            one = self.calibration.at(name)
+            if one:
+                rows.append(
+                    (label, one.at("brier").interval(".4f"), one.at("log_loss").interval(".4f"),
+                     one.at("calibration_error").interval(".4f"), one.at("slope").interval(".2f"),
+                     one.at("intercept").interval("+.2f"))
+                )  # fmt: skip
+        head = ("Probabilities", "Brier", "Log loss", "Expected error", "Slope", "Intercept")
+        method = self.calibration.at("calibrator", "method").value
+        return Section("calibration", "Calibration", (f"Method: {method}.",) if method else (), head, rows)
+
+    def recalibrated(self) -> Section:
+        """Other sites' calibrations that lie with the run."""
+        rows: list[tuple[Cell, ...]] = []
+        for path in sorted((self.run.folder / "calibrations").glob("*.json")):
+            site = Source.read(self.run.folder, f"calibrations/{path.name}").at("site")
+            losses = site.at("log_loss")
+            rows.append(
+                (path.stem, site.at("patients").show(",d"), site.at("positives").show(",d"),
+                 losses.at("before").show(".4f"), losses.at("after").show(".4f"))
+            )  # fmt: skip
+        head = ("Site", "Patients", "Events", "Log loss before", "Log loss after")
+        return Section("recalibration", "Recalibration at other sites", head=head, rows=rows)
+
+    def utility(self) -> Section:
+        """What must be looked at for each lesion found, and net benefit."""
+        blend = self.metrics.at("cross_validated", "members", "blend")
+        names = {"nnt_80": "Lesions per malignant one found, at 80 % sensitivity",
+                 "nnt_90": "the same at 90 %", "se_top_15": "Sensitivity within each patient's 15 highest"}  # fmt: skip
+        rows: list[tuple[Cell, ...]] = [
+            (label, blend.at(key).interval(".2f")) for key, label in names.items() if blend.at(key)
+        ]
+        curve = self.report.at("curves", "decision")
+        grid = curve.at("threshold").value or ()
+        for i in sorted({min(range(len(grid)), key=lambda j: abs(grid[j] - wanted)) for wanted in ACTED_AT if grid}):
+            label = f"Net benefit per 1,000 lesions, acting at a probability of {grid[i]:.3g}"
+            rows.append((label, curve.at("recalibrated", i).show(".2f")))
+        return Section("utility", "Utility", head=("", "Blend, out of fold"), rows=rows)
+
+    def thresholds(self) -> Section:
+        """Outputs: what is kept for new patients."""
+        rows: list[tuple[Cell, ...]] = []
+        for one in self.calibration.at("thresholds").each():
+            work = one.at("workload")
+            rows.append(
+                (one.at("target").show(".0%"), one.at("probability").show(".3g"), one.at("bound").show(".3f"),
+                 work.at("sensitivity_of_patients").show(".3f"), work.at("specificity").show(".3f"),
+                 work.at("lesions_per_patient").show(".1f"), work.at("nnt").show(".1f"))
+            )  # fmt: skip
+        said = (
+            "The target holds on average over samples of patients like these, the bound in 95 of 100 samples; what "
+            "each did is tried on folds that did not set it.",
+        )
+        head = (
+            "Target",
+            "Probability",
+            "Bound",
+            "Sensitivity over patients",
+            "Specificity",
+            "Lesions per patient",
+            "NNT",
+        )
+        return Section("thresholds", "Outputs and thresholds", said if rows else (), head, rows)
+
+    def scored_groups(self, divisions: list[Source]) -> list[tuple[Cell, ...]]:
+        """The blend's score in each group."""
+        return [
+            (f"{division.at('title').value}: {row.at('label').value}", row.at("lesions").show(",d"),
+             row.at("positives").show(",d"),
+             (row.at(self.score) or row.at("accuracy")).interval(".4f")
+             if row.at(self.score) or row.at("accuracy") else "too few")
+            for division in divisions for row in division.at("groups").each()
+        ]  # fmt: skip
+
+    def subgroups(self) -> Section:
+        """Fairness: scores by group."""
+        rows = self.scored_groups([one for one in self.divisions if one.at("name").value not in ("fold", SITE)])
+        said = ("The blend out of fold, with 95 % intervals over patients.",) if rows else ()
+        return Section("subgroups", "Subgroups", said, ("Group", "Lesions", "Events", self.score), rows)
+
+    def sites(self) -> Section:
+        """Heterogeneity between sites."""
+        rows = self.scored_groups([one for one in self.divisions if one.at("name").value == SITE])
+        return Section("sites", "Heterogeneity between sites", (), ("Site", "Lesions", "Events", self.score), rows)
+
+    def robustness(self) -> Section:
+        """What an audit or an ablation changed, where one was made."""
+        study = self.report.at("ablation")
+        rows: list[tuple[Cell, ...]] = [
+            (row.at("title").show() if row.at("title") else row.at("name").show(),
+             (row.at("score") or row.at("blend")).interval(".4f"))
+            for row in study.at("rows").each() if isinstance((row.at("score") or row.at("blend")).value, dict)
+        ]  # fmt: skip
+        return Section("robustness", "Robustness", head=("Variant", self.score), rows=rows)
+
+    def failures(self) -> Section:
+        """The lesions that the blend got most wrong."""
+        rows: list[tuple[Cell, ...]] = [
+            (label, row.at("rank").show(",d"), row.at("probability").show(".4f"), row.at("patient_lesions").show(",d"))
+            for key, label in (("malignant_ranked_lowest", "positive, ranked lowest"),
+                               ("benign_ranked_highest", "negative, ranked highest"))
+            for row in self.report.at("gallery", key).each()
+        ]  # fmt: skip
+        # No lesion is named: the card leaves with models that must not tell of their patients.
+        said = ("Which lesions these are, and what they look like, is in the gallery of report.html.",)
+        head = ("", "Rank by score", "Score", "Lesions of the patient")
+        return Section("failures", "Failure analysis", said=said if rows else (), head=head, rows=rows)
+
+    def account(self) -> Section:
+        """Versions, seconds, energy."""
+        facts = self.report.at("account")
+        rows: list[tuple[Cell, ...]] = [
+            (f"Seconds: {one.at('stage').value}", one.at("seconds").show(",.1f")) for one in facts.at("stages").each()
+        ]
+        rows += [(f"Version of {name}", facts.at("versions", name).show()) for name in facts.at("versions").value or {}]
+        rows += [("Most memory in one process, MB", facts.at("peak_memory_mb").show(",d"))] if facts else []
+        said = ("Energy is not answered by this run: no step measures it.",) if rows else ()
+        return Section("account", "Versions, seconds, energy", said, ("", ""), rows)

@@ -1,0 +1,50 @@
+"""Verbs for a run that leaves the machine that trained it: its card, and a folder that predicts elsewhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data.errors import DataError
+from pipeline.commands.options import ExistingRunOption, MovedDataOption, example, looking
+
+commands = typer.Typer()
+
+
+@commands.command(
+    epilog=example(
+        "export --run demo --out demo-export",
+        "export --run demo --onnx --out demo-onnx",
+        "export --run demo --onnx --int8 --out demo-int8",
+        "predict --run demo-onnx --metadata new.csv --images new-images/ --out answers.csv",
+    )
+)
+def export(
+    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    run: ExistingRunOption = "demo",
+    data: MovedDataOption = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Write networks as ONNX: no torch is needed to predict.")
+    ] = False,
+    half: Annotated[bool, typer.Option("--half", help="With --onnx: image branches in half precision.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="With --onnx: weights as whole numbers of eight bits.")] = False,
+) -> None:
+    """Write a folder that predicts without the training data, and say what its networks lost on the way."""
+    from pipeline.export.package import run_export
+
+    if half and int8:
+        raise DataError("--half and --int8 exclude each other: choose one")
+    if (half or int8) and not onnx:
+        raise DataError("--half and --int8 are forms of ONNX files: give --onnx as well")
+    form = "half" if half else "int8" if int8 else "onnx" if onnx else "weights"
+    with looking(run, data) as (inputs, runtime):
+        run_export(inputs, runtime, out, form)
+
+
+@commands.command(epilog=example("report --run demo", "card --run demo"))
+def card(run: ExistingRunOption = "demo", data: MovedDataOption = None) -> None:
+    """Write a model card (Markdown and a page), a bill of materials and a description of the data."""
+    from pipeline.card.build import run_card
+
+    with looking(run, data) as (inputs, runtime):
+        run_card(inputs, runtime)

@@ -1,0 +1,1 @@
+"""A run that travels: what predicts, without the training lesions and, as ONNX, without torch."""

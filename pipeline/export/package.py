@@ -1,0 +1,124 @@
+"""`fusionnetx export`: a folder that `predict` runs: networks, boosters, encoders, blend, calibration, and the card.
+
+No lesion of the training data is in it: what models said of them (*.parquet) stays behind.
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from data.errors import DataError
+from data.files import fingerprint, sha256_of, write_json
+from pipeline.actions.outputs import refuse_folder
+from pipeline.actions.predict import finished_plan
+from pipeline.card.build import carry_card
+from pipeline.export.measured import measured
+from pipeline.export.onnx_network import FILE as ONNX
+from pipeline.inputs import Inputs
+from pipeline.plan import Plan
+from pipeline.run import FILE as RUN_FILE
+from pipeline.run import RECIPE_FILE
+from pipeline.runtime import Runtime
+from pipeline.step import Step
+from pipeline.step_reports import CHECKSUM
+from pipeline.steps.fold_model import WEIGHTS, fold_model_of
+
+Form = Literal["weights", "onnx", "half", "int8"]
+"""How networks are written: as torch reads them, as ONNX, with half the digits, with whole numbers of eight bits."""
+FILE = "export.json"
+LEFT_BEHIND = (".parquet", "training.json")
+
+
+@dataclass(frozen=True)
+class Packed:
+    """An exported folder that is being filled."""
+
+    plan: Plan
+    runtime: Runtime
+    folder: Path
+    form: Form
+    classes: int
+
+    def place(self, step: Step) -> Path:
+        """Where a step's files go: the same places as in the run."""
+        return self.folder / step.folder.relative_to(self.plan.run.folder)
+
+    def take(self, step: Step) -> None:
+        """Copy what predicts, and the report with those files alone."""
+        report, place = step.report(), self.place(step)
+        assert report is not None
+        place.mkdir(parents=True, exist_ok=True)
+        kept = [name for name in step.artefacts() if not name.endswith(LEFT_BEHIND)]
+        if step.kind == "fold model" and self.form != "weights":
+            kept = [name if name != WEIGHTS else ONNX for name in kept]
+            self.write_network(step, place / ONNX)
+        for name in kept:
+            if name != ONNX:
+                (place / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(step.folder / name, place / name)
+        facts = {name: {"bytes": (place / name).stat().st_size, "sha256": sha256_of(place / name)} for name in kept}
+        new: dict[str, Any] = {**report, "artefacts": facts}
+        new.pop(CHECKSUM, None)
+        new[CHECKSUM] = fingerprint(json.loads(json.dumps(new)))
+        write_json(place / step.report_name, new)
+
+    def write_network(self, step: Step, path: Path) -> None:
+        """One fold's network as ONNX."""
+        from image_models.networks.model_file import load_model
+        from image_models.onnx_file import write_onnx
+
+        model, run = fold_model_of(step).model, self.plan.run
+        network = load_model(step.folder / WEIGHTS, model, self.classes)
+        write_onnx(network, model, run.recipe.data.image_size, path, half=self.form == "half")
+        if self.form == "int8":
+            quantise(path)
+
+
+def run_export(inputs: Inputs, runtime: Runtime, out: Path, form: Form) -> None:
+    """Write the folder, and say how far its networks are from the run's own."""
+    run = inputs.run
+    refuse_folder(out)
+    if out.exists():
+        raise DataError(f"{out} is already there; move it away, or name another folder with --out")
+    plan = finished_plan(run)
+    if form != "weights" and not run.recipe.image_models:
+        raise DataError(f"{run.folder} has no image models to write as ONNX; leave out --onnx")
+    working = out.with_name(f".{out.name}.tmp")
+    shutil.rmtree(working, ignore_errors=True)
+    try:
+        packed = Packed(plan, runtime, working, form, len(inputs.data.train.task.classes) if form != "weights" else 0)
+        steps = plan.for_prediction
+        with runtime.display.task(f"export: {len(steps)} steps") as progress:
+            for done, step in enumerate(steps, 1):
+                packed.take(step)
+                progress(done, len(steps))
+        shutil.copyfile(run.folder / RECIPE_FILE, working / RECIPE_FILE)
+        write_json(working / RUN_FILE, {"format": 1, "reader": run.recipe.data.reader, "data": None,
+                                        "invented": run.invented})  # fmt: skip
+        found = measured(inputs, runtime, packed.place) if form != "weights" else {}
+        write_json(working / FILE, {"run": run.name, "form": form, "image_models": found})
+        carry_card(run, working)
+        working.rename(out)
+    finally:
+        shutil.rmtree(working, ignore_errors=True)
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    for name, one in found.items():
+        runtime.display.say(
+            f"{name}: {one['score']} {one['before']:.4f} as trained, {one['after']:.4f} as {form} "
+            f"({one['after'] - one['before']:+.4f}) on {one['lesions']:,} lesions out of fold; "
+            f"largest difference of a probability {one['difference']:.2g}"
+        )
+    runtime.display.say(f"{out}: {size / 1e6:,.1f} MB; use it with `fusionnetx predict --run {out}`")
+
+
+def quantise(path: Path) -> None:
+    """Weights, and the numbers that meet them, as whole numbers of eight bits; in place."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    prepared = path.with_suffix(".prepared")
+    quant_pre_process(path, prepared, skip_symbolic_shape=True)
+    quantize_dynamic(prepared, path, weight_type=QuantType.QUInt8)
+    prepared.unlink()
