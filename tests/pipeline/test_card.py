@@ -116,6 +116,7 @@ def test_the_bill_of_materials_is_valid_and_whole(carded: Path):
     assert found["polars"] == pl.__version__
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # those of the library that mlcroissant reads with
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="mlcroissant is not tested there")
 def test_the_description_of_the_data_is_valid_and_reads_them(carded: Path, cohort_dir: Path):
     croissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed")
