@@ -33,7 +33,7 @@ from data.synthetic.isic2024.images import encode
 from data.synthetic.isic2024.recipe import SyntheticRecipe
 from features.recipe import FeatureRecipe
 from pipeline.answers import Said
-from pipeline.decision import Decision, kept_thresholds
+from pipeline.decision import Decision, Known
 from pipeline.page.app import application
 from pipeline.page.measured import Measured
 from pipeline.page.page import Page
@@ -74,7 +74,7 @@ def drawn_view(lesions: int, patients: int) -> View:
     groups = cohort.groups
     decision = Decision(
         found.calibrator,
-        kept_thresholds(cohort.target, score, groups, (0.8, 0.9, 0.95)),
+        tuple(map(Known(cohort.target, score, groups, np.zeros(lesions, np.int64)).threshold, (0.8, 0.9, 0.95))),
         set_rule(cohort.target, score, groups, 0.9),
         seen_in(cohort, FeatureRecipe()),
     )

@@ -1,11 +1,9 @@
 """The sections of a card, each from the files of the run; one without figures is said to be unanswered."""
 
-from dataclasses import dataclass
-from functools import cached_property
-
 from pipeline.card.figures import Cell, Figure, Section, Source
-from pipeline.decision import FILE, FOLDER
-from pipeline.run import Run
+from pipeline.card.files import Files
+from pipeline.report.evidence import FILE as EVIDENCE
+from pipeline.report.evidence import evidence_of
 
 ACTED_AT = (0.01, 0.03, 0.1)
 """Probabilities at which a clinician might act; the nearest on the report's curve are shown."""
@@ -13,36 +11,8 @@ SITE = "attribution"
 """The division of the report by where a lesion was photographed."""
 
 
-@dataclass(frozen=True)
-class Answers:
-    """A run's files, and what they say of each subject."""
-
-    run: Run
-
-    @cached_property
-    def metrics(self) -> Source:
-        """Every figure that was computed."""
-        return Source.read(self.run.folder, "metrics.json")
-
-    @cached_property
-    def report(self) -> Source:
-        """Those of `fusionnetx report`."""
-        return self.metrics.at("report")
-
-    @cached_property
-    def calibration(self) -> Source:
-        """How scores become answers."""
-        return Source.read(self.run.folder, str(FOLDER / FILE))
-
-    @cached_property
-    def recipe(self) -> Source:
-        """What was run."""
-        return Source(self.run.recipe.model_dump(mode="json"), "recipe.toml#")
-
-    @cached_property
-    def score(self) -> str:
-        """The score that counts."""
-        return str(self.metrics.at("score").value or "auc")
+class Answers(Files):
+    """What the files say of each subject."""
 
     def sections(self) -> list[Section]:
         """All of them, in the order of the card."""
@@ -98,12 +68,6 @@ class Answers:
             for row in division.at("groups").each()
         ]  # fmt: skip
         return Section("patients", "Characteristics of patients", head=("", "Lesions", "Patients", "Events"), rows=rows)
-
-    @property
-    def divisions(self) -> list[Source]:
-        """Of the report."""
-        found = self.report.at("groups") or self.report.at("class_groups")
-        return list(found.at("divisions").each())
 
     def predictors(self) -> Section:
         """What models are told."""
@@ -265,16 +229,6 @@ class Answers:
         )
         return Section("thresholds", "Outputs and thresholds", said if rows else (), head, rows)
 
-    def scored_groups(self, divisions: list[Source]) -> list[tuple[Cell, ...]]:
-        """The blend's score in each group."""
-        return [
-            (f"{division.at('title').value}: {row.at('label').value}", row.at("lesions").show(",d"),
-             row.at("positives").show(",d"),
-             (row.at(self.score) or row.at("accuracy")).interval(".4f")
-             if row.at(self.score) or row.at("accuracy") else "too few")
-            for division in divisions for row in division.at("groups").each()
-        ]  # fmt: skip
-
     def subgroups(self) -> Section:
         """Fairness: scores by group."""
         rows = self.scored_groups([one for one in self.divisions if one.at("name").value not in ("fold", SITE)])
@@ -287,14 +241,20 @@ class Answers:
         return Section("sites", "Heterogeneity between sites", (), ("Site", "Lesions", "Events", self.score), rows)
 
     def robustness(self) -> Section:
-        """What an audit or an ablation changed, where one was made."""
-        study = self.report.at("ablation")
+        """Worse pictures and missing columns, where `fusionnetx evidence --robustness` asked."""
+        study = Source(evidence_of(self.run), f"{EVIDENCE}#").at("robustness")
         rows: list[tuple[Cell, ...]] = [
-            (row.at("title").show() if row.at("title") else row.at("name").show(),
-             (row.at("score") or row.at("blend")).interval(".4f"))
-            for row in study.at("rows").each() if isinstance((row.at("score") or row.at("blend")).value, dict)
+            (row.at("title").show(), one.at("strength").show("", "{} " + str(row.at("unit").value or "")),
+             one.at("scores", self.score).interval(".4f"))
+            for row in study.at("faults").each() for one in row.at("rows").each()
         ]  # fmt: skip
-        return Section("robustness", "Robustness", head=("Variant", self.score), rows=rows)
+        rows += [
+            ("columns missing", one.at("name").show(), one.at("scores", self.score).interval(".4f"))
+            for one in study.at("missing").each()
+        ]
+        if rows:
+            rows.insert(0, ("as it is", "", study.at("as_it_is", self.score).interval(".4f")))
+        return Section("robustness", "Robustness", head=("What is worse", "", self.score), rows=rows)
 
     def failures(self) -> Section:
         """The lesions that the blend got most wrong."""

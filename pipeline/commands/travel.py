@@ -30,13 +30,13 @@ def export(
     int8: Annotated[bool, typer.Option("--int8", help="With --onnx: weights as whole numbers of eight bits.")] = False,
 ) -> None:
     """Write a folder that predicts without the training data, and say what its networks lost on the way."""
-    from pipeline.export.package import run_export
+    from pipeline.export.package import Form, run_export
 
     if half and int8:
         raise DataError("--half and --int8 exclude each other: choose one")
     if (half or int8) and not onnx:
         raise DataError("--half and --int8 are forms of ONNX files: give --onnx as well")
-    form = "half" if half else "int8" if int8 else "onnx" if onnx else "weights"
+    form: Form = "half" if half else "int8" if int8 else "onnx" if onnx else "weights"
     with looking(run, data) as (inputs, runtime):
         run_export(inputs, runtime, out, form)
 

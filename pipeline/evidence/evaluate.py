@@ -13,7 +13,7 @@ from data.errors import DataError
 from data.scores.scores import UndefinedScoreError, threshold_at_sensitivity
 from data.synthetic.stand_in import is_invented
 from pipeline.actions.predict import columns_of, finished_plan, warn_of_invented
-from pipeline.decision import Decision, decision_of, refuse_name, stored_decision, threshold_figures
+from pipeline.decision import Decision, Known, decision_of, refuse_name, stored_decision, threshold_figures
 from pipeline.evidence.other_data import Elsewhere, OtherData, empty_columns, other_data, without_empty
 from pipeline.evidence.run import keep, say_where
 from pipeline.evidence.scores import as_figures, drawn_scores, metrics_of, sample_figures
@@ -94,6 +94,7 @@ def evaluation_figures(run: Run, decision: Decision, answered: Answered, data: O
     own = scored_by(run, "tabular/report.json")["scores"]["blend"]
     drawn = drawn_scores(target, score, groups, metrics, answered.seed)
     calibrated = decision.calibrator.apply(score)
+    known = Known(target, score, groups, np.zeros(len(target), dtype=np.int64))
     return {
         "fingerprint": data.cohort.fingerprint,
         "sample": sample_figures(target, groups),
@@ -105,9 +106,11 @@ def evaluation_figures(run: Run, decision: Decision, answered: Answered, data: O
             "calibrated": quality(target, calibrated, groups, answered.seed),
             "own": stored_decision(run)["calibrated"],
         },
-        "thresholds": threshold_figures(decision.thresholds, decision.calibrator, target, score, groups)
-        if score.ndim == 1
-        else [],
+        "thresholds": [
+            threshold_figures(one, decision.calibrator, known, one.apply(score) if one.threshold is not None else None)
+            for one in decision.thresholds
+            if score.ndim == 1
+        ],
         "groups": groups_of(answered),
         "missing": empty_columns(data),
         "notes": list(strangers(answered.cohort, decision.seen)),

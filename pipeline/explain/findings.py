@@ -49,7 +49,7 @@ def standing_out(
     """The measurements of a lesion that lie furthest from the patient's other lesions."""
     meaning = {one.name: one for one in table.features}
     others = table.frame[rows[rows != row]]
-    found = []
+    found: list[dict[str, Any]] = []
     for name in measured:
         if name not in meaning or meaning[name].kind != "number":
             continue

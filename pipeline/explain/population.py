@@ -84,7 +84,7 @@ class Population:
         if self.finished is None:
             return self.decision.calibrator.apply(blend)
         stored = read_columns(self.plan["calibration",].folder / TABLE, self.ids)
-        return stacked(stored, SUBJECT)[rows]
+        return np.asarray(stacked(stored, SUBJECT)[rows])
 
     @cached_property
     def decision(self) -> Decision:
