@@ -31,10 +31,14 @@ MADE = ("inputs", "clinics", "robustness", "shuffled")
 def run_evidence(inputs: Inputs, runtime: Runtime, parts: Sequence[str], by: str = "attribution") -> None:
     """Finish the run if need be, make each part and keep it before the next is begun."""
     if "clinics" in parts and by not in inputs.data.train.table.columns:
-        raise DataError(
-            f"--by {by}: the training table has no such column, so there are no clinics to hold out; name another "
-            "column, or leave --clinics out"
-        )
+        if set(parts) == set(MADE):
+            runtime.display.warn(f"the training table has no column {by}: no clinics to hold out")
+            parts = [part for part in parts if part != "clinics"]
+        else:
+            raise DataError(
+                f"--by {by}: the training table has no such column, so there are no clinics to hold out; name another "
+                "column, or leave --clinics out"
+            )
     plan = make(inputs, runtime, "tabular")
     work: dict[str, Callable[[Inputs, Runtime, Plan], dict[str, Any]]] = {
         "inputs": inputs_figures,

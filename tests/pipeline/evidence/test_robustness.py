@@ -79,7 +79,8 @@ def test_faults_against_independent_ones() -> None:
     np.testing.assert_array_equal(cast[..., 1], picture[..., 1])
     noise = BY_NAME["noise"].on(np.full((1, 64, 64, 3), 128, np.uint8), 10)[0].astype(float) - 128
     assert noise.std() == pytest.approx(10, rel=0.05)
-    smooth = np.add.outer(np.arange(32), np.arange(32)).astype(np.uint8)[..., None].repeat(3, 2)
+    slope = np.add.outer(np.arange(32), np.arange(32))
+    smooth = np.stack([slope * 2, 200 - slope, slope + 40], axis=2).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(smooth).save(file, "JPEG", quality=50)
     by_pillow = np.asarray(Image.open(file)).astype(int)
