@@ -27,7 +27,7 @@ from pipeline.steps.folds import folds_step
 from pipeline.steps.on_test_lesions import test_lesions_step
 from pipeline.steps.oof_table import oof_table_step
 from pipeline.steps.submission import submission_step
-from pipeline.steps.tuning import found_member, tuning_step, wanted_members
+from pipeline.steps.tuning import found_parameters, tuning_steps
 from tabular.recipe import MemberRecipe
 
 VERBS = ("oof", "tabular", "submission")
@@ -43,7 +43,7 @@ class Plan:
     images: ImageColumns
     """Where stage two's image columns come from."""
     members: tuple[MemberRecipe, ...]
-    """As they are fitted: with the parameters that were found, where a search was made."""
+    """As they are fitted: with the parameters that were found for each fold, where a search was made."""
 
     @cached_property
     def _by_key(self) -> dict[tuple[str, Key], Step]:
@@ -121,18 +121,18 @@ def plan(run: Run, facts: InputFacts, folds: int) -> Plan:
         steps += [*models, *pairs, *on_test, table]
         images = ImageColumns(table, models, pairs)
 
-    searches = {member.name: tuning_step(run, facts, divided, images, member) for member in wanted_members(recipe)}
-    steps += searches.values()
+    searches = tuning_steps(run, facts, divided, images, folds)
+    steps += dict.fromkeys(searches.values())
     # What a search will find is not known before it ends: until then the steps that rest on it wait for it.
-    members, waiting = list[MemberRecipe](), dict[str, Step]()
+    found = {place: found_parameters(search) for place, search in searches.items()}
+    waiting = {place: searches[place] for place, parameters in found.items() if parameters is None}
+    members = list[MemberRecipe]()
     for member in recipe.tabular.members:
-        found = found_member(searches[member.name]) if member.name in searches else member
-        members.append(found or member)
-        if found is None:
-            waiting[member.name] = searches[member.name]
+        of_member = [found.get((member.name, fold)) or {} for fold in range(folds)]
+        members.append(member.model_copy(update={"by_fold": tuple(of_member)}) if any(of_member) else member)
     encoders = tuple(encoder_step(run, facts, divided, images, fold) for fold in range(folds))
     boosters = tuple(
-        booster_step(run, facts, divided, images, member, fold, seed, waiting.get(member.name))
+        booster_step(run, facts, divided, images, member.of_fold(fold), fold, seed, waiting.get((member.name, fold)))
         for fold in range(folds)
         for member in members
         for seed in member.seeds
@@ -158,7 +158,7 @@ def planned_folds(inputs: Inputs) -> Folds:
 def settled(plan: Plan) -> Recipe:
     """The run's recipe with the members as they are fitted: a variant of it is not tuned again."""
     tabular = plan.run.recipe.tabular
-    fixed = tabular.model_copy(update={"members": plan.members, "tune": type(tabular.tune)()})
+    fixed = tabular.model_copy(update={"members": plan.members, "tune": type(tabular.tune)(scope=tabular.tune.scope)})
     return plan.run.recipe.model_copy(update={"tabular": fixed})
 
 

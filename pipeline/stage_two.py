@@ -117,18 +117,29 @@ def training_features(
     return features_of(inputs.run.recipe.features, runtime.display, train, scores, f"{len(train.ids):,} lesions")
 
 
-def encoded(inputs: Inputs, table: FeatureTable, folds: Folds, fold: int) -> tuple[Encoder, Matrix, Matrix]:
-    """An encoder fitted on a fold's training part, and its training and held-out rows encoded."""
+def encoded(
+    inputs: Inputs, table: FeatureTable, folds: Folds, fold: int, outer: int | None = None
+) -> tuple[Encoder, Matrix, Matrix]:
+    """An encoder fitted on a fold's training part, and its training and held-out rows encoded.
+
+    Of an inner fold, the lesions of the `outer` one are no training lesions.
+    """
     train, recipe = inputs.data.train, inputs.run.recipe
     encoder, train_matrix = Encoder.fit_transform(
         table,
-        folds.train_rows(fold),
+        train_rows(folds, fold, outer),
         train.target,
         recipe.features,
         groups=train.groups,
         seed=derive(recipe.seed, "encoder", fold),
     )
     return encoder, train_matrix, encoder.transform(table, folds.validation_rows(fold))
+
+
+def train_rows(folds: Folds, fold: int, outer: int | None = None) -> npt.NDArray[np.int64]:
+    """Rows that a model of a fold may learn from; of an inner fold, none of the `outer` one."""
+    rows = folds.train_rows(fold)
+    return rows if outer is None else np.setdiff1d(rows, folds.validation_rows(outer))
 
 
 def trained_on(train: Cohort, recipe: TabularRecipe) -> npt.NDArray[np.bool_]:

@@ -6,10 +6,20 @@ member is trained; the search space of a learner is its own unless the recipe gi
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
+from data.errors import RecipeError
 from tabular.calibrate import CalibrateRecipe
 from tabular.learners.learner import Device, Learner
 from tabular.learners.limits import require_space_within
@@ -48,6 +58,14 @@ class MemberRecipe(BaseModel):
     """Rounds without a better AUC before stopping, watched on an inner split of the training patients; 0 is off."""
     inner_share: float = Field(default=0.15, gt=0.0, lt=1.0)
     """Share of the training patients in that inner split."""
+    by_fold: tuple[dict[str, Value], ...] = ()
+    """What replaces parameters (and `iterations`) on each fold: what a search inside its training patients found."""
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Named where it says something, so that what was fitted before there was the key still holds."""
+        written: dict[str, Any] = write(self)
+        return {name: value for name, value in written.items() if name != "by_fold" or value}
 
     @field_validator("seeds")
     @classmethod
@@ -102,10 +120,22 @@ class MemberRecipe(BaseModel):
         return MemberRecipe(
             **{
                 **self.model_dump(),
+                "by_fold": (),
                 "iterations": int(changed.get("iterations", self.iterations)),
                 "parameters": {**self.parameters, **self.learner.canonical_parameters(parameters)},
             }
         )
+
+    def of_fold(self, fold: int) -> "MemberRecipe":
+        """The member as it is fitted on a fold."""
+        if not self.by_fold:
+            return self
+        if fold >= len(self.by_fold):
+            raise RecipeError(
+                f"tabular.members: by_fold of {self.name} is for {len(self.by_fold)} folds, and there is a fold "
+                f"{fold}; leave it out, or use the folds it was found on"
+            )
+        return self.with_parameters(self.by_fold[fold])
 
 
 def different_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -170,6 +200,15 @@ class TuneRecipe(BaseModel):
     sampler takes time with the square of them."""
     members: tuple[str, ...] = ()
     """Members to tune; none named: all."""
+    scope: Literal["fold", "shared"] = "fold"
+    """`fold` searches anew for every fold, on inner folds of its training patients, so that no parameter knows the
+    fold it is scored on. `shared` makes one search on the run's folds, which takes as many times less: its scores are
+    optimistic."""
+    inner_folds: int = Field(default=0, ge=0, le=100)
+    """At most so many of the inner folds score a trial; 0 takes all."""
+    rounds: int = Field(default=0, ge=0, le=1_000_000)
+    """Boosting rounds of a trial at most, for a quick search of what does not depend on their number; 0 is no limit.
+    The winner is fitted with its own."""
     jobs: int = Field(default=1, ge=1, le=1024)
     """Trials at the same time; more than one gives up exact repeatability."""
     workers: int = Field(default=1, ge=1, le=1024)
@@ -184,7 +223,7 @@ class TuneRecipe(BaseModel):
     first fold of a table with 60 positives in each, after the fourth of one with 15.
     """
     reestimate_seeds: tuple[int, ...] = Field(default=(1001,), min_length=1)
-    """Seeds of the other fold assignments on which the winner is scored again."""
+    """Of `shared`: seeds of the other fold assignments on which the winner is scored again."""
     spaces: dict[str, dict[str, SearchSpace]] = {}
     """By member name or learner, by parameter: `{low, high, log}` or `{choices}`; a member's own space comes first,
     and what is not here is searched as the learner's file says."""
@@ -234,6 +273,14 @@ class TabularRecipe(BaseModel):
     the run's, the member's name, the fold and the member's seed, so that members and folds draw independently."""
     nested: bool = False
     """Train on image columns made without the labels of the fold to be scored; docs/stacking.md has the difference."""
+
+    @property
+    def optimistic(self) -> str | None:
+        """Why cross-validated scores are better than new lesions would say; None where nothing makes them so."""
+        searched = self.tune.trials or any(member.by_fold for member in self.members)
+        if not searched or self.tune.scope == "fold":
+            return None
+        return "optimistic: parameters were searched on the folds that score them (tabular.tune.scope = 'shared')"
 
     @model_validator(mode="after")
     def _names_fit_together(self) -> "TabularRecipe":

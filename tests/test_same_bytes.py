@@ -115,7 +115,7 @@ def test_the_table_says_how_many_and_which(sides: tuple[Path, Path], tmp_path: P
 
 def test_a_checkout_is_run_as_it_wants(tmp_path: Path):
     assert entry_point(same_bytes.ROOT) == "fusionnetx"
-    assert "folds.count=2" in small_changes(same_bytes.ROOT)
+    assert "folds.count=3" in small_changes(same_bytes.ROOT)
     (tmp_path / "pipeline" / "commands").mkdir(parents=True)
     for name in ("__init__.py", "commands/__init__.py"):
         (tmp_path / "pipeline" / name).touch()

@@ -79,6 +79,7 @@ def study_figures(inputs: Inputs, runtime: Runtime, rows: list[Row], absent: lis
         "of": state_of(inputs.run),
         "score": score,
         "synthetic": inputs.run.invented,
+        "optimistic": recipe.tabular.optimistic,
         "samples": {
             one.part: {
                 "lesions": len(one.target),

@@ -20,6 +20,8 @@ def print_study(display: Display, figures: dict[str, Any]) -> None:
             display.say(f"{row['title']}: {row['absent']}")
     for line in order_lines(figures):
         display.say(line)
+    if figures["optimistic"]:
+        display.say(f"the cross-validated figures are {figures['optimistic']}")
     if figures["synthetic"]:
         display.say("these lesions are synthetic: the figures compare the parts here, not on real patients")
 

@@ -89,10 +89,19 @@ def without_resampling(recipe: Recipe) -> Recipe | str:
     return with_tabular(recipe, resample=recipe.tabular.resample.model_copy(update={"method": "none"}))
 
 
+def without_tuning(recipe: Recipe) -> Recipe | str:
+    """Every member with the parameters that its recipe gives."""
+    members = recipe.tabular.members
+    if not any(member.by_fold for member in members):
+        return "not in this recipe: no parameters were searched"
+    return with_tabular(recipe, members=tuple(member.model_copy(update={"by_fold": ()}) for member in members))
+
+
 VARIANTS = (
     Variant("metadata_advanced", "metadata only, advanced features", metadata_alone),
     Variant("metadata_simple", "metadata only, simple features", metadata_alone_simply),
     Variant("without_patient_features", "without within-patient features", without_patient_features),
     Variant("without_relabelled", "without relabelled image models", without_relabelled),
     Variant("without_resampling", "without resampling", without_resampling),
+    Variant("without_tuning", "without tuning", without_tuning),
 )

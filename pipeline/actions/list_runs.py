@@ -32,6 +32,8 @@ def row_of(path: Path) -> tuple[str, ...]:
     data = f"{run.recipe.data.reader}{', invented' if run.invented else ''}"
     models, members = len(run.recipe.image_models), len(run.recipe.tabular.members)
     score, figure = score_of(path)
+    if run.recipe.tabular.optimistic and score:
+        figure += ", optimistic: a search saw its folds"
     return path.name, data, str(models), str(members), score, figure
 
 

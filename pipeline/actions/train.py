@@ -27,6 +27,8 @@ def print_scores(inputs: Inputs, runtime: Runtime, figures: dict[str, Any]) -> N
     blend = figures["cross_validated"]["members"]["blend"]
     chance = "; chance 0.02" if score == "pauc" else ""
     say(f"cross-validated {score} {shown(blend, score)}, 95 % over patients{chance}", style="bold")
+    if figures["optimistic"]:
+        say(f"this figure is {figures['optimistic']}")
     if figures["test"] is not None:
         for part in ("public", "private"):
             say(f"demo leaderboard, {part}: {score} {shown(figures['test'][part]['blend'], score)}")

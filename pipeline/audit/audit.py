@@ -77,7 +77,7 @@ class Audit:
         """Run every check; each is yielded as soon as it is done."""
         data = self.thinned(EXACT_LESIONS)
         own = features_by_patient(self.recipe, data.train if data.test is None else data.test)
-        exact = strict_recipe(self.recipe, without=own.families)
+        exact = strict_recipe(self.recipe, without=own.families, binary=len(data.train.task.classes) == 2)
         trio = Trio(self.inputs, self.runtime, exact, data, self.scratch_dir / "exact")
         with self.runtime.display.task("exact checks") as progress:
             yield self.exact(trio, progress)
@@ -112,8 +112,8 @@ class Audit:
             found.append(
                 "image columns that stage two trains on know the scored fold (tabular.nested = true closes it)"
             )
-        if tabular.tune.trials:
-            found.append("a search is scored on the run's folds (its re-estimate on other folds is the honest figure)")
+        if tabular.optimistic:
+            found.append(f"{tabular.optimistic}; tabular.tune.scope = 'fold' closes it")
         if tabular.blend.method in ("stacker", "weighted"):
             found.append("a learned blend weighs members that know the scored fold (tabular.blend.method = 'mean')")
         return found

@@ -14,6 +14,7 @@ from pipeline.audit.scratch import Finished
 from pipeline.plan import Plan
 from pipeline.stage_two import encoded, training_features
 from pipeline.step import Step
+from pipeline.step_reports import CHECKSUM
 from pipeline.steps.booster import booster_of
 from pipeline.steps.encoder import FILE
 from pipeline.steps.fold_model import fold_model_of, predictions_of
@@ -21,7 +22,7 @@ from tabular.crossfit import predict_member
 
 ABOUT_THE_RUN = frozenset(
     {"fingerprint", "key", "inputs", "seconds", "images_per_second", "finished", "peak_memory_mb", "peak_memory_bytes",
-     "artefacts", "scores", "resumed_at_step"}
+     "artefacts", "scores", "resumed_at_step", "study", CHECKSUM}
 )  # fmt: skip
 """Keys of reports that tell of the run or of the scored labels, not of what was fitted."""
 
@@ -33,11 +34,16 @@ def models_without(plan: Plan, fold: int) -> list[Step]:
 
 
 def fitted_differently(one: Finished, other: Finished, fold: int) -> list[str]:
-    """Networks, their training records, encoders and boosters of a fold that differ between two runs."""
+    """Networks, their training records, encoders, searches and boosters of a fold that differ between two runs."""
     found = []
     for step in models_without(one.plan, fold):
         twin = other.plan["fold model", *step.key]
         found += [f"{fold_model_of(step).title}: {what}" for what in differing_files(step.folder, twin.folder)]
+    for step in one.plan.of("tuning"):
+        if step.key[1:] == (fold,):
+            found += [
+                f"{step.name}: {what}" for what in differing_files(step.folder, other.plan["tuning", *step.key].folder)
+            ]
     encoders = [run.plan["encoder", fold].folder / FILE for run in (one, other)]
     if encoders[0].read_bytes() != encoders[1].read_bytes():
         left, right = map(read_json, encoders)
@@ -83,7 +89,7 @@ def said_differently(one: Finished, other: Finished, fold: int) -> list[str]:
 
 
 def differing_files(one: Path, other: Path) -> Iterator[str]:
-    """Weights and training records of two folders that differ."""
+    """Weights, training records and trials of two folders that differ."""
     from safetensors.numpy import load_file
 
     for path in sorted(one.iterdir()):
@@ -92,6 +98,9 @@ def differing_files(one: Path, other: Path) -> Iterator[str]:
             left, right = load_file(path), load_file(twin)
             if left.keys() != right.keys() or any(not np.array_equal(left[name], right[name]) for name in left):
                 yield f"weights in {path.name}"
+        elif path.name == "trials.parquet":
+            left, right = (pl.read_parquet(table).drop("seconds") for table in (path, twin))
+            yield from () if left.equals(right) else (f"trials in {path.name}",)
         elif path.suffix == ".json":
             differing = sorted(set(different_keys(read_json(path), read_json(twin))))
             if differing:

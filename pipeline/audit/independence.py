@@ -121,10 +121,10 @@ def lesion_findings(trio: Trio) -> list[str]:
 
 
 def search_findings(trio: Trio) -> list[str]:
-    """What a search trains on knows the answers it is scored by, or the winner is scored on the folds it was chosen on.
+    """What a trial trains on knows the answers it is scored by, or the winner is scored on the folds it was chosen on.
 
-    On metadata alone: image columns of a search come from the run's own folds, which is the path that the strict recipe
-    closes for the members and that a search by its nature keeps open.
+    On metadata alone, and of the search that all folds share: that no search of a fold sees the fold is seen in what
+    it found (`answer_findings`).
     """
     one, other = trio.as_it_is.inputs, trio.answers_turned.inputs
     if len(one.data.train.task.classes) > 2:
@@ -152,7 +152,7 @@ def untold_features(inputs: Inputs) -> FeatureTable:
 
 def searched(inputs: Inputs) -> list[FoldData]:
     """What a search of the run trains on and is scored by."""
-    return list(tuning.fold_data(inputs, untold_features(inputs), inputs.folds))
+    return list(tuning.searched_folds(inputs, untold_features(inputs), None))
 
 
 def same_matrix(one: Matrix, other: Matrix) -> bool:

@@ -1,6 +1,7 @@
 """Small forms of a recipe and of its data for the audit: fewer lesions, fewer epochs, fewer trees, other labels."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,9 +11,9 @@ from image_models.recipe import ImageModelRecipe
 from pipeline.audit.deal import Ints
 from pipeline.recipe import Recipe
 from tabular.learners.search_space import SearchSpace
-from tabular.recipe import BlendRecipe, MemberRecipe, TabularRecipe
+from tabular.recipe import BlendRecipe, MemberRecipe, TabularRecipe, TuneRecipe
 
-EPOCHS, ITERATIONS, TRIALS = 3, 25, 3
+EPOCHS, ITERATIONS, TRIALS, STRICT_TRIALS = 3, 25, 3, 2
 """At most this many epochs of an image model, trees of a member and trials of a search."""
 INNER_SHARE = 0.3
 """A third of a small cohort is little to take an inner split of: a larger one holds both classes."""
@@ -29,7 +30,24 @@ def fast_image_model(model: ImageModelRecipe) -> ImageModelRecipe:
 
 def fast_member(member: MemberRecipe) -> MemberRecipe:
     """The same booster with few trees."""
-    return member.model_copy(update={"iterations": min(member.iterations, ITERATIONS), "seeds": member.seeds[:1]})
+    few = {"iterations": min(member.iterations, ITERATIONS), "seeds": member.seeds[:1], "by_fold": ()}
+    return member.model_copy(update=few)
+
+
+def small_search(recipe: Recipe, members: Sequence[MemberRecipe], trials: int) -> TuneRecipe:
+    """The recipe's search with few trials of some members; of two folds, a shared one alone is possible."""
+    tabular = recipe.tabular
+    return tabular.tune.model_copy(
+        update={
+            "trials": trials,
+            "members": tuple(member.name for member in members),
+            "jobs": 1,
+            "inner_folds": 2,
+            "scope": "shared" if recipe.folds.count == 2 else tabular.tune.scope,
+            "spaces": {member.name: small_space(tabular, member) for member in members},
+            "reestimate_seeds": tabular.tune.reestimate_seeds[:1],
+        }
+    )
 
 
 def null_recipe(recipe: Recipe, *, binary: bool = True) -> Recipe:
@@ -39,16 +57,7 @@ def null_recipe(recipe: Recipe, *, binary: bool = True) -> Recipe:
     if binary:
         blend = recipe.tabular.blend
         learned = blend if blend.method in ("stacker", "weighted") else BlendRecipe(method="stacker")
-        tune = recipe.tabular.tune.model_copy(
-            update={
-                "trials": TRIALS,
-                "members": (),
-                "jobs": 1,
-                "spaces": {member.name: small_space(recipe.tabular, member) for member in members},
-                "reestimate_seeds": recipe.tabular.tune.reestimate_seeds[:1],
-            }
-        )
-        changes |= {"blend": learned, "tune": tune}
+        changes |= {"blend": learned, "tune": small_search(recipe, members, TRIALS)}
     return recipe.model_copy(
         update={
             "folds": recipe.folds.model_copy(update={"file": None, "by": None, "max_positive_imbalance": UNEVEN}),
@@ -64,13 +73,15 @@ def small_space(tabular: TabularRecipe, member: MemberRecipe) -> dict[str, Searc
     return {name: values for name, values in space.items() if name != "iterations"} or space
 
 
-def strict_recipe(recipe: Recipe, *, without: tuple[str, ...] = (), one_of_each: bool = False) -> Recipe:
+def strict_recipe(
+    recipe: Recipe, *, without: tuple[str, ...] = (), one_of_each: bool = False, binary: bool = True
+) -> Recipe:
     """Everything that can be fitted switched on, every known path of labels switched off.
 
-    On: inner splits (best epoch, early stopping), imputation, scaling, target encoding. Off: image columns of models
-    that saw the scored fold (`tabular.nested`), search and learned blends (both are tried by themselves), and the
-    families named in `without`. `one_of_each`: the first image model, the first member with image columns and the
-    first without.
+    On: inner splits (best epoch, early stopping), imputation, scaling, target encoding, a search inside each fold's
+    training patients (of one member, with image columns where there are some). Off: image columns of models that saw
+    the scored fold (`tabular.nested`), learned blends (tried by themselves), and the families named in `without`.
+    `one_of_each`: the first image model, the first member with image columns and the first without.
     """
     models = [
         dataclasses.replace(fast_image_model(model), select="best", inner_share=INNER_SHARE)
@@ -86,6 +97,8 @@ def strict_recipe(recipe: Recipe, *, without: tuple[str, ...] = (), one_of_each:
         models = models[:1]
         kinds = {member.image_columns: member for member in reversed(members)}
         members = [kinds[kind] for kind in sorted(kinds)]
+    searched = sorted(members, key=lambda member: not member.image_columns)[:1]
+    tune = small_search(recipe, searched, STRICT_TRIALS if binary else 0)
     return recipe.model_copy(
         update={
             "folds": recipe.folds.model_copy(
@@ -105,7 +118,7 @@ def strict_recipe(recipe: Recipe, *, without: tuple[str, ...] = (), one_of_each:
                     "members": tuple(members),
                     "nested": bool(models),
                     "blend": BlendRecipe(method="mean"),
-                    "tune": recipe.tabular.tune.model_copy(update={"trials": 0, "members": (), "spaces": {}}),
+                    "tune": tune.model_copy(update={"scope": "fold"}),
                 }
             ),
         }

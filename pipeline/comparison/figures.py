@@ -24,7 +24,8 @@ PARTS = {"cross_validated": "oof.parquet", "hidden_test": "test.parquet"}
 def comparison_figures(sides: Sequence[Side], progress: Progress = silent) -> dict[str, Any]:
     """Everything that the table and the page show."""
     first, recipes = sides[0], [by_name(side.run.recipe) for side in sides]
-    differences, notes = [], []
+    differences = []
+    notes = [f"{side.label} is {reason}" for side in sides if (reason := side.run.recipe.tabular.optimistic)]
     for place, side in enumerate(sides[1:], start=1):
         reason = why_unpaired(first, side)
         if reason:

@@ -24,7 +24,7 @@ def step_files(step: Step, inputs: Inputs) -> tuple[str, ...]:
     """What the job of a step reads: the data, what the step needs of others, and what it left when it was stopped."""
     named = [run_file(path, inputs) for need in all_needs(step) for path in need]
     # What searches found is part of the plan by which a worker knows the step.
-    tuned = [run_file(path, inputs) for path in inputs.run.folder.glob("tabular/*/tuning/[rt]*.json")]
+    tuned = [run_file(path, inputs) for path in inputs.run.folder.glob("tabular/*/tuning/**/[rt]*.json")]
     own = run_file(step.folder, inputs)
     return (*data_files(inputs), *step.work.reads(inputs), *dict.fromkeys([*named, *tuned]), own)
 

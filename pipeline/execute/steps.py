@@ -38,9 +38,9 @@ def do_step(inputs: Inputs, runtime: Runtime, *address: Any) -> None:
     step.work.do(step, inputs, runtime)
 
 
-def run_trials(inputs: Inputs, runtime: Runtime, name: str, storage: str) -> None:
+def run_trials(inputs: Inputs, runtime: Runtime, storage: str, *key: Any) -> None:
     """Do a worker's share of the trials of a search: until the study has as many as the recipe asks for."""
-    step = plan_of(inputs)["tuning", name]
+    step = plan_of(inputs)["tuning", *key]
     assert isinstance(step.work, SearchParameters)
-    with runtime.display.task(f"tuning {name}: trials") as progress:
+    with runtime.display.task(f"{step.name}: trials") as progress:
         step.work.search(step, inputs, replace(runtime, storage=storage or None), progress, last=False)

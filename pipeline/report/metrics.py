@@ -31,6 +31,7 @@ def stage_figures(inputs: Inputs) -> dict[str, Any]:
         "chance": CHANCE.get(train.task.score),
         "best": BEST.get(train.task.score, 1.0),
         "synthetic": run.invented,
+        "optimistic": run.recipe.tabular.optimistic,
         "recipe": run.recipe.description,
         "submission": submission.get("fingerprint"),
         "cohort": {

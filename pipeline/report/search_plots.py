@@ -1,5 +1,6 @@
 """Plots of the parameter searches: the history of scores, and every trial through its parameters."""
 
+from itertools import accumulate
 from typing import Any
 
 from pipeline.report.axis import Axis, around, whole_numbers
@@ -13,18 +14,23 @@ def search_plots(search: dict[str, Any], place: int) -> list[Plot]:
 
 
 def history_plot(search: dict[str, Any], place: int) -> Plot:
-    """Score of every finished trial and the best so far."""
+    """Score of every finished trial, and the best so far of each search."""
     done = [trial for trial in search["trials"] if trial["score"] is not None]
     x, y = [trial["trial"] + 1 for trial in done], [trial["score"] for trial in done]
-    best = [max(y[: i + 1]) for i in range(len(y))]
     others = f"{len(search['trials']) - len(done)} stopped early or failed"
+    lines = []
+    for number in range(len(search["searches"])):
+        own = [(trial["trial"] + 1, trial["score"]) for trial in done if trial["search"] == number]
+        best = list(accumulate((score for _, score in own), max))
+        label = "" if number else "best so far" + (" of each search" if len(search["searches"]) > 1 else "")
+        lines.append(Line([place for place, _ in own], best, label, 2, step=True))
     return Plot(
         f"Search of {search['member']}",
         f"n = {len(done)} finished trials, {others}; mean {search['metric']} over the folds searched on",
         f"The best trial scores {max(y):.4f}, the first one {y[0]:.4f}.",
         whole_numbers("trial", max(x)),
         around(search["metric"], y, 0.08),
-        [Dots(x, y, "trial", 1), Line(x, best, "best so far", 2, step=True)],
+        [Dots(x, y, "trial", 1), *lines],
         f"/report/tuning/{place}/trials",
     )
 
@@ -32,7 +38,7 @@ def history_plot(search: dict[str, Any], place: int) -> Plot:
 def parallel_plot(search: dict[str, Any], place: int) -> Plot | None:
     """Every finished trial as a line through its parameters; the best fifth stands out."""
     done = sorted((one for one in search["trials"] if one["score"] is not None), key=lambda trial: trial["score"])
-    names = list(search["best_parameters"])
+    names = list(search["searches"][0]["best_parameters"])
     if len(done) < 2 or len(names) < 2:
         return None
     heights = [heights_of([trial["parameters"][name] for trial in done]) for name in names]

@@ -48,6 +48,8 @@ class BlendMembers(Work):
             scores = score_columns(train, columns, seed=self.seed, drawn=drawn)
             weak = self.weak_members(inputs, columns)
         attempt.finish([FILE, STATE_FILE], scores=scores, weak_members=[one.as_dict() for one in weak])
+        if inputs.run.recipe.tabular.optimistic:
+            runtime.display.warn(f"the scores of this run are {inputs.run.recipe.tabular.optimistic}")
         for name, figures in scores.items():
             runtime.display.say(f"cross-validated, {name}: {train.task.score} {shown(figures, train.task.score)}")
         for one in weak:

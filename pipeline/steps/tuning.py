@@ -1,14 +1,16 @@
 """The search of a member's parameters, when the recipe asks for one; what was found replaces the recipe's parameters.
 
-The search sees the run's folds. Its winner is scored again on folds made with other seeds, beside the member as the
-recipe has it, because the best of many trials is optimistic.
+For each fold a search of its own, on the other folds: no parameter knows the fold that it is scored on, so the scores
+of the run are honest. (One search may be shared by all folds; it sees them, which makes their scores optimistic, and
+its winner is scored again on folds made with other seeds.) New lesions are predicted by every fold's models, each with
+the parameters found for it: nothing is fitted on all lesions, so nothing needs a search on all of them.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -26,8 +28,9 @@ from pipeline.recipe import Recipe
 from pipeline.run import Run
 from pipeline.runtime import Runtime
 from pipeline.seeds import derive
-from pipeline.stage_two import ImageColumns, encoded, shared_features, trained_on
+from pipeline.stage_two import ImageColumns, encoded, shared_features, train_rows, trained_on
 from pipeline.step import Need, Resources, Step, Work
+from tabular.learners.search_space import Value
 from tabular.recipe import MemberRecipe
 from tabular.tuning.binned_folds import FoldData
 
@@ -47,6 +50,13 @@ class SearchParameters(Work):
 
     member: MemberRecipe
     images: ImageColumns
+    fold: int | None
+    """The fold that the parameters are for, and that the search must not see; None: for all, and it sees them."""
+
+    @property
+    def turn(self) -> tuple[Any, ...]:
+        """Fold by fold: nested image columns are made anew for each."""
+        return (-1 if self.fold is None else self.fold,)
 
     def resources(self, inputs: Inputs, runtime: Runtime) -> Resources:
         """Threads that the trials share."""
@@ -71,57 +81,85 @@ class SearchParameters(Work):
         run_all(inputs, runtime, jobs, "tuning: trials")
 
     def do(self, step: Step, inputs: Inputs, runtime: Runtime) -> None:
-        """Do the trials that are missing, score the winner on other folds, keep the result."""
+        """Do the trials that are missing, score the winner of a shared search on other folds, keep the result."""
         attempt = step.begin()
-        with runtime.display.task(f"tuning {self.member.name}") as progress:
+        with runtime.display.task(step.name) as progress:
             result = self.search(step, inputs, runtime, progress, last=True)
         attempt.finish(list(result.write(step.folder)), reestimate=honest(result))
-        self.tell(result, runtime)
+        self.tell(step, result, runtime)
 
     def search(self, step: Step, inputs: Inputs, runtime: Runtime, progress: Progress, *, last: bool) -> "TuneResult":
-        """Run trials of the study; the `last` to do so also scores the winner again."""
+        """Run trials of the study; of a shared one, the `last` to do so also scores the winner again."""
         from tabular.tuning.search import tune
 
-        table = shared_features(inputs, runtime, self.images)
+        own = () if self.fold is None else (self.fold,)
+        table = shared_features(inputs, runtime, self.images, *map(self.images.nested, own))
         return tune(
             self.member,
             inputs.run.recipe.tabular,
-            fold_data(inputs, table, inputs.folds),
+            searched_folds(inputs, table, self.fold),
             storage=study_url(step, inputs, runtime) or step.folder / "study.journal",
-            study_name=f"{inputs.run.name}-{self.member.name}",
-            seed=derive(inputs.run.recipe.seed, "tuning", self.member.name),
-            other_folds=other_fold_data(inputs, table) if last else (),
+            study_name="-".join([inputs.run.name, self.member.name, *map(str, own)]),
+            seed=derive(inputs.run.recipe.seed, "tuning", self.member.name, *own),
+            other_folds=other_fold_data(inputs, table) if last and self.fold is None else (),
             threads=runtime.job_cpus,
             progress=progress,
         )
 
-    def tell(self, result: "TuneResult", runtime: Runtime) -> None:
+    def tell(self, step: Step, result: "TuneResult", runtime: Runtime) -> None:
         """Print both figures: the optimistic one and the honest one."""
-        name = self.member.name
         for note in result.notes:
-            runtime.note_once(f"{name}: {note}")
+            runtime.note_once(f"{self.member.name}: {note}")
         first = "" if result.first_value is None else f" (the recipe's parameters {result.first_value:.4f})"
-        runtime.display.say(f"tuning {name}: best of {result.table.height} trials {result.best_value:.4f}{first}")
+        line = f"{step.name}: best of {result.table.height} trials {result.best_value:.4f}{first}"
         again = honest(result)
         if again is not None:
-            runtime.display.say(
-                f"tuning {name}: on folds the search did not see, tuned {again['tuned']:.4f}, "
-                f"as in the recipe {again['as_in_recipe']:.4f}"
-            )
+            line += f"; on folds the search did not see, tuned {again['tuned']:.4f}"
+            line += f", as in the recipe {again['as_in_recipe']:.4f}"
+        runtime.display.say(line)
 
 
-def tuning_step(run: Run, facts: InputFacts, folds: Step, images: ImageColumns, member: MemberRecipe) -> Step:
-    """The search of one member and everything its result depends on."""
-    recipe = run.recipe
+def tuning_steps(
+    run: Run, facts: InputFacts, divided: Step, images: ImageColumns, folds: int
+) -> dict[tuple[str, int], Step]:
+    """The search that each member's parameters on each fold come from, where the recipe asks for one."""
+    if run.recipe.tabular.tune.scope == "shared":
+        return {
+            (member.name, fold): step
+            for member in wanted_members(run.recipe)
+            for step in [tuning_step(run, facts, divided, images, member, None)]
+            for fold in range(folds)
+        }
+    if wanted_members(run.recipe) and folds < 3:
+        raise RecipeError(
+            f"a search inside the training patients of a fold divides them by the other folds, and of {folds} folds "
+            'there is one other; set folds.count = 3 at least, or tabular.tune.scope = "shared"'
+        )
+    return {
+        (member.name, fold): tuning_step(run, facts, divided, images, member, fold)
+        for fold in range(folds)
+        for member in wanted_members(run.recipe)
+    }
+
+
+def tuning_step(
+    run: Run, facts: InputFacts, folds: Step, images: ImageColumns, member: MemberRecipe, fold: int | None
+) -> Step:
+    """The search of one member, for one fold or for all, and everything its result depends on."""
+    recipe, tune = run.recipe, run.recipe.tabular.tune
+    shared, folder = fold is None, run.folder / "tabular" / member.name / "tuning"
+    # How the trials are shared out, and what is not read.
+    apart = {"jobs", "workers", "members", "spaces", "inner_folds" if shared else "reestimate_seeds"}
     return Step(
         kind="tuning",
-        key=(member.name,),
-        name=f"tuning of {member.name}",
-        folder=run.folder / "tabular" / member.name / "tuning",
-        work=SearchParameters(member, images),
+        key=(member.name,) if fold is None else (member.name, fold),
+        name=f"tuning of {member.name}" + ("" if shared else f", fold {fold}"),
+        folder=folder if shared else folder / f"fold_{fold}",
+        work=SearchParameters(member, images, fold),
         settings={
             "member": member.model_dump(mode="json"),
-            "tune": recipe.tabular.tune.model_dump(mode="json", exclude={"jobs", "workers", "members", "spaces"}),
+            "tune": tune.model_dump(mode="json", exclude=apart),
+            **({} if shared else {"nested": recipe.tabular.nested}),
             "search_space": {
                 name: space.model_dump(mode="json")
                 for name, space in recipe.tabular.tune.search_space_of(member).items()
@@ -150,13 +188,16 @@ def wanted_members(recipe: Recipe) -> list[MemberRecipe]:
     return [member for member in recipe.tabular.members if not tuning.members or member.name in tuning.members]
 
 
-def found_member(step: Step) -> MemberRecipe | None:
-    """The member with the parameters that its search found; None before it ended."""
+def found_parameters(step: Step) -> Mapping[str, Value] | None:
+    """The parameters that a search found; None before it ended."""
     path = step.folder / FILE
     if step.report() is None:
         return None
     try:
-        return MemberRecipe.model_validate_json(json.dumps(read_json(path)["member"]))
+        facts = read_json(path)
+        found = MemberRecipe.model_validate_json(json.dumps(facts["member"]))
+        every = {**found.parameters, "iterations": found.iterations}
+        return {name: every[name] for name in facts["best_parameters"]}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path} is missing or damaged; `fusionnetx tabular` searches again") from error
 
@@ -166,7 +207,7 @@ def trials_job(step: Step, inputs: Inputs, runtime: Runtime, worker: int) -> Job
     threads = step.work.resources(inputs, runtime).cpus
     return Job(
         function="pipeline.execute.steps:run_trials",
-        arguments=(str(step.key[0]), study_url(step, inputs, runtime)),
+        arguments=(study_url(step, inputs, runtime), *step.key),
         title=f"{step.name}, worker {worker}",
         cpus=threads,
         inputs=step_files(step, inputs),
@@ -192,26 +233,36 @@ def refuse_private_study(runtime: Runtime) -> None:
         )
 
 
-def fold_data(inputs: Inputs, table: FeatureTable, folds: Folds) -> Iterator[FoldData]:
-    """Encoded folds, one at a time."""
-    train = inputs.data.train
-    used = trained_on(train, inputs.run.recipe.tabular)
-    _, groups = np.unique(train.groups, return_inverse=True)
-    for fold in range(folds.count):
-        rows, held_out = folds.train_rows(fold), folds.validation_rows(fold)
-        _, train_matrix, held_out_matrix = encoded(inputs, table, folds, fold)
-        if not used[rows].all():
-            train_matrix = replace(train_matrix, values=train_matrix.values[used[rows]])
-            rows = rows[used[rows]]
-        yield FoldData(train_matrix, train.target[rows], groups[rows], held_out_matrix, train.target[held_out])
+def searched_folds(inputs: Inputs, table: FeatureTable, outer: int | None) -> Iterator[FoldData]:
+    """What the trials train on and are scored by: the inner folds of one, or (shared) those of the run."""
+    folds = inputs.folds
+    inner = [fold for fold in range(folds.count) if fold != outer]
+    wanted = inputs.run.recipe.tabular.tune.inner_folds if outer is not None else 0
+    for fold in inner[: wanted or None]:
+        yield fold_data(inputs, table, folds, fold, outer)
 
 
 def other_fold_data(inputs: Inputs, table: FeatureTable) -> Iterator[FoldData]:
-    """Encoded folds of other fold seeds, which the search did not see."""
+    """Encoded folds of other fold seeds, which a shared search did not see."""
     recipe = inputs.run.recipe
     for seed in recipe.tabular.tune.reestimate_seeds:
         other = recipe.folds.model_copy(update={"seed": seed, "file": None, "count": inputs.folds.count})
-        yield from fold_data(inputs, table, make_folds(inputs.data.train, other))
+        folds = make_folds(inputs.data.train, other)
+        for fold in range(folds.count):
+            yield fold_data(inputs, table, folds, fold)
+
+
+def fold_data(inputs: Inputs, table: FeatureTable, folds: Folds, fold: int, outer: int | None = None) -> FoldData:
+    """One encoded fold; of an inner one, without the lesions of the `outer`."""
+    train = inputs.data.train
+    used = trained_on(train, inputs.run.recipe.tabular)
+    _, groups = np.unique(train.groups, return_inverse=True)
+    rows, held_out = train_rows(folds, fold, outer), folds.validation_rows(fold)
+    _, train_matrix, held_out_matrix = encoded(inputs, table, folds, fold, outer)
+    if not used[rows].all():
+        train_matrix = replace(train_matrix, values=train_matrix.values[used[rows]])
+        rows = rows[used[rows]]
+    return FoldData(train_matrix, train.target[rows], groups[rows], held_out_matrix, train.target[held_out])
 
 
 def honest(result: "TuneResult") -> dict[str, float] | None:

@@ -12,7 +12,7 @@ from pipeline.commands.options import RecipeOption, SetOption, example
 commands = typer.Typer()
 
 SMALL = (
-    "data.synthetic.lesions=600", "data.synthetic.test_lesions=150", "folds.count=2", "image_models[0].epochs=2",
+    "data.synthetic.lesions=600", "data.synthetic.test_lesions=150", "folds.count=3", "image_models[0].epochs=2",
     "image_models[1].epochs=2", "image_models[0].checkpoint_seconds=0.001",
     "tabular.members[lightgbm_metadata].iterations=20", "tabular.members[lightgbm].iterations=20",
     "tabular.members[catboost].iterations=20", "tabular.members[xgboost].iterations=20", "tabular.tune.trials=2",

@@ -204,16 +204,16 @@ def search_trained_on_what_scores_it() -> AbstractContextManager[None]:
     """Each trial trains on the lesions that score it as well."""
 
     def change(fold_data: Any) -> Any:
-        def with_the_scored(inputs: Any, table: Any, folds: Folds) -> Iterator[FoldData]:
+        def with_the_scored(inputs: Any, table: Any, folds: Folds, k: int, outer: int | None = None) -> FoldData:
             groups = np.unique(inputs.data.train.groups, return_inverse=True)[1]
-            for k, fold in enumerate(fold_data(inputs, table, folds)):
-                yield FoldData(
-                    replace(fold.train, values=np.concatenate([fold.train.values, fold.held_out.values])),
-                    np.concatenate([fold.train_target, fold.held_out_target]),
-                    np.concatenate([fold.train_groups, groups[folds.validation_rows(k)]]),
-                    fold.held_out,
-                    fold.held_out_target,
-                )
+            fold = fold_data(inputs, table, folds, k, outer)
+            return FoldData(
+                replace(fold.train, values=np.concatenate([fold.train.values, fold.held_out.values])),
+                np.concatenate([fold.train_target, fold.held_out_target]),
+                np.concatenate([fold.train_groups, groups[folds.validation_rows(k)]]),
+                fold.held_out,
+                fold.held_out_target,
+            )
 
         return with_the_scored
 
@@ -222,8 +222,28 @@ def search_trained_on_what_scores_it() -> AbstractContextManager[None]:
 
 def search_confirmed_where_it_was_made() -> AbstractContextManager[None]:
     """The winner of a search is scored again on the very folds it won on."""
-    same = lambda inputs, table: tuning.fold_data(inputs, table, inputs.folds)  # noqa: E731
+    same = lambda inputs, table: tuning.searched_folds(inputs, table, None)  # noqa: E731
     return rewired(tuning, "other_fold_data", lambda _: same)
+
+
+def search_that_sees_the_fold() -> AbstractContextManager[None]:
+    """The search for a fold runs on the folds of the run, the fold itself among them."""
+    usual = tuning.searched_folds
+    return rewired(tuning, "searched_folds", lambda _: lambda inputs, table, outer: usual(inputs, table, None))
+
+
+def search_scored_by_the_fold_alone() -> AbstractContextManager[None]:
+    """The parameters for a fold are those that do best on it."""
+
+    def change(searched_folds: Any) -> Any:
+        def the_fold(inputs: Any, table: Any, outer: int | None) -> Iterator[FoldData]:
+            if outer is None:
+                return searched_folds(inputs, table, None)
+            return iter([tuning.fold_data(inputs, table, inputs.folds, outer)])
+
+        return the_fold
+
+    return rewired(tuning, "searched_folds", change)
 
 
 LEAKS: Sequence[Leak] = (
@@ -242,4 +262,6 @@ LEAKS: Sequence[Leak] = (
     Leak("blend weights learned on the scored rows", blend_weights_on_the_scored_rows, "tables"),
     Leak("a search that trains on what scores it", search_trained_on_what_scores_it, "tables"),
     Leak("a search confirmed on the folds it won on", search_confirmed_where_it_was_made, "tables"),
+    Leak("a search that sees the fold it is for", search_that_sees_the_fold, "tables"),
+    Leak("parameters that do best on the scored fold", search_scored_by_the_fold_alone, "tables"),
 )

@@ -158,8 +158,9 @@ def learned_blend(recipe: Recipe, *, binary: bool) -> Recipe:
 
 def planted_leaks(audit: Audit, own: OwnPatient) -> Check:
     """Plant every leak in the pipeline of an audit; passed when each is noticed and the clean pipeline is not."""
-    recipe = strict_recipe(audit.recipe, without=own.families, one_of_each=True)
     data = without_test(audit.thinned(LESIONS))
+    binary = len(data.train.task.classes) == 2
+    recipe = strict_recipe(audit.recipe, without=own.families, one_of_each=True, binary=binary)
     with audit.runtime.display.task("planted leaks") as progress:
         check = Mutations(audit.inputs, audit.runtime, recipe, data, audit.scratch_dir / "mutations")
         verdicts = list(check.verdicts(progress=progress))

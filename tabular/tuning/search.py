@@ -101,13 +101,14 @@ def tune(
     threads_per_trial = max(1, threads // plan.jobs)
     binned, digest = bin_folds(member, recipe, folds, seed=seed, threads=threads_per_trial, searched=space)
     pairs = [plan.prune_p, BLOCKS, POSITIVES_PER_BLOCK]
-    search = [plan.seed, plan.startup_trials, pairs, {key: values.model_dump() for key, values in space.items()}]
+    search: list[Any] = [plan.seed, plan.startup_trials, pairs, {key: one.model_dump() for key, one in space.items()}]
+    search += [plan.rounds] if plan.rounds else []
     name = f"{study_name}-{fingerprint([digest, search])[:10]}"
     with quiet():
         study = open_study(storage, name, plan)
         study.enqueue_trial(start, user_attrs={FROM_RECIPE: True}, skip_if_exists=True)
         progress(finished(study), plan.trials)
-        _run(study, member, binned, space, plan.trials, plan.jobs, progress)
+        _run(study, member, binned, space, plan.trials, plan.jobs, plan.rounds, progress)
         best = _best(study, member)
         importance = _importance(study, plan.seed)
     parameters = {key: _plain(best.params[key]) for key in space}
@@ -174,10 +175,11 @@ def _run(
     space: Mapping[str, SearchSpace],
     trials: int,
     jobs: int,
+    rounds: int,
     progress: Progress,
 ) -> None:
     def objective(trial: Trial) -> float:
-        candidate = member.with_parameters(suggest(trial, space))
+        candidate = shortened(member.with_parameters(suggest(trial, space)), rounds)
         scores: list[float] = []
         for number, fold in enumerate(folds):
             try:
@@ -195,6 +197,11 @@ def _run(
         return fmean(scores)
 
     fill(study, objective, trials, jobs, lambda done: progress(done, trials))
+
+
+def shortened(member: MemberRecipe, rounds: int) -> MemberRecipe:
+    """The member with so many rounds at most."""
+    return member if not rounds else member.model_copy(update={"iterations": min(member.iterations, rounds)})
 
 
 def _best(study: Study, member: MemberRecipe) -> FrozenTrial:

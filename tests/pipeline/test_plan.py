@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.errors import DataError
+from data.errors import DataError, RecipeError
 from pipeline.facts import InputFacts, finished_fold_count, recorded_facts
 from pipeline.plan import VERBS, Plan, not_done, plan, settled
 from pipeline.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
 from pipeline.run import Run
+from pipeline.steps.booster import booster_of
+from tabular.recipe import MemberRecipe, TabularRecipe
 
 NETWORK = {"backbone": "lesion_net", "pretrained": "none"}
 TABLE_ALONE = {"backbone": "none", "pretrained": "none", "metadata": {"columns": ["age_approx"]}}
@@ -46,16 +48,17 @@ class Case:
 def planned(draw: st.DrawFn) -> Case:
     """Any recipe: with and without networks, nested columns, a search, test lesions."""
     networks = draw(st.lists(st.sampled_from(["a", "b", "c"]), unique=True, max_size=3))
-    tests = draw(st.sampled_from(["none", "table", "table and images"]))
+    tests, folds = draw(st.sampled_from(["none", "table", "table and images"])), draw(st.integers(2, 5))
+    scope = draw(st.sampled_from(["fold", "shared"])) if folds > 2 else "shared"
     raw = {
         "image_models": [{"name": name, **draw(st.sampled_from([NETWORK, TABLE_ALONE]))} for name in networks],
         "tabular": {
             "members": draw(st.lists(st.sampled_from(MEMBERS), min_size=1, unique_by=lambda member: member["name"])),
             "nested": draw(st.booleans()),
-            "tune": {"trials": draw(st.sampled_from([0, 3]))},
+            "tune": {"trials": draw(st.sampled_from([0, 3])), "scope": scope},
         },
     }
-    return Case(raw, tests != "none", tests == "table and images", draw(st.integers(2, 5)))
+    return Case(raw, tests != "none", tests == "table and images", folds)
 
 
 @settings(max_examples=200, deadline=None)
@@ -125,7 +128,8 @@ def test_what_there_is_of_each_kind(case: Case):
     assert len(drawn.of("test lesions")) == (networks * folds if asked else 0)
     assert len(drawn.of("submission")) == case.test_table
     assert len(drawn.of("out-of-fold table")) == bool(networks)
-    assert len(drawn.of("tuning")) == (len(recipe.tabular.members) if recipe.tabular.tune.trials else 0)
+    searches = folds if recipe.tabular.tune.scope == "fold" else 1
+    assert len(drawn.of("tuning")) == (searches * len(recipe.tabular.members) if recipe.tabular.tune.trials else 0)
     assert len(drawn.of("encoder")) == folds
     assert len(drawn.of("booster")) == folds * seeds
     predicting = drawn.for_prediction
@@ -149,14 +153,34 @@ def test_every_shipped_recipe_has_a_plan(name: str):
 
 def test_boosters_of_a_member_that_is_searched_wait_for_the_search(tmp_path: Path):
     recipe = load_recipe("demo", ["tabular.tune.trials=3", 'tabular.tune.members=["lightgbm"]'])
-    drawn = plan(Run.of(recipe, tmp_path), InputFacts("t", "i", "u", "j"), 2)
-    (search,) = drawn.of("tuning")
+    drawn = plan(Run.of(recipe, tmp_path), InputFacts("t", "i", "u", "j"), 3)
+    searches = drawn.of("tuning")
+    assert [step.key for step in searches] == [("lightgbm", 0), ("lightgbm", 1), ("lightgbm", 2)]
     for step in drawn.of("booster"):
-        assert step.waits_for is (search if step.key[0] == "lightgbm" else None)
-    assert drawn["blend",].waits_for is search
-    assert drawn["submission",].waits_for is search
-    with pytest.raises(DataError, match="waits for tuning of lightgbm"):
+        assert step.waits_for is (searches[int(step.key[1])] if step.key[0] == "lightgbm" else None)
+    assert drawn["blend",].waits_for is searches[0]
+    assert drawn["submission",].waits_for is searches[0]
+    with pytest.raises(DataError, match="waits for tuning of lightgbm, fold 0"):
         _ = drawn["blend",].fingerprint
+
+
+def test_two_folds_leave_nothing_to_search_on():
+    searching = load_recipe("demo", ["tabular.tune.trials=3", "folds.count=2"])
+    with pytest.raises(RecipeError, match=r"folds\.count = 3 at least"):
+        plan(Run.of(searching, Path("/nowhere/run")), InputFacts("t", "i", "u", "j"), 2)
+
+
+def test_each_fold_is_fitted_with_what_was_found_for_it():
+    member = MemberRecipe(name="m", booster="lightgbm", by_fold=({"num_leaves": 5}, {"num_leaves": 9, "iterations": 3}))
+    tabular = TabularRecipe(members=(member,))
+    recipe = load_recipe("demo").model_copy(update={"tabular": tabular, "image_models": ()})
+    drawn = plan(Run.of(recipe, Path("/nowhere/run")), InputFacts("t", None, None, None), 2)
+    fitted = [booster_of(step).member for step in drawn.of("booster")]
+    assert [(one.parameters["num_leaves"], one.iterations) for one in fitted] == [(5, member.iterations), (9, 3)]
+    assert "by_fold" not in fitted[0].model_dump()
+    assert MemberRecipe.model_validate_json(member.model_dump_json()) == member
+    with pytest.raises(RecipeError, match="is for 2 folds, and there is a fold 2"):
+        plan(Run.of(recipe, Path("/nowhere/run")), InputFacts("t", None, None, None), 3)
 
 
 @pytest.fixture

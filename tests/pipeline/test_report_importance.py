@@ -20,7 +20,9 @@ from pipeline.report.finished import FinishedRun, open_finished
 from pipeline.report.importance import Shuffled, sample, shuffle_fold
 from pipeline.report.loaded import load_members
 from pipeline.report.networks import cost
+from pipeline.report.search_plots import search_plots
 from pipeline.report.searches import searches
+from pipeline.report.svg import Line
 from pipeline.stage_two import ImageColumns, training_features
 from pipeline.step import Step
 from pipeline.steps.booster import FitBooster
@@ -178,9 +180,10 @@ def test_cost_of_a_network_leaves_torch_as_it_was(run: FinishedRun) -> None:
     assert 0 < facts["milliseconds_per_image"] < 5000
 
 
-def test_searches_are_reported_with_their_honest_score(run: FinishedRun, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scope", ["fold", "shared"])
+def test_searches_are_reported_with_their_honest_score(run: FinishedRun, tmp_path: Path, scope: str) -> None:
     assert searches(run.plan) == []
-    tune = run.recipe.tabular.tune.model_copy(update={"trials": 3, "members": ("lightgbm",)})
+    tune = run.recipe.tabular.tune.model_copy(update={"trials": 3, "members": ("lightgbm",), "scope": scope})
     tabular = run.recipe.tabular.model_copy(update={"tune": tune})
     tuned = run.inputs.run.derive(recipe=run.recipe.model_copy(update={"tabular": tabular}), folder=tmp_path)
     member = next(one for one in tabular.members if one.name == "lightgbm")
@@ -188,12 +191,19 @@ def test_searches_are_reported_with_their_honest_score(run: FinishedRun, tmp_pat
         {"trial": i, "state": state, "pauc": score, "seconds": 1.0, "fold_0": 0.1, "max_depth": 3 + i}
         for i, (state, score) in enumerate([("complete", 0.11), ("pruned", None), ("complete", 0.13)])
     ]
-    TuneResult(
-        member=member, study_name="x", best_parameters={"max_depth": 5}, best_value=0.13, first_value=0.11,
-        table=pl.DataFrame(rows), importance={}, notes=(), reestimate=Comparison((0.12, 0.10), (0.11, 0.105)),
-    ).write(tmp_path / "tabular" / "lightgbm" / "tuning")  # fmt: skip
-    found = searches(plan(tuned, run.inputs.facts, 3))
-    assert len(found) == 1
-    assert found[0]["honest"] == {"tuned": 0.11, "as_in_recipe": 0.1075, "folds": 2, "folds_won": 1}
-    assert [trial["score"] for trial in found[0]["trials"]] == [0.11, None, 0.13]
-    assert found[0]["trials"][2]["parameters"] == {"max_depth": 5}
+    folder = tmp_path / "tabular" / "lightgbm" / "tuning"
+    again = Comparison((0.12, 0.10, 0.11), (0.11, 0.105, 0.105))
+    own = [again] if scope == "shared" else [None] * 3
+    for fold, comparison in enumerate(own):
+        TuneResult(
+            member=member, study_name="x", best_parameters={"max_depth": 5}, best_value=0.13, first_value=0.11,
+            table=pl.DataFrame(rows), importance={}, notes=(), reestimate=comparison,
+        ).write(folder / f"fold_{fold}" if scope == "fold" else folder)  # fmt: skip
+    (found,) = searches(plan(tuned, run.inputs.facts, 3))
+    honest = {"tuned": 0.33 / 3, "as_in_recipe": 0.32 / 3, "folds": 3, "folds_won": 2}
+    assert found["honest"] == (pytest.approx(honest) if scope == "shared" else None)
+    assert [trial["score"] for trial in found["trials"]] == [0.11, None, 0.13] * len(own)
+    assert found["trials"][2]["parameters"] == {"max_depth": 5}
+    assert found["shared"] == (scope == "shared") == bool(tabular.optimistic)
+    best = [layer for layer in search_plots(found, 0)[0].layers if isinstance(layer, Line)]
+    assert [line.y for line in best] == [[0.11, 0.13]] * len(own)

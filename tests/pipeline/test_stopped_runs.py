@@ -82,17 +82,13 @@ def test_tuning_goes_on_where_it_stopped_and_says_both_figures(
     recipe = variant(metadata_only)
     whole = cli("tabular", "--recipe", recipe, "--run", tmp_path / "whole" / "tiny")
     assert whole.code == 0, whole
-    assert "best of 3 trials" in whole.out
-    assert "on folds the search did not see" in whole.out
-    found = json.loads(
-        (tmp_path / "whole" / "tiny" / "tabular" / "lightgbm_metadata" / "tuning" / "tuning.json").read_text()
-    )
-    fitted = json.loads(
-        (
-            tmp_path / "whole" / "tiny" / "tabular" / "lightgbm_metadata" / "fold_0" / "seed_42" / "report.json"
-        ).read_text()
-    )
-    assert fitted["settings"]["member"] == found["member"]
+    assert "tuning of lightgbm_metadata, fold 2: best of 3 trials" in whole.out
+    folder = tmp_path / "whole" / "tiny" / "tabular" / "lightgbm_metadata"
+    for fold in ("fold_0", "fold_1", "fold_2"):
+        found = json.loads((folder / "tuning" / fold / "tuning.json").read_text())
+        fitted = json.loads((folder / fold / "seed_42" / "report.json").read_text())
+        assert fitted["settings"]["member"] == found["member"]
+        assert found["reestimate"] is None
 
     codes = []
     while not codes or codes[-1] == 143:
@@ -104,7 +100,7 @@ def test_tuning_goes_on_where_it_stopped_and_says_both_figures(
     assert codes.count(143) >= 1
     assert results(tmp_path / "stopped" / "tiny") == results(tmp_path / "whole" / "tiny")
     trials = [
-        pl.read_parquet(tmp_path / name / "tiny" / "tabular" / "lightgbm_metadata" / "tuning" / "trials.parquet")
+        pl.read_parquet(tmp_path / name / "tiny/tabular/lightgbm_metadata/tuning/fold_1/trials.parquet")
         for name in ("stopped", "whole")
     ]
     assert trials[0].drop("seconds").equals(trials[1].drop("seconds"))

@@ -39,6 +39,9 @@ QUICK = [
     leaks.a_patient_in_two_folds_unrefused,
     leaks.blend_weights_on_the_scored_rows,
     leaks.search_trained_on_what_scores_it,
+    leaks.search_confirmed_where_it_was_made,
+    leaks.search_that_sees_the_fold,
+    leaks.search_scored_by_the_fold_alone,
 ]
 
 
@@ -182,7 +185,7 @@ def test_fewer_lesions_keep_the_positives_and_whole_test_patients(cohort_dir: Pa
     assert thinned(data, 600, 0).train is data.train
 
 
-def test_the_null_recipe_searches_and_stacks_and_the_strict_one_does_not():
+def test_both_recipes_search_and_the_null_one_stacks():
     recipe = load_recipe("demo")
     null, strict = null_recipe(recipe), strict_recipe(recipe)
     assert null.tabular.tune.trials
@@ -190,7 +193,11 @@ def test_the_null_recipe_searches_and_stacks_and_the_strict_one_does_not():
     assert [m.name for m in null.tabular.members] == [m.name for m in recipe.tabular.members]
     assert [m.name for m in null.image_models] == [m.name for m in recipe.image_models]
     assert strict.tabular.nested
-    assert not strict.tabular.tune.trials
+    assert (strict.tabular.tune.trials, strict.tabular.tune.scope) == (2, "fold")
+    assert strict.tabular.tune.members == ("lightgbm",)
+    assert not strict_recipe(recipe, binary=False).tabular.tune.trials
+    two_folds = recipe.model_copy(update={"folds": recipe.folds.model_copy(update={"count": 2})})
+    assert null_recipe(two_folds).tabular.tune.scope == "shared"
     assert all(model.select == "best" for model in strict.image_models)
     assert strict.features.encodes_target
 

@@ -92,8 +92,8 @@ def test_workers_search_one_study_together(opened: Callable[..., Inputs], tmp_pa
     inputs = opened(*changes, executor=worker, folder=tmp_path / "run")
     make(inputs, inputs.runtime, "tabular")
     assert list(worker.counts)[:2] == ["run_trials", "tuning"]
-    assert (worker.counts["run_trials"], worker.counts["tuning"]) == (2, 1)
-    folder = tmp_path / "run" / "tabular" / "lightgbm" / "tuning"
+    assert (worker.counts["run_trials"], worker.counts["tuning"]) == (6, 3)
+    folder = tmp_path / "run" / "tabular" / "lightgbm" / "tuning" / "fold_1"
     assert pl.read_parquet(folder / "trials.parquet").height == 4
     assert (folder / "study.db").is_file()
     again = opened(*changes, executor=OneWorker(), folder=tmp_path / "run")
