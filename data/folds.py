@@ -43,6 +43,10 @@ class FoldRecipe(BaseModel):
     """With `by`: positives that a value must have to be a fold of its own."""
     file: str | None = None
     """Parquet or CSV with the lesion id and a column `fold` (0, 1, ...), used in place of folds made here."""
+    repeats: int = Field(default=1, ge=1, le=1000)
+    """`fusionnetx repeat`: divisions of the patients, this one and others, each cross-validated."""
+    training_seeds: int = Field(default=1, ge=1, le=1000)
+    """`fusionnetx repeat`: training seeds on each of them."""
     max_positive_imbalance: float = Field(default=0.2, ge=0.0, le=100.0)
     """How far a fold's number of positives may be from the mean, as a share of it. What whole patients force is
     always allowed: a difference of up to the positives of the patient who has most. All positives in one of a hundred
@@ -58,7 +62,7 @@ class FoldRecipe(BaseModel):
     def deciding(self) -> dict[str, Any]:
         """What decides the folds, for the fingerprint of their step; keys of `by` only where it is used."""
         unused = set() if self.by is not None else {"by", "least_positives"}
-        return self.model_dump(mode="json", exclude=unused)
+        return self.model_dump(mode="json", exclude=unused | {"repeats", "training_seeds"})
 
 
 @dataclass(frozen=True)

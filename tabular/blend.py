@@ -18,8 +18,10 @@ from tabular.recipe import BlendRecipe
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Method = Literal["mean", "logit_mean", "rank_mean", "weighted", "stacker", "rank_stacker"]
+Method = Literal["mean", "logit_mean", "rank_mean", "weighted", "stacker", "rank_stacker", "chosen"]
 
+CHOSEN_FROM: tuple[Method, ...] = ("mean", "logit_mean", "rank_mean", "stacker", "rank_stacker")
+"""What `chosen` chooses from; of equals the first."""
 SMALLEST_PROBABILITY = 1e-7
 """The logit of a probability is cut here; float32 boosters reach about 6e-8."""
 
@@ -124,9 +126,9 @@ def blend(
     by_fold: dict[int, BlendState] = {}
     for fold in np.unique(fold_of).tolist():
         inside = fold_of == fold
-        by_fold[fold] = _learn(values[~inside], members, recipe, label[~inside])
+        by_fold[fold] = _learn(values[~inside], members, recipe, label[~inside], fold_of[~inside])
         out_of_fold[inside] = by_fold[fold].apply_to(values[inside])
-    return Blended(out_of_fold, _learn(values, members, recipe, label), by_fold)
+    return Blended(out_of_fold, _learn(values, members, recipe, label, fold_of), by_fold)
 
 
 def _stacked(columns: Mapping[str, npt.ArrayLike], members: tuple[str, ...]) -> Floats:
@@ -147,7 +149,11 @@ def _refuse_shared_groups(groups: npt.NDArray[Any], folds: npt.NDArray[Any]) -> 
         )
 
 
-def _learn(values: Floats, members: tuple[str, ...], recipe: BlendRecipe, target: npt.NDArray[Any]) -> BlendState:
+def _learn(
+    values: Floats, members: tuple[str, ...], recipe: BlendRecipe, target: npt.NDArray[Any], folds: npt.NDArray[Any]
+) -> BlendState:
+    if recipe.method == "chosen":
+        recipe = recipe.model_copy(update={"method": _best_method(values, members, recipe, target, folds)})
     if recipe.calls == "macro_f1" and values.ndim == 3:
         mean = BlendState("mean", members)
         return replace(mean, class_factors=class_factors(mean.apply_to(values), target))
@@ -173,6 +179,24 @@ def _learn(values: Floats, members: tuple[str, ...], recipe: BlendRecipe, target
     stacker = LogisticRegression(C=recipe.inverse_regularisation, max_iter=1000).fit(_filled_logits(values), label)
     weights = tuple(stacker.coef_[0].tolist())
     return BlendState(recipe.method, members, weights, float(stacker.intercept_[0]), ranks)
+
+
+def _best_method(
+    values: Floats, members: tuple[str, ...], recipe: BlendRecipe, target: npt.NDArray[Any], folds: npt.NDArray[Any]
+) -> Method:
+    """The way to blend that scores most out of fold; of a single fold, which allows no comparison, the first."""
+    numbers = np.unique(folds)
+    scores = []
+    for method in CHOSEN_FROM if len(numbers) > 1 else ():
+        way, out_of_fold = recipe.model_copy(update={"method": method}), np.full(len(values), np.nan)
+        for fold in numbers:
+            inside = folds == fold
+            out_of_fold[inside] = _learn(values[~inside], members, way, target[~inside], folds[~inside]).apply_to(
+                values[inside]
+            )
+        known = ~np.isnan(out_of_fold)
+        scores.append(_score(target[known], out_of_fold[known]))
+    return CHOSEN_FROM[int(np.argmax(scores))] if scores else CHOSEN_FROM[0]
 
 
 def _greedy_weights(values: Floats, target: npt.NDArray[Any], rounds: int) -> tuple[float, ...]:

@@ -179,9 +179,9 @@ class BlendRecipe(BaseModel):
 
     model_config = STRICT
 
-    method: Literal["mean", "logit_mean", "rank_mean", "weighted", "stacker", "rank_stacker"] = "mean"
-    """`mean` is the soft vote; the stackers are logistic regressions on logits of the members or of their ranks.
-    Whatever is learned for a fold's rows is learned on the other folds."""
+    method: Literal["mean", "logit_mean", "rank_mean", "weighted", "stacker", "rank_stacker", "chosen"] = "mean"
+    """`mean` is the soft vote; the stackers are logistic regressions on logits of the members or of their ranks;
+    `chosen` takes the way that scores most. Whatever is learned for a fold's rows is learned on the other folds."""
     rounds: int = Field(default=20, ge=1, le=10_000)
     """Votes given out in the search for weights (`weighted`); ten thousand are a weight's fourth decimal."""
     inverse_regularisation: float = Field(default=1.0, gt=0.0, le=1e9)

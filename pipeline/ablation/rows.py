@@ -15,11 +15,18 @@ import polars as pl
 from data.tables.parquet import read_parquet
 from pipeline.columns import KEYS, stacked
 from pipeline.inputs import Inputs
+from tabular.blend import blend
 
 Floats = npt.NDArray[np.float64]
 FULL = "full"
 IMAGE_ONLY = "image_only"
 WITHOUT_VOTING = "without_voting"
+BLENDED = "blended"
+BLENDS = {
+    "mean": "the soft vote", "logit_mean": "mean of logits", "rank_mean": "mean of ranks",
+    "weighted": "weights by votes", "stacker": "logistic regression on logits",
+    "rank_stacker": "logistic regression on ranks", "chosen": "the best of them, chosen inside folds",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,27 @@ def rows_of_parts(inputs: Inputs) -> Iterator[Row]:
         boosters = stage_columns(inputs, "tabular")
         for name in members:
             yield boosters.alone(f"{WITHOUT_VOTING}.{name}", f"without voting: {name}", name)
+
+
+def rows_of_blends(inputs: Inputs) -> Iterator[Row]:
+    """The run's members blended in the other ways; what a way learns for a fold it learns on the other folds."""
+    train, recipe = inputs.data.train, inputs.run.recipe.tabular
+    if len(train.task.classes) > 2 or len(recipe.members) < 2:
+        return
+    found = stage_columns(inputs, "tabular")
+    every = [
+        None if columns is None else {member.name: stacked(columns, member.name) for member in recipe.members}
+        for columns in (found.train, found.test)
+    ]
+    own, test = every
+    assert own is not None
+    for method, title in BLENDS.items():
+        if method == recipe.blend.method:
+            continue
+        way = recipe.blend.model_copy(update={"method": method})
+        blended = blend(own, way, target=train.target, folds=inputs.folds.fold, groups=train.groups)
+        new = None if test is None else blended.state.apply(test)
+        yield Row(f"{BLENDED}.{method}", f"blended by {title}", blended.out_of_fold, new)
 
 
 def mean_of(columns: dict[str, Any], names: list[str]) -> Floats:

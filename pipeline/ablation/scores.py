@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from data.errors import DataError
 from data.scores.intervals import Interval, bootstrap, paired_bootstrap
+from data.scores.repeated import corrected_test, fold_differences
 from data.scores.scores import UndefinedScoreError
 from pipeline.ablation.rows import IMAGE_ONLY, Floats, Row
 
@@ -30,6 +31,8 @@ class Sample:
     groups: npt.NDArray[Any]
     score: str
     seed: int
+    fold: npt.NDArray[np.int64] | None = None
+    """Of each lesion, where the columns were made fold by fold."""
 
     def column(self, row: Row) -> Floats | None:
         """The column of a row for these lesions."""
@@ -67,6 +70,17 @@ class Sample:
         except UndefinedScoreError:
             return None
 
+    def told_apart(self, a: Row, b: Row) -> dict[str, Any] | None:
+        """Whether `a` less `b` is more than the spread between folds, whose training sets overlap."""
+        of_a, of_b = self.column(a), self.column(b)
+        if self.fold is None or of_a is None or of_b is None:
+            return None
+        known = known_rows(of_a) & known_rows(of_b)
+        sample = self.target[known], self.groups[known], self.fold[known]
+        differences = list(fold_differences(self.score, *sample, of_a[known], of_b[known]))
+        test = corrected_test(differences, len(np.unique(self.fold)))
+        return None if test is None else test.to_json()
+
 
 def known_rows(column: Floats) -> npt.NDArray[np.bool_]:
     """Lesions with a probability."""
@@ -87,13 +101,14 @@ def row_figures(row: Row, full: Row, samples: Sequence[Sample]) -> dict[str, Any
         figures[part] = {
             "score": sample.score_of(row) if sample else None,
             "difference": sample.lead(row, full) if sample and row is not full else None,
+            "told_apart": sample.told_apart(row, full) if sample and row is not full else None,
         }
     return figures
 
 
 def absent_figures(name: str, title: str, reason: str) -> dict[str, Any]:
     """A row that this recipe cannot have, and why."""
-    nothing = {"score": None, "difference": None}
+    nothing = {"score": None, "difference": None, "told_apart": None}
     return {"name": name, "title": title, "absent": reason, "cross_validated": nothing, "hidden_test": nothing}
 
 

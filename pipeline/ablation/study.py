@@ -5,6 +5,7 @@ not change is taken over from the run, so image models are never trained again a
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,16 @@ import numpy as np
 
 from data.files import write_json
 from pipeline.ablation.made import made_variant
-from pipeline.ablation.rows import FULL, IMAGE_ONLY, WITHOUT_VOTING, Row, row_of, rows_of_parts
+from pipeline.ablation.rows import (
+    BLENDED,
+    FULL,
+    IMAGE_ONLY,
+    WITHOUT_VOTING,
+    Row,
+    row_of,
+    rows_of_blends,
+    rows_of_parts,
+)
 from pipeline.ablation.scores import Sample, absent_figures, order_figures, refuse_unknown, row_figures
 from pipeline.ablation.table import print_study
 from pipeline.ablation.variants import VARIANTS, Variant
@@ -26,7 +36,7 @@ from pipeline.report.published import PUBLISHED, PUBLISHED_ON, SOURCE
 from pipeline.runtime import Runtime
 from pipeline.steps.submission import answers_of
 
-NAMES = (IMAGE_ONLY, WITHOUT_VOTING, *(variant.name for variant in VARIANTS))
+NAMES = (IMAGE_ONLY, WITHOUT_VOTING, BLENDED, *(variant.name for variant in VARIANTS))
 """What `--only` chooses from; the full run is always there to compare with."""
 
 
@@ -37,7 +47,8 @@ def run_ablation(inputs: Inputs, runtime: Runtime, only: Sequence[str] = ()) -> 
     refresh_metrics(inputs)
     wanted = only or NAMES
     rows = [row_of(inputs, FULL, "full")]
-    rows += [row for row in rows_of_parts(inputs) if row.name.split(".")[0] in wanted]
+    parts = chain(rows_of_parts(inputs), rows_of_blends(inputs) if BLENDED in wanted else ())
+    rows += [row for row in parts if row.name.split(".")[0] in wanted]
     absent = []
     for variant in (variant for variant in VARIANTS if variant.name in wanted):
         made = row_of_variant(inputs, runtime, settled(plan), variant)
@@ -65,7 +76,7 @@ def study_figures(inputs: Inputs, runtime: Runtime, rows: list[Row], absent: lis
     """Everything that the table, the report and ablation.json show."""
     train, test, recipe = inputs.data.train, inputs.data.test, inputs.run.recipe
     score, seed = train.task.score, recipe.seed
-    samples = [Sample("cross_validated", train.target, train.groups, score, seed)]
+    samples = [Sample("cross_validated", train.target, train.groups, score, seed, inputs.folds.fold)]
     answers = answers_of(inputs)
     if answers is not None and test is not None:
         samples.append(Sample("hidden_test", answers.target, test.groups, score, seed))

@@ -5,6 +5,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from data.scores.repeated import in_words
 from data.scores.scores import SCORES
 from pipeline.display import Display
 from pipeline.report.ablation import PARTS, VERDICTS
@@ -40,6 +41,9 @@ def part_table(figures: dict[str, Any], part: str, label: str, *, published: boo
     table.add_column("row", min_width=20)
     for heading in ("score", "95 %", "from full", "95 %"):
         table.add_column(heading, justify="right", no_wrap=True)
+    folds = part == "cross_validated"
+    if folds:
+        table.add_column("more than the spread of folds?", justify="right")
     published = published and figures["published"] is not None
     if published:
         table.add_column("published*", justify="right")
@@ -50,6 +54,7 @@ def part_table(figures: dict[str, Any], part: str, label: str, *, published: boo
         if row["absent"]:
             continue
         cells = [*two_cells(row[part]["score"], ".4f"), *two_cells(row[part]["difference"], "+.4f")]
+        cells += [in_words(row[part]["told_apart"])] if folds else []
         if published:
             found = published_for(figures, row["name"])
             cells.append(f"{found['private']:.5f}" if found else "")

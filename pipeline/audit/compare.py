@@ -99,8 +99,9 @@ def differing_files(one: Path, other: Path) -> Iterator[str]:
             if left.keys() != right.keys() or any(not np.array_equal(left[name], right[name]) for name in left):
                 yield f"weights in {path.name}"
         elif path.name == "trials.parquet":
-            left, right = (pl.read_parquet(table).drop("seconds") for table in (path, twin))
-            yield from () if left.equals(right) else (f"trials in {path.name}",)
+            one_table, other_table = (pl.read_parquet(table).drop("seconds") for table in (path, twin))
+            if not one_table.equals(other_table):
+                yield f"trials in {path.name}"
         elif path.suffix == ".json":
             differing = sorted(set(different_keys(read_json(path), read_json(twin))))
             if differing:

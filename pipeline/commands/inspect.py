@@ -8,6 +8,7 @@ import typer
 from pipeline.actions.wanted import Wanted
 from pipeline.commands.options import (
     DataOption,
+    ExecutorOption,
     ExistingRunOption,
     MovedDataOption,
     RecipeOption,
@@ -71,6 +72,25 @@ def ablation(
 
     with looking(run, data) as (inputs, runtime):
         run_ablation(inputs, runtime, only or ())
+
+
+@commands.command(epilog=example("repeat --splits 5", "repeat --run first_try --splits 3 --seeds 2 --executor ray"))
+def repeat(
+    run: ExistingRunOption = "demo",
+    data: MovedDataOption = None,
+    splits: Annotated[
+        int | None, typer.Option(min=1, help="Divisions of the patients; default: the recipe's folds.repeats.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Training seeds on each; default: the recipe's folds.training_seeds.")
+    ] = None,
+    executor: ExecutorOption = "local",
+) -> None:
+    """Cross-validate a run again on other folds and seeds; the spread of its scores, and which gains are more."""
+    from pipeline.repeats import run_repeats
+
+    with looking(run, data, executor=executor) as (inputs, runtime):
+        run_repeats(inputs, runtime, splits, seeds)
 
 
 @commands.command(

@@ -13,6 +13,7 @@ from pipeline.columns import stacked
 from pipeline.comparison.sides import Side
 from pipeline.inputs import Inputs
 from pipeline.recipe import Recipe
+from pipeline.repeats import as_json, finished_repeats, gain
 from pipeline.report.words import UNKNOWN, words_of
 from pipeline.step_reports import changed_keys
 from pipeline.steps.submission import answers_of
@@ -103,12 +104,14 @@ def paired(first: Side, side: Side) -> list[dict[str, Any]]:
         ids["hidden_test"] = data.test.ids
     names = [name for name in side.scores if name in first.scores]
     here, there = (rows_of(one, names, ids) for one in (side, first))
+    repeats = [finished_repeats(data_of(one)) for one in (side, first)]
     return [
         {
             "run": side.label,
             "column": name,
             **dict.fromkeys(PARTS),
             **{sample.part: sample.lead(here[name], there[name]) for sample in samples},
+            "told_apart": as_json(gain(*repeats, name, name)),
         }
         for name in names
     ]

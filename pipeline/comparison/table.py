@@ -6,6 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from data.scores.repeated import in_words
 from data.scores.scores import SCORES
 from pipeline.ablation.table import two_cells
 
@@ -42,7 +43,9 @@ def score_table(figures: dict[str, Any]) -> Table:
     table.add_column("run", overflow="fold")
     for heading in ("score", "95 %", f"from {figures['first']}", "95 %"):
         table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("more than the spread?", justify="right")
     leads = {(one["column"], one["run"]): one["cross_validated"] for one in figures["differences"]}
+    apart = {(one["column"], one["run"]): one["told_apart"] for one in figures["differences"]}
     for name in column_names(figures):
         for run in figures["runs"]:
             found = next((one["scores"] for one in run["columns"] if one["column"] == name), None)
@@ -51,7 +54,13 @@ def score_table(figures: dict[str, Any]) -> Table:
             own = found.get(run["score"])
             estimate = own if own is None or "low" in own else {**own, "low": own["estimate"], "high": own["estimate"]}
             lead = leads.get((name, run["run"]))
-            table.add_row(name, run["run"], *two_cells(estimate, ".4f"), *two_cells(lead, "+.4f"))
+            table.add_row(
+                name,
+                run["run"],
+                *two_cells(estimate, ".4f"),
+                *two_cells(lead, "+.4f"),
+                in_words(apart.get((name, run["run"]))),
+            )
         table.add_section()
     return table
 

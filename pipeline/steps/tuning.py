@@ -189,15 +189,18 @@ def wanted_members(recipe: Recipe) -> list[MemberRecipe]:
 
 
 def found_parameters(step: Step) -> Mapping[str, Value] | None:
-    """The parameters that a search found; None before it ended."""
+    """What a search found to be better than what the recipe has; None before it ended."""
     path = step.folder / FILE
     if step.report() is None:
         return None
+    assert isinstance(step.work, SearchParameters)
+    recipe = step.work.member
+    given = {**recipe.parameters, "iterations": recipe.iterations}
     try:
         facts = read_json(path)
         found = MemberRecipe.model_validate_json(json.dumps(facts["member"]))
         every = {**found.parameters, "iterations": found.iterations}
-        return {name: every[name] for name in facts["best_parameters"]}
+        return {name: every[name] for name in facts["best_parameters"] if every[name] != given.get(name)}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path} is missing or damaged; `fusionnetx tabular` searches again") from error
 

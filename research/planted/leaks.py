@@ -238,8 +238,9 @@ def search_scored_by_the_fold_alone() -> AbstractContextManager[None]:
     def change(searched_folds: Any) -> Any:
         def the_fold(inputs: Any, table: Any, outer: int | None) -> Iterator[FoldData]:
             if outer is None:
-                return searched_folds(inputs, table, None)
-            return iter([tuning.fold_data(inputs, table, inputs.folds, outer)])
+                yield from searched_folds(inputs, table, None)
+            else:
+                yield tuning.fold_data(inputs, table, inputs.folds, outer)
 
         return the_fold
 
