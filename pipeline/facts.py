@@ -14,7 +14,7 @@ from pipeline.step_reports import read_step_report
 REPORTS = ("report.json", "folds.json", "submission.json")
 """Names that a step's report may have; an image pack's has the first."""
 
-STUDIES = ("ablation/", "evidence/")
+STUDIES = ("ablation/", "evidence/", "repeats/")
 """Folders of a run that hold variants of it."""
 
 

@@ -6,6 +6,7 @@ for the seeds; so it goes on where it stopped, and executors know nothing of rep
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
@@ -17,8 +18,8 @@ from data.errors import FusionNetXError, RecipeError
 from data.files import write_json
 from data.scores.repeated import CorrectedTest, corrected_test, fold_differences, in_words
 from data.scores.scores import SCORES, score_of
+from pipeline.ablation.made import made_variant
 from pipeline.ablation.rows import columns_of
-from pipeline.ablation.made import VariantDisplay
 from pipeline.columns import stacked
 from pipeline.display import Display
 from pipeline.inputs import Inputs
@@ -66,26 +67,20 @@ def run_repeats(inputs: Inputs, runtime: Runtime, splits: int | None, seeds: int
     repeats = []
     for split in range(splits or folds.repeats):
         for seed in range(seeds or folds.training_seeds):
-            own = repeat_of(inputs, split, seed)
-            if split or seed:
-                shown = runtime.shown_on(VariantDisplay(runtime.display, f"split {split}, seed {seed}"))
-                own = inputs.of(own.run, shown)
-                own.run.record()
-                make(own, shown, "tabular")
-            repeats.append(Repeat(split, seed, own))
+            repeats.append(
+                Repeat(split, seed, inputs if not split and not seed else made(inputs, runtime, split, seed))
+            )
     figures = study_figures(inputs, repeats)
     write_json(inputs.run.folder / FILE, figures)
     print_study(runtime.display, figures)
     runtime.display.say(f"wrote {inputs.run.folder / FILE}")
 
 
-def repeat_of(inputs: Inputs, split: int, seed: int) -> Inputs:
-    """The inputs of a repeat; of the first, those of the run."""
-    if not split and not seed:
-        return inputs
-    run = inputs.run
-    folder = run.folder / FOLDER / f"split_{split}_seed_{seed}"
-    return inputs.of(run.derive(recipe=reseeded(run.recipe, split, seed, inputs.folds.count), folder=folder))
+def made(inputs: Inputs, runtime: Runtime, split: int, seed: int) -> Inputs:
+    """The inputs of a repeat, with both stages done."""
+    recipe = reseeded(inputs.run.recipe, split, seed, inputs.folds.count)
+    place, title = Path(FOLDER) / f"split_{split}_seed_{seed}", f"split {split}, seed {seed}"
+    return made_variant(inputs, runtime, recipe, place, title, "tabular", trains_images=True).inputs
 
 
 def reseeded(recipe: Recipe, split: int, seed: int, count: int) -> Recipe:

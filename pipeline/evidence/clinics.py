@@ -63,7 +63,11 @@ def clinics_figures(inputs: Inputs, runtime: Runtime, plan: Plan, by: str) -> di
 
 def clinic_columns(inputs: Inputs, runtime: Runtime, recipe: Recipe, by: str) -> dict[str, dict[str, Floats]]:
     """Out-of-fold columns, known and unseen, with the institution as an input and (where it is one) without."""
-    unseen = {"folds": FoldRecipe(by=by, least_positives=MIN_POSITIVES, seed=recipe.folds.seed)}
+    # Parameters found on the run's folds have seen the lesions of these: the search is made anew.
+    unseen = {
+        "folds": FoldRecipe(by=by, least_positives=MIN_POSITIVES, seed=recipe.folds.seed),
+        "tabular": inputs.run.recipe.tabular,
+    }
 
     def column(recipe: Recipe, name: str) -> Floats:
         place, title = Path("evidence") / name.replace(" ", "_"), f"{by}, {name}"
