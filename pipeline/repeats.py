@@ -6,6 +6,7 @@ for the seeds; so it goes on where it stopped, and executors know nothing of rep
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -64,12 +65,8 @@ def run_repeats(inputs: Inputs, runtime: Runtime, splits: int | None, seeds: int
             f"folds.by = {folds.by!r} divides the patients in one way; repeat with --splits 1 and --seeds alone"
         )
     make(inputs, runtime, "tabular")
-    repeats = []
-    for split in range(splits or folds.repeats):
-        for seed in range(seeds or folds.training_seeds):
-            repeats.append(
-                Repeat(split, seed, inputs if not split and not seed else made(inputs, runtime, split, seed))
-            )
+    places = product(range(splits or folds.repeats), range(seeds or folds.training_seeds))
+    repeats = [Repeat(*place, made(inputs, runtime, *place) if any(place) else inputs) for place in places]
     figures = study_figures(inputs, repeats)
     write_json(inputs.run.folder / FILE, figures)
     print_study(runtime.display, figures)

@@ -12,10 +12,10 @@ from sklearn.linear_model import LogisticRegression
 
 from data.errors import DataError, RecipeError, TrainingError
 from data.scores.scores import pauc
-from tabular.blend import RANK_LEVELS, BlendState, blend
+from tabular.blend import CHOSEN_FROM, RANK_LEVELS, BlendState, blend
 from tabular.recipe import BlendRecipe
 
-METHODS = ("mean", "logit_mean", "rank_mean", "weighted", "stacker", "rank_stacker")
+METHODS = ("mean", "logit_mean", "rank_mean", "weighted", "stacker", "rank_stacker", "chosen")
 every_method = pytest.mark.parametrize("method", METHODS)
 LESIONS = 600
 
@@ -113,6 +113,17 @@ def test_a_lesion_that_nobody_knows_stays_unknown(method, members):
     blended = run(members, method).state.apply(columns)
     assert np.isnan(blended[1])
     assert np.isfinite(blended[[0, 2]]).all()
+
+
+def test_the_chosen_way_is_the_one_that_scores_most_on_the_other_folds(members):
+    columns, target, folds = members
+    for fold, state in run(members, "chosen").by_fold.items():
+        others = folds != fold
+        rest = ({name: column[others] for name, column in columns.items()}, target[others], folds[others])
+        scores = {method: pauc(target[others], run(rest, method).out_of_fold) for method in CHOSEN_FROM}
+        assert state.method == max(scores, key=scores.get)
+    two = (columns, target, folds % 2)
+    assert {state.method for state in run(two, "chosen").by_fold.values()} == {"mean"}, "a single fold compares nothing"
 
 
 def test_weights_are_a_mixture_and_prefer_the_good(members):
