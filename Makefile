@@ -100,6 +100,10 @@ runs: $(STAMP)  ## list the runs with their scores
 predict: $(STAMP)  ## predict new patients: make predict RUN=demo TABLE=new.csv IMAGES=new-images OUT=predictions.csv
 	@$(FNX) predict --run '$(or $(RUN),$(basename $(notdir $(RECIPE))))' --metadata '$(TABLE)' $(if $(IMAGES),--images '$(IMAGES)') --out '$(or $(OUT),predictions.csv)' $(ARGS)
 
+.PHONY: repeat
+repeat: $(STAMP)  ## cross-validate a run again: make repeat ARGS='--splits 3 --seeds 2'
+	@$(FNX) repeat $(OF_RUN)
+
 .PHONY: ablation
 ablation: $(STAMP)  ## what each part brings: stage two again without it (minutes; image models stay)
 	@$(FNX) ablation $(OF_RUN)
