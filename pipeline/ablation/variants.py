@@ -11,6 +11,7 @@ from typing import Any
 from features.families.registry import patient_families
 from features.recipe import FeatureRecipe
 from pipeline.recipe import Recipe
+from tabular.learners.registry import LEARNERS
 from tabular.recipe import MemberRecipe
 
 
@@ -52,7 +53,17 @@ def metadata_alone(recipe: Recipe) -> Recipe | str:
         blind = member.model_copy(update={"image_columns": False})
         if not any(blind.model_copy(update={"name": other.name}) == other for other in kept):
             kept.append(blind)
-    return with_tabular(recipe.model_copy(update={"image_models": ()}), members=tuple(kept))
+    gone = {member.name for member in recipe.tabular.members} - {member.name for member in kept}
+    tune = recipe.tabular.tune
+    searched = tuple(name for name in tune.members if name not in gone)
+    tune = tune.model_copy(
+        update={
+            "members": searched,
+            "spaces": {name: space for name, space in tune.spaces.items() if name not in gone or name in LEARNERS},
+            **({"trials": 0} if tune.members and not searched else {}),
+        }
+    )
+    return with_tabular(recipe.model_copy(update={"image_models": ()}), members=tuple(kept), tune=tune)
 
 
 def metadata_alone_simply(recipe: Recipe) -> Recipe | str:

@@ -104,14 +104,14 @@ def paired(first: Side, side: Side) -> list[dict[str, Any]]:
         ids["hidden_test"] = data.test.ids
     names = [name for name in side.scores if name in first.scores]
     here, there = (rows_of(one, names, ids) for one in (side, first))
-    repeats = [finished_repeats(data_of(one)) for one in (side, first)]
+    ours, theirs = (finished_repeats(data_of(one)) for one in (side, first))
     return [
         {
             "run": side.label,
             "column": name,
             **dict.fromkeys(PARTS),
             **{sample.part: sample.lead(here[name], there[name]) for sample in samples},
-            "told_apart": as_json(gain(*repeats, name, name)),
+            "told_apart": as_json(gain(ours, theirs, name, name)),
         }
         for name in names
     ]
