@@ -101,7 +101,10 @@ def test_with_parameters_changes_only_what_it_is_given():
         ({"members": [{"name": "a", "booster": "lightgbm", "seeds": []}]}, "at least 1"),
         ({"members": [{"name": "a", "booster": "lightgbm"}] * 2}, "two entries are named 'a'"),
         ({"resample": {"over_ratio": 0.5, "under_ratio": 0.1}}, "over_ratio = 0.5 is above under_ratio"),
-        ({"blend": {"method": "vote"}}, "'mean', 'logit_mean', 'rank_mean', 'weighted', 'stacker' or 'rank_stacker'"),
+        (
+            {"blend": {"method": "vote"}},
+            "'mean', 'logit_mean', 'rank_mean', 'weighted', 'stacker', 'rank_stacker' or 'chosen'",
+        ),
         ({"tune": {"members": ["lightgbn"]}}, "no member is called 'lightgbn'"),
         ({"tune": {"spaces": {"xgboost": {"depht": {"low": 1, "high": 2}}}}}, "xgboost has no parameter 'depht'"),
         ({"tune": {"spaces": {"xgboost": {"max_depth": {"low": 3, "high": 3}}}}}, "low = 3 must be below high"),
