@@ -158,7 +158,8 @@ class Answers(Files):
             for name in found.value or {}
             if part == "out of fold" or name == "blend"
         ]
-        said = ("With 95 % intervals over patients.",) if rows else ()
+        reason = self.metrics.at("optimistic").value
+        said = ("With 95 % intervals over patients.", *([f"Out of fold, {reason}."] if reason else [])) if rows else ()
         return Section("discrimination", "Discrimination", said, ("Lesions", "Column", self.score, "auc"), rows)
 
     def calibrated(self) -> Section:
