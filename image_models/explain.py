@@ -26,6 +26,7 @@ from image_models.networks.image_model import FusionModel, Network, at_size
 from image_models.networks.metadata_shape import MetadataShape
 from image_models.predict import placed
 from image_models.recipe import ImageModelRecipe
+from image_models.rollout import attention_rollout
 from image_models.setup import Setup
 from image_models.training.inputs import Shown, plain_inputs
 from image_models.training.loader import overlapped
@@ -104,6 +105,20 @@ def heat_maps(
         places = tuple((look.shape[1], look.shape[2]) for look in looks)
         found.append(torch.stack([_spread(look, recipe.image_size) for look in looks]).mean(dim=0).cpu().double())
     return Heat(np.asarray(torch.cat(found).numpy(), dtype=np.float64), places)
+
+
+def attention_maps(
+    model: Network, recipe: ImageModelRecipe, lesions: Lesions, rows: Ints, *, device: str = "auto"
+) -> Floats | None:
+    """Attention rollout at the image's size, (lesions, side, side); None for a network that is no transformer."""
+    found = []
+    for shown in _shown(model, recipe, lesions, rows, device):
+        assert shown.pixels is not None
+        maps = attention_rollout(model, shown.pixels)
+        if maps is None:
+            return None
+        found.append(_spread(maps, recipe.image_size).cpu().double())
+    return np.asarray(torch.cat(found).numpy(), dtype=np.float64)
 
 
 def grad_cam(model: Network, pixels: Tensor, metadata: Tensor | None, towards: int) -> list[Tensor]:

@@ -11,7 +11,7 @@ from data.images.decode import decode
 from data.images.pictures import SeveralPictures
 from data.images.shards import Beside
 from data.images.sources import ImageSource
-from image_models.explain import MetadataRelevance, heat_maps, metadata_relevance, scores, to_unit
+from image_models.explain import MetadataRelevance, attention_maps, heat_maps, metadata_relevance, scores, to_unit
 from image_models.lesions import Lesions
 from image_models.predict import load_model
 from image_models.recipe import ImageModelRecipe
@@ -41,6 +41,8 @@ class NetworkExplanation:
     places: tuple[tuple[int, int], ...]
     seen: Pixels | None
     """The image that the map is of."""
+    attention: Floats | None
+    """As `heat`, by attention rollout; None for networks that are no transformers."""
     relevance: MetadataRelevance | None
     """One row."""
 
@@ -88,7 +90,7 @@ def explain_network(
     """Ask each fold model that did not see the lesion, and average."""
     folds = population.folds_of(row)
     only = np.zeros(1, dtype=np.int64)
-    found, maps, relevances = [], [], []
+    found, maps, relevances, rolled = [], [], [], []
     places: tuple[tuple[int, int], ...] = ()
     for fold in folds:
         folder = population.plan["fold model", model.name, fold].folder
@@ -99,6 +101,8 @@ def explain_network(
             heat = heat_maps(network, model, shown, only, towards)
             maps.append(heat.maps[0])
             places = heat.places
+            attention = attention_maps(network, model, shown, only)
+            rolled += [] if attention is None else [attention[0]]
         if network.metadata_shape is not None:
             relevances.append(metadata_relevance(network, model, shown, only, towards))
     return NetworkExplanation(
@@ -108,6 +112,7 @@ def explain_network(
         heat=to_unit(np.mean(maps, axis=0)[None])[0] if maps else None,
         places=places,
         seen=first_seen(lesions, model) if maps else None,
+        attention=to_unit(np.mean(rolled, axis=0)[None])[0] if rolled else None,
         relevance=mean_relevance(relevances) if relevances else None,
     )
 

@@ -115,11 +115,13 @@ def write_sheet(
     name = file_name_of(figures["lesion"])
     maps = {}
     for one in networks:
-        if one.heat is not None and one.seen is not None:
-            encoded = png(overlay(one.seen, one.heat))
-            with atomic(out / f"{name}_{one.name}.png") as temporary:
+        for of, drawn in ((one.name, one.heat), (f"{one.name}_attention", one.attention)):
+            if drawn is None or one.seen is None:
+                continue
+            encoded = png(overlay(one.seen, drawn))
+            with atomic(out / f"{name}_{of}.png") as temporary:
                 temporary.write_bytes(encoded)
-            maps[one.name] = data_uri("png", encoded)
+            maps[of] = data_uri("png", encoded)
     pictures = {} if image is None else {figures["lesion"]: data_uri("png", png(enlarged(image)))}
     for other in figures["others"]:
         row = int(np.flatnonzero(population.ids == other["lesion"])[0])
