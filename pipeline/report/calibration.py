@@ -23,7 +23,9 @@ def recalibrated(target: Ints, probability: Floats, fold: Ints) -> Floats | None
     """Probabilities after a logistic curve on the log-odds (Platt) of the other folds; None if none can be learned."""
     known = [target[fold != one] for one in np.unique(fold)]
     learnable = all(len(np.unique(answers)) > 1 for answers in known)
-    return cross_fitted(fit_platt, target, probability, fold) if learnable else None
+    return (
+        cross_fitted(lambda rows: fit_platt(target[rows], probability[rows]), probability, fold) if learnable else None
+    )
 
 
 def reliability(target: Ints, probability: Floats) -> list[dict[str, float]]:
