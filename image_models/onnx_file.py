@@ -19,14 +19,15 @@ IMAGES, METADATA, LOGITS = "images", "metadata", "logits"
 
 
 class Packaged(nn.Module):
-    """Uint8 images (N, side, side, 3) as packed, metadata (N, m), or both, to float32 logits."""
+    """Uint8 images (N, side, side, 3 for each picture) as packed, metadata (N, m), or both, to float32 logits."""
 
     def __init__(self, network: Network, recipe: ImageModelRecipe, half: bool) -> None:
         super().__init__()
         self.network = copy.deepcopy(network)
         self.side, self.seeing = recipe.input_size, recipe.backbone != "none"
         self.dtype = torch.float16 if half else torch.float32
-        self.mean, self.std = (torch.tensor(one)[:, None, None] for one in (IMAGENET_MEAN, IMAGENET_STD))
+        normal = (torch.tensor(one).repeat(pictures_of(recipe)) for one in (IMAGENET_MEAN, IMAGENET_STD))
+        self.mean, self.std = (one[:, None, None] for one in normal)
         if half:
             # As a GPU does it: what sees images in half precision, what stands above in single.
             for branch in self.network.branches:
@@ -45,6 +46,11 @@ class Packaged(nn.Module):
         return logits.float()
 
 
+def pictures_of(recipe: ImageModelRecipe) -> int:
+    """How many pictures of a lesion lie beside each other in what the network is given."""
+    return max(1, len(recipe.pictures))
+
+
 def write_onnx(network: Network, recipe: ImageModelRecipe, side: int, path: Path, *, half: bool = False) -> None:
     """Write a network that takes images of `side` pixels and batches of any size."""
     try:
@@ -55,7 +61,7 @@ def write_onnx(network: Network, recipe: ImageModelRecipe, side: int, path: Path
     names: list[str] = []
     # Two lesions: a batch of one would be taken for a constant.
     if recipe.backbone != "none":
-        given.append(torch.zeros(2, side, side, 3, dtype=torch.uint8))
+        given.append(torch.zeros(2, side, side, 3 * pictures_of(recipe), dtype=torch.uint8))
         names.append(IMAGES)
     if network.metadata_shape is not None:
         given.append(torch.zeros(2, network.metadata_shape.width))

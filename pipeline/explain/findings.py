@@ -34,6 +34,7 @@ def findings(
     return {
         "measurements": standing_out(table, [*decision.seen.numbers], rows, row),
         "measured_beside": len(rows) - 1,
+        "fewest_beside": FEWEST_OTHERS,
         "looks": [{"model": one.name, **look(one.heat)} for one in seeing if one.heat is not None],
         "flagged_at": decision.flagged_at(score)[0] if score.ndim == 1 and decision.thresholds else None,
         "thresholds": [one.target for one in decision.thresholds if one.threshold is not None],

@@ -51,6 +51,9 @@ def sureness(figures: dict[str, Any]) -> str:
 def measurements(figures: dict[str, Any]) -> list[str]:
     """Those that stand out within the patient, and in which direction."""
     found, rows, group = figures["findings"], figures["words"]["rows"], figures["words"]["group"]
+    if found["measured_beside"] < found["fewest_beside"]:
+        few = f"too few other {rows} here ({found['measured_beside']})"
+        return [f"The {group} has {few} to say which measurement stands out."]
     if not found["measurements"]:
         return [f"No measurement stands out among the {found['measured_beside']} other {rows} of the {group}."]
     said = []

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import DataError
+from data.images.shards import take
 from image_models.recipe import ImageModelRecipe
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ class OnnxNetwork:
         if self.recipe.backbone == "none":
             views = [beside]
         else:
-            seen = symmetries(np.ascontiguousarray(lesions.images[rows]), self.recipe.test_time)
+            images = np.empty((len(rows), *lesions.images.shape[1:]), np.uint8)
+            take(lesions.images, rows, images)
+            seen = symmetries(images, self.recipe.test_time)
             views = [{"images": np.ascontiguousarray(view), **beside} for view in seen]
         return np.asarray(np.mean([shares(self.session.run(None, view)[0]) for view in views], axis=0))
 

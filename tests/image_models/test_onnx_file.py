@@ -59,7 +59,7 @@ def compare(recipe: ImageModelRecipe, side: int, path: Path, *, half: bool = Fal
                 parameter.mul_(5.0)
     write_onnx(network, recipe, side, path / "model.onnx", half=half)
     rng = np.random.default_rng(1)
-    images = rng.integers(0, 256, (5, side, side, 3), dtype=np.uint8)
+    images = rng.integers(0, 256, (5, side, side, 3 * max(1, len(recipe.pictures))), dtype=np.uint8)
     beside = None if shape is None else rng.normal(size=(5, shape.width)).astype(np.float32)
     with torch.inference_mode():
         pixels = None if recipe.backbone == "none" else prepare(torch.from_numpy(images), recipe.input_size)

@@ -43,18 +43,18 @@ def check_measurements(figures: dict[str, Any], table: pl.DataFrame) -> None:
     own = table.filter(isic_id=figures["lesion"]).row(0, named=True)
     others = table.filter(pl.col("patient_id") == own["patient_id"], pl.col("isic_id") != own["isic_id"])
     distances = {}
-    for name in [one for one in table.columns if one.startswith("tbp_lv_") and table[one].dtype.is_float()]:
+    for name in [one for one in table.columns if table[one].dtype.is_numeric()]:
         values = others[name].drop_nulls().to_numpy()
         if own[name] is not None and len(values) >= 5 and values.std(ddof=1) > 0:
             distances[name] = (own[name] - values.mean()) / values.std(ddof=1)
     found = {one["column"]: one["distance"] for one in figures["findings"]["measurements"]}
     expected = sorted((name for name in distances if abs(distances[name]) >= 2), key=lambda name: -abs(distances[name]))
-    assert [name for name in found if name.startswith("tbp_lv_")] == [name for name in expected[:3] if name in found]
+    assert list(found) == [name for name in expected if name in found]
     words = " ".join(figures["said_in_words"])
     for name, distance in found.items():
         assert distance == pytest.approx(distances[name], rel=1e-4)
         assert f"({name}) is {'high' if distance > 0 else 'low'} for the patient" in words
-    assert bool(found) == bool(expected)
+    assert bool(found) or not [name for name in expected if name.startswith("tbp_lv_")]
 
 
 def test_a_training_and_a_test_lesion_of_an_image_run(cli, finished_run, cohort_dir, tmp_path):

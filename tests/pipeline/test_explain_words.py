@@ -31,6 +31,7 @@ FIGURES: dict[str, Any] = {
             {"column": "d", "meaning": "diameter", "unit": "mm", "value": 7.25, "mean_of_others": 3.0, "distance": 2.51}
         ],
         "measured_beside": 8,
+        "fewest_beside": 5,
         "looks": [{"model": "net", "x": 0.3, "y": 0.5, "middle": 0.61}],
         "flagged_at": "90 %",
         "thresholds": [0.8, 0.9],
@@ -63,6 +64,7 @@ def test_clauses_follow_their_numbers():
     low = [{**FIGURES["findings"]["measurements"][0], "distance": -3.0}]
     assert "is low for the patient: 7.25 mm, 3.0 standard deviations below" in said(measurements=low)
     assert "No measurement stands out among the 8 other lesions" in said(measurements=[])
+    assert "has too few other lesions here (4)" in said(measurements=[], measured_beside=4)
     assert "It is below every stored threshold" in said(flagged_at=None)
     assert "threshold" not in said(flagged_at=None, thresholds=[])
     assert "no class fits it, so the answer is uncertain" in said(left=[])
