@@ -62,20 +62,8 @@ def workers() -> list[psutil.Process]:
     ]
 
 
-@pytest.fixture(scope="module")
-def alone(stage_one: StageOne) -> Path:
-    """Stage one, a model after the other in this process."""
-    return stage_one(1, name="alone")[0]
-
-
-def test_the_bytes_do_not_depend_on_how_many_run_at_once(stage_one: StageOne, alone: Path):
-    beside, said = stage_one(3, name="beside")
-    assert differences(content(alone), content(beside)) == []
-    assert said.count("images/s") == 6
-    assert workers() == []
-
-
-def test_a_killed_worker_is_named_and_its_model_goes_on(stage_one: StageOne, alone: Path):
+def test_a_killed_worker_is_named_and_the_bytes_are_those_of_one_model_after_the_other(stage_one: StageOne):
+    alone, _ = stage_one(1, name="alone")
     killed: list[int] = []
 
     def kill_one() -> None:
@@ -96,6 +84,7 @@ def test_a_killed_worker_is_named_and_its_model_goes_on(stage_one: StageOne, alo
     assert killed
     assert "its process died (by signal 9); it is started again and goes on" in said
     assert differences(content(alone), content(beside)) == []
+    assert workers() == []
 
 
 def test_a_worker_that_always_dies_ends_the_run(stage_one: StageOne, monkeypatch: pytest.MonkeyPatch):
