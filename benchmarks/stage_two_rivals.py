@@ -5,7 +5,10 @@
   the whole public parameter set, categories by their codes (as categories in CatBoost), the mean of all fold models.
 - `plain_lightgbm`: LightGBM's own defaults on the published columns and their z-scores by patient, one model.
 
+`--fold-models 1` takes the models of one fold on both sides, for a fifth of the time.
+
     python -m benchmarks.stage_two_rivals [--recipe demo] [--lesions 4000] [--test-lesions 3000] [--seeds 101 102 103]
+        [--fold-models N]
 """
 
 import argparse
@@ -42,7 +45,7 @@ Floats = npt.NDArray[np.float64]
 THREADS = 1
 
 
-def ours(train: Cohort, test: Cohort, folds: Folds, recipe: Recipe, folder: Path) -> dict[str, Floats]:
+def ours(train: Cohort, test: Cohort, folds: Folds, used: range, recipe: Recipe, folder: Path) -> dict[str, Floats]:
     """A recipe's stage two without image columns: members, and their blend."""
     members = [member for member in recipe.tabular.members if member.image_columns]
     kept = np.ones(len(train.ids), bool) if recipe.tabular.exclude == "none" else ~biopsied_benign(train)
@@ -50,7 +53,7 @@ def ours(train: Cohort, test: Cohort, folds: Folds, recipe: Recipe, folder: Path
     out_of_fold = {member.name: np.full(len(train.ids), np.nan) for member in members}
     on_test = {member.name: np.zeros(len(test.ids)) for member in members}
     _, groups = np.unique(train.groups, return_inverse=True)
-    for fold in range(folds.count):
+    for fold in used:
         rows, held_out = folds.train_rows(fold), folds.validation_rows(fold)
         encoder, matrix = Encoder.fit_transform(table, rows, train.target, recipe.features, groups=train.groups)
         for member in members:
@@ -69,7 +72,7 @@ def ours(train: Cohort, test: Cohort, folds: Folds, recipe: Recipe, folder: Path
                     values = encoder.transform(where, part)
                     said = predict_member(member, folder, values, np.arange(len(values.values))) / len(member.seeds)
                     if part is None:
-                        to[member.name] += said / folds.count
+                        to[member.name] += said / len(used)
                     else:
                         to[member.name][part] = np.nan_to_num(to[member.name][part]) + said
     blended = blend(out_of_fold, recipe.tabular.blend, target=train.target, folds=folds.fold)
@@ -81,14 +84,14 @@ def replace_device(member: Any) -> Any:
     return member.model_copy(update={"device": "cpu"})
 
 
-def third(train: Cohort, test: Cohort, folds: Folds) -> Floats:
+def third(train: Cohort, test: Cohort, folds: Folds, used: range) -> Floats:
     """The third-placed entry's stage two."""
     families = ("published", "size", "colour", "border", "position", "patient_z", "counts")
     recipe = FeatureRecipe(families=families, categories="native", impute="none")
     table, test_table = build(train, recipe), build(test, recipe)
     total = np.zeros(len(test.ids))
     kept = ~biopsied_benign(train)
-    for fold in range(folds.count):
+    for fold in used:
         rows = folds.train_rows(fold)[kept[folds.train_rows(fold)]]
         encoder, matrix = Encoder.fit_transform(table, rows, train.target, recipe)
         target = train.target[rows]
@@ -96,7 +99,7 @@ def third(train: Cohort, test: Cohort, folds: Folds) -> Floats:
         where = encoder.transform(test_table).values
         categories = list(matrix.categorical)
         for said in boosters(matrix.values[drawn], target[drawn], where, categories):
-            total += said / (3 * folds.count)
+            total += said / (3 * len(used))
     return total
 
 
@@ -161,6 +164,7 @@ def main() -> None:
     parser.add_argument("--lesions", type=int, default=4000)
     parser.add_argument("--test-lesions", type=int, default=3000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[101, 102, 103])
+    parser.add_argument("--fold-models", type=int, default=0, help="models of so many folds; 0: of all")
     options = parser.parse_args()
     recipe = load_recipe(options.recipe)
     for seed in options.seeds:
@@ -172,11 +176,12 @@ def main() -> None:
             assert folder.test is not None
             train, test = folder.train, folder.test
             folds = make_folds(train, replace_seed(recipe, seed))
+            used = range(options.fold_models or folds.count)
             answers = pl.read_csv(where / "test-answers.csv")
             assert answers["isic_id"].to_list() == test.ids.tolist()
             target = answers["target"].to_numpy()
-            columns = ours(train, test, folds, recipe, Path(name))
-            columns |= {"third": third(train, test, folds), "plain_lightgbm": lightgbm_alone(train, test)}
+            columns = ours(train, test, folds, used, recipe, Path(name))
+            columns |= {"third": third(train, test, folds, used), "plain_lightgbm": lightgbm_alone(train, test)}
         print(f"seed {seed}: " + ", ".join(f"{title} {pauc(target, said):.4f}" for title, said in columns.items()))
         for rival in ("third", "plain_lightgbm"):
             gap = paired_bootstrap(target, columns["blend"], columns[rival], test.groups)
