@@ -62,6 +62,21 @@ def test_training_labels_do_change_the_model(booster, table, tmp_path):
     assert checksums(tmp_path / "as_is") != checksums(tmp_path / "changed")
 
 
+def test_a_seed_as_printed_reaches_the_library_and_the_rest_stays_the_job_s(table, tmp_path):
+    plain = RECIPE.model_copy(update={"resample": ResampleRecipe(method="none"), "image_noise": 0.0})
+    member = member_of("lightgbm", parameters={"min_data_in_leaf": 10, "bagging_fraction": 0.5, "bagging_freq": 1})
+    for name, seed in (("a", 1), ("b", 2)):
+        fit(member, table, tmp_path / name, plain, seed=seed, library_seed=42)
+        assert "[seed: 42]" in (tmp_path / name / "model.txt").read_text()
+    assert checksums(tmp_path / "a") == checksums(tmp_path / "b")
+    fit(member, table, tmp_path / "derived", plain, seed=1)
+    assert checksums(tmp_path / "a") != checksums(tmp_path / "derived")
+    # What resampling draws is still the job's own.
+    for name, seed in (("c", 1), ("d", 2)):
+        fit(member, table, tmp_path / name, seed=seed, library_seed=42)
+    assert checksums(tmp_path / "c") != checksums(tmp_path / "d")
+
+
 @every_booster
 def test_a_job_depends_on_its_seed_alone(booster, table, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
