@@ -1,6 +1,6 @@
 """Predict new patients with a finished run: its fold models, encoders and boosters; no training data needed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from data.synthetic.stand_in import is_invented
 from pipeline.actions.answer_summary import print_summary
 from pipeline.answer_files import refuse_bad_target, write_answers
 from pipeline.answers import Said, answer_frame
+from pipeline.batches import AT_ONCE, patient_batches
 from pipeline.columns import stacked
 from pipeline.decision import decision_for
 from pipeline.facts import finished_fold_count, recorded_facts
@@ -100,9 +101,15 @@ def columns_of(
     scores = None
     if run.recipe.image_models:
         scores = image_columns(finished.fold_models, run.recipe.data, runtime, cohort, source)
-    table = features_of(run.recipe.features, runtime.display, cohort, scores, f"{len(cohort.ids):,} lesions")
-    with runtime.display.task("stage two") as progress:
-        columns = finished.stage_two.predict(table, runtime.threads, progress)
+    columns: dict[str, npt.NDArray[np.float64]] = {}
+    for rows in patient_batches(cohort.groups, run.recipe.features, AT_ONCE):
+        part, own = replace(cohort, table=cohort.table[rows]), None if scores is None else scores[rows]
+        table = features_of(run.recipe.features, runtime.display, part, own, f"{len(rows):,} lesions")
+        with runtime.display.task("stage two") as progress:
+            said = finished.stage_two.predict(table, runtime.threads, progress)
+        for name, column in said.items():
+            whole = columns.setdefault(name, np.full((len(cohort.ids), *column.shape[1:]), np.nan))
+            whole[rows] = column
     seen = {} if scores is None else {name: scores[name].to_numpy() for name in scores.columns if name != "lesion_id"}
     of_models = {model.name: stacked(seen, model.name) for model in run.recipe.image_models}
     return {**of_models, **columns}, without_image(run, scores, len(cohort.ids))
