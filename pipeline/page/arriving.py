@@ -100,14 +100,18 @@ class Arrivals:
         self.jobs: dict[str, Job] = {}
         self.worker = ThreadPoolExecutor(1, thread_name_prefix="predicting")
         self._lock = threading.Lock()
-        for path in sorted(self.folder.glob(f"new-*/{ABOUT}")) if self.folder.is_dir() else []:
-            if KEY.fullmatch(path.parent.name):
-                self._reopen(path.parent)
+        for path in sorted(self.folder.glob("new-*")) if self.folder.is_dir() else []:
+            if KEY.fullmatch(path.name):
+                self._reopen(path)
 
     def _reopen(self, folder: Path) -> None:
         """Patients that were given before, as they were answered then; a damaged folder is left out and said."""
         job = Job(folder.name, folder.name, state="done", label="")
         try:
+            if not (folder / ABOUT).exists():
+                raise DataError(
+                    "the page was ended before these patients were answered; remove them, and give them again"
+                )
             about = read_json(folder / ABOUT)
             job.title = str(about["title"])
             if about["mark"] != self.opened.mark():

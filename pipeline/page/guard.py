@@ -11,7 +11,7 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "fusionnetx"
@@ -30,6 +30,10 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
+LEADS_ON = (
+    '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>FusionNetX</title>'
+    '<meta http-equiv="refresh" content="0;url={0}"><p><a href="{0}">To the page</a></p></html>'
+)
 LOST = "The page does not know you. Open it by the whole address that `fusionnetx page` printed when it started.\n"
 
 
@@ -75,7 +79,8 @@ class Guard:
         if given is not None:
             if not self.is_token(given[0]):
                 return PlainTextResponse(LOST, 403)
-            inside = RedirectResponse(self.base + "/", 303)
+            # A page that leads on, not a redirect: a browser that came from elsewhere keeps a strict cookie back there.
+            inside = HTMLResponse(LEADS_ON.format(self.base + "/"))
             inside.set_cookie(COOKIE, self.token, path=self.base, httponly=True, samesite="strict")
             return inside
         if not self.is_token(cookie_of(headers)):

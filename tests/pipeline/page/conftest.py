@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from pipeline.page.guard import LEADS_ON
 from pipeline.page.page import Page
 from tests.conftest import one_thread_and
 
@@ -97,14 +98,17 @@ class Window:
 
 
 @pytest.fixture
-def window(chromium: Any, served: Served) -> Iterator[Window]:
+def window(chromium: Any, served: Served, tmp_path: Path) -> Iterator[Window]:
     """A new window that has opened the address of the page; no test may leave a complaint."""
     context = chromium.new_context(viewport={"width": 1280, "height": 800})
     found = Window(context.new_page(), [])
     found.at.on("console", lambda one: found.complaints.append(one.text) if one.type in ("error", "warning") else None)
     found.at.on("pageerror", lambda error: found.complaints.append(str(error)))
     found.at.set_default_timeout(20_000)
-    found.at.goto(served.address)
+    # As a browser that is started by a file: from elsewhere.
+    (tmp_path / "open.html").write_text(LEADS_ON.format(served.address))
+    found.at.goto((tmp_path / "open.html").as_uri())
+    found.at.wait_for_url(f"http://{served.host}{served.base}/v/training/")
     yield found
     context.close()
     assert found.complaints == []

@@ -2,20 +2,22 @@
 
 import http.client
 import socket
+from pathlib import Path
 
 import pytest
 
 from data.errors import DataError
-from pipeline.page.guard import MOST_BYTES
-from pipeline.page.serve import bound
+from pipeline.page.guard import MOST_BYTES, Guard
+from pipeline.page.serve import bound, leading_to
 from tests.pipeline.page.conftest import Served
 
 
 def test_the_token_is_exchanged_for_a_strict_cookie(served: Served):
     path = served.address.removeprefix(f"http://{served.host}")
-    status, headers, _ = served.ask(path, cookie="-")
-    assert status == 303
-    assert "token" not in headers["location"]
+    status, headers, said = served.ask(path, cookie="-")
+    assert status == 200
+    assert f"url={served.base}/" in said
+    assert served.token not in said
     cookie = headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
@@ -91,6 +93,15 @@ def test_too_much_is_refused(served: Served):
     chunks = b"".join(b"4000\r\n" + b"x" * 0x4000 + b"\r\n" for _ in range(8)) + b"0\r\n\r\n"
     unstated = {"transfer_encoding": "chunked", "content_type": kind, "content_length": "-"}
     assert served.ask(served.base + "/marks", "POST", chunks, **unstated)[0] == 413
+
+
+def test_the_token_is_not_among_the_words_a_browser_is_started_with(served: Served, tmp_path: Path):
+    guard = Guard(lambda *_: None, served.host, "secret", {})  # type: ignore[arg-type, return-value]
+    with leading_to(guard, tmp_path / "open.html") as file:
+        assert "secret" not in file.as_uri()
+        assert guard.address in file.read_text()
+        assert file.stat().st_mode & 0o077 == 0
+    assert not file.exists()
 
 
 def test_other_methods_are_refused(served: Served):
