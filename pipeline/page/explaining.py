@@ -12,11 +12,10 @@ import numpy as np
 from data.errors import DataError
 from data.files import atomic, read_json, write_json
 from features.table import FeatureTable
-from pipeline.explain.population import Population, class_probability
+from pipeline.explain.population import Population
 from pipeline.page.opened import Opened
 from pipeline.page.view import View
 from pipeline.report.finished import Floats, Ints
-from pipeline.report.leads import finite
 
 FOLDER = Path("page") / "kept"
 
@@ -53,6 +52,12 @@ class OnePatient(Population):
             table = self.everyone.features(fold)
             return replace(table, frame=table.frame[self.rows])
         return self._features
+
+    def probability(self, rows: Ints, blend: Floats) -> Floats:
+        """What the blend's score of some of the patient's lesions is worth."""
+        assert self.everyone is not None
+        assert self.rows is not None
+        return self.everyone.probability(self.rows[rows], blend)
 
     def said(self, rows: Ints) -> dict[str, Floats]:
         """What every model says of some of the patient's lesions."""
@@ -114,7 +119,7 @@ class Explainer:
         from pipeline.explain.boosters import explain_boosters
         from pipeline.explain.networks import explain_networks, picture
         from pipeline.explain.overlay import overlay, png
-        from pipeline.explain.sheet import network_figures
+        from pipeline.explain.sheet import figures_of
 
         assert view.population is not None
         rows = np.sort(view.rows_of(int(view.lesions["patient"][row])))
@@ -129,12 +134,11 @@ class Explainer:
             if one.heat is not None and image is not None:
                 with atomic(self.folder / f"{name}-{place}.png") as temporary:
                     temporary.write_bytes(png(overlay(image, one.heat)))
-        said = patient.said(np.array([at], dtype=np.int64))
-        return {
-            "networks": [network_figures(one) | {"map": one.heat is not None} for one in networks],
-            "boosters": explain_boosters(patient, at, view.towards),
-            "said": {key: finite(class_probability(column, view.towards)[0]) for key, column in said.items()},
-        }
+        boosters, said = explain_boosters(patient, at, view.towards), patient.said(np.arange(len(rows), dtype=np.int64))
+        figures = figures_of(patient, at, view.towards, networks, boosters, said, has_image=image is not None)
+        # The patient's other lesions are on the page anyway.
+        kept = {name: figures[name] for name in ("networks", "boosters", "said", "said_in_words")}
+        return kept | {"maps": [one.heat is not None and image is not None for one in networks]}
 
     def heat_map(self, view: View, row: int, place: int) -> bytes:
         """A kept heat map; DataError where there is none."""
