@@ -32,7 +32,8 @@ HEADERS = {
 }
 LEADS_ON = (
     '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>FusionNetX</title>'
-    '<meta http-equiv="refresh" content="0;url={0}"><p><a href="{0}">To the page</a></p></html>'
+    '<link rel="icon" href="{1}"><meta http-equiv="refresh" content="0;url={0}">'
+    '<p><a href="{0}">To the page</a></p></html>'
 )
 LOST = "The page does not know you. Open it by the whole address that `fusionnetx page` printed when it started.\n"
 
@@ -80,7 +81,7 @@ class Guard:
             if not self.is_token(given[0]):
                 return PlainTextResponse(LOST, 403)
             # A page that leads on, not a redirect: a browser that came from elsewhere keeps a strict cookie back there.
-            inside = HTMLResponse(LEADS_ON.format(self.base + "/"))
+            inside = HTMLResponse(LEADS_ON.format(self.base + "/", self.base + "/static/icon.svg"))
             inside.set_cookie(COOKIE, self.token, path=self.base, httponly=True, samesite="strict")
             return inside
         if not self.is_token(cookie_of(headers)):

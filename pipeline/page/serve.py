@@ -44,7 +44,7 @@ def leading_to(guard: Guard, path: Path) -> Iterator[Path]:
     path.unlink(missing_ok=True)
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as handle:
-            handle.write(LEADS_ON.format(guard.address))
+            handle.write(LEADS_ON.format(guard.address, "data:,"))
         yield path
     finally:
         path.unlink(missing_ok=True)

@@ -106,7 +106,7 @@ def window(chromium: Any, served: Served, tmp_path: Path) -> Iterator[Window]:
     found.at.on("pageerror", lambda error: found.complaints.append(str(error)))
     found.at.set_default_timeout(20_000)
     # As a browser that is started by a file: from elsewhere.
-    (tmp_path / "open.html").write_text(LEADS_ON.format(served.address))
+    (tmp_path / "open.html").write_text(LEADS_ON.format(served.address, "data:,"))
     found.at.goto((tmp_path / "open.html").as_uri())
     found.at.wait_for_url(f"http://{served.host}{served.base}/v/training/")
     yield found
