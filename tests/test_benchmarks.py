@@ -1,0 +1,43 @@
+"""Every benchmark runs, on little: what it measures is not judged here."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from pipeline.runtime import Runtime
+
+LITTLE = {
+    "audit_false_alarms": "--tables 1",
+    "bootstrap": "--lesions 20000 --replicates 20",
+    "large_table": "--rows 2000 --batch 1000",
+    "pack": "--images 40 --size 32 --workers 1",
+    "stage_two_choices": "--lesions 600 --seeds 1 --without catboost --only mean",
+    "stage_two_features": "--lesions 1500",
+}
+ELSEWHERE = {"stage_one", "scale", "page_soak", "page_tables", "synthetic_quartiles"}
+"""Tested beside what they measure, by tests of their own."""
+LONG = {"stage_two_boosters", "stage_two_rivals"}
+"""Minutes even on little: they are run by hand."""
+PARTS = {"__init__", "pandas_entry", "polars_entry"}
+"""Rivals that other benchmarks import."""
+
+
+def test_every_benchmark_is_known_here():
+    there = {path.stem for path in (Path(__file__).parents[1] / "benchmarks").glob("*.py")}
+    assert there - PARTS == LITTLE.keys() | ELSEWHERE | LONG
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("name", LITTLE)
+def test_a_benchmark_runs(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setattr(Runtime, "threads", 1)
+    monkeypatch.setattr(sys, "argv", [name, *LITTLE[name].split()])
+    import_module(f"benchmarks.{name}").main()
+    assert capsys.readouterr().out.strip()
