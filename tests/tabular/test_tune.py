@@ -261,3 +261,12 @@ def test_a_fold_without_positives_is_refused(folds_of, tmp_path):
     folds = [replace(fold, held_out_target=fold.held_out_target * 0) for fold in folds_of(0)]
     with pytest.raises(DataError, match="use folds with positives in all of them"):
         tune(member_of(), recipe_of(1), folds, storage=tmp_path / "s.journal", study_name="m", seed=3)
+
+
+def test_a_quick_search_scores_short_trials_and_keeps_the_members_rounds(folds_of, tmp_path):
+    space = {"learning_rate": {"low": 0.02, "high": 0.5, "log": True}}
+    found = run(folds_of, tmp_path / "s.journal", trials=1, space=space, rounds=4)
+    binned, _ = bin_folds(member_of(), recipe_of(0), folds_of(0), seed=3, threads=1)
+    short = member_of().with_parameters({"iterations": 4})
+    assert found.best_value == pytest.approx(fmean(fold.score(short) for fold in binned))
+    assert found.member.iterations == member_of().iterations

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
 from data.scores.intervals import bootstrap
 from data.scores.scores import pauc
@@ -33,10 +34,13 @@ def test_all_rows_are_scored_with_intervals(figures: dict[str, Any]) -> None:
     rows = {row["name"]: row for row in figures["rows"]}
     assert list(rows) == [
         "full", "image_only", "image_only.narrow", "image_only.wide", "without_voting.lightgbm_metadata",
-        "without_voting.lightgbm", "without_voting.catboost", "without_voting.xgboost", "metadata_advanced",
-        "metadata_simple", "without_patient_features", "without_relabelled", "without_resampling",
+        "without_voting.lightgbm", "without_voting.catboost", "without_voting.xgboost", "blended.logit_mean",
+        "blended.rank_mean", "blended.weighted", "blended.stacker", "blended.rank_stacker", "blended.chosen",
+        "metadata_advanced", "metadata_simple", "without_patient_features", "without_relabelled", "without_resampling",
+        "without_tuning",
     ]  # fmt: skip
     assert rows["without_relabelled"]["absent"]
+    assert "no parameters were searched" in rows["without_tuning"]["absent"]
     for name, row in rows.items():
         for part in ("cross_validated", "hidden_test") if not row["absent"] else ():
             score = row[part]["score"]
@@ -47,6 +51,27 @@ def test_all_rows_are_scored_with_intervals(figures: dict[str, Any]) -> None:
                 full = rows["full"][part]["score"]["estimate"]
                 assert difference["estimate"] == pytest.approx(score["estimate"] - full, abs=1e-12)
                 assert difference["low"] <= difference["estimate"] <= difference["high"]
+
+
+def test_a_gain_is_tested_against_the_spread_of_the_folds(
+    studied: Path, figures: dict[str, Any], cohort_dir: Path
+) -> None:
+    table = pl.read_csv(cohort_dir / "train-metadata.csv", infer_schema_length=None).select("isic_id", "target")
+    own, full = (
+        pl.read_parquet(folder / "tabular" / "oof.parquet").join(table, left_on="lesion_id", right_on="isic_id")
+        for folder in (studied / "ablation" / "metadata_advanced", studied)
+    )
+    leads = [
+        pauc(*(part.filter(pl.col("fold") == fold)[name].to_numpy() for name in ("target", "blend")))
+        for fold in range(3)
+        for part in (own, full)
+    ]
+    found = next(row for row in figures["rows"] if row["name"] == "metadata_advanced")["cross_validated"]["told_apart"]
+    differences = np.subtract(leads[::2], leads[1::2])
+    assert found["mean"] == pytest.approx(differences.mean())
+    t = abs(differences.mean()) / (differences.std(ddof=1) * np.sqrt(1 / 3 + 1 / 2))
+    assert found["p"] == pytest.approx(2 * stats.t.sf(t, 2))
+    assert figures["rows"][0]["cross_validated"]["told_apart"] is None
 
 
 def test_the_soft_vote_of_images_is_scored_as_by_hand(studied: Path, figures: dict[str, Any], cohort_dir: Path) -> None:
@@ -145,7 +170,7 @@ def test_the_report_shows_a_study_of_this_run_and_of_no_other(
     study = study_of(run)
     assert study is not None
     drawn = study_plot(study, words_of(Inputs(run, surroundings()).data.train.task))
-    assert len(drawn.y.ticks) == 11  # all but full and the row that this recipe does not have
+    assert len(drawn.y.ticks) == 17  # all but full and the two rows that this recipe does not have
     path = run.folder / "ablation.json"
     path.write_text(json.dumps({**study, "of": "other columns"}))
     assert study_of(run) is None

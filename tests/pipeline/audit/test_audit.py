@@ -16,7 +16,7 @@ from data.schemas.isic2024 import FORBIDDEN
 from pipeline.audit import audit as audit_module
 from pipeline.audit.audit import Check
 from pipeline.audit.compare import differing_files, said_differently
-from pipeline.audit.independence import SCORED_FOLD, Trio, independence
+from pipeline.audit.independence import SCORED_FOLD, Trio, independence, untold_features
 from pipeline.audit.own_patient import features_by_patient, predictions_by_patient
 from pipeline.audit.perturb import other_answers, other_measurements
 from pipeline.audit.scratch import Finished
@@ -28,6 +28,7 @@ from pipeline.plan import plan_of
 from pipeline.recipe import load_recipe
 from pipeline.run import Run
 from pipeline.runtime import Runtime
+from pipeline.steps import tuning
 from research.planted import leaks
 from research.planted.leaks import LEAKS, rewired
 from research.planted.mutations import NOTHING, Verdict
@@ -81,6 +82,17 @@ def test_nothing_is_found_in_the_pipeline_as_it_is(trio: Callable[[str], Trio]):
 def test_a_planted_leak_is_found(trio: Callable[[str], Trio], plant: Callable[[], Any]):
     with plant():
         assert independence(trio("leaking"))
+
+
+def test_a_search_for_a_fold_is_scored_on_its_other_folds_alone(trio: Callable[[str], Trio]):
+    run = trio("searched").as_it_is.inputs
+    table, folds = untold_features(run), run.folds
+    for outer in range(folds.count):
+        inner = [fold for fold in range(folds.count) if fold != outer]
+        for fold, found in zip(inner, tuning.searched_folds(run, table, outer), strict=True):
+            rows = np.flatnonzero((folds.fold != fold) & (folds.fold != outer))
+            np.testing.assert_array_equal(found.train_target, run.data.train.target[rows])
+            np.testing.assert_array_equal(found.held_out_target, run.data.train.target[folds.fold == fold])
 
 
 def test_a_feature_that_looks_at_other_patients_without_saying_so_is_found(inputs: Inputs):
