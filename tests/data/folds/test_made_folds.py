@@ -49,7 +49,7 @@ def test_folds_that_are_not_stratified_are_made_another_way(monkeypatch):
         fold[held_out] = k
     assert "unevenly" in " ".join(fold_problems(fold, cohort, 0.2))  # the stand-in is bad enough to be noticed
 
-    monkeypatch.setattr(folds_module, "StratifiedGroupKFold", Unstratified)
+    monkeypatch.setattr("sklearn.model_selection.StratifiedGroupKFold", Unstratified)
     made = make_folds(cohort, FoldRecipe(count=4))
     assert made.method == "greedy"
     check(made, cohort, 4)
