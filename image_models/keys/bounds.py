@@ -12,6 +12,8 @@ MORE = "more lesions at once fit into no memory"
 MOST: dict[str, tuple[float, str]] = {
     "widths": (8192, WIDER),
     "hidden": (8192, WIDER),
+    "components": (8192, WIDER),
+    "gem_kernels": (2048, "no image is larger"),
     "image_size": (2048, "packs of images end there (data.image_size)"),
     "second_image_size": (2048, "packs of images end there (data.image_size)"),
     "negatives_per_positive": (1e6, "no cohort has more negatives for each positive"),
