@@ -25,6 +25,9 @@ class OneWorker:
     def gpus(self, runtime: Runtime) -> float:
         return 0.0
 
+    def expect(self, inputs: Inputs, at_once: int) -> None:
+        """Nothing is started beforehand."""
+
     def run(self, inputs: Inputs, runtime: Runtime, jobs: Sequence[Job], at_once: int = 1) -> Iterator[Done]:
         player = Player(runtime.display)
         for number, job in enumerate(jobs):
