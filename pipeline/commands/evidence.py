@@ -61,7 +61,7 @@ def evaluate(
     ],
     run: ExistingRunOption = "demo",
     recipe: Annotated[
-        str | None, typer.Option("--recipe", "-r", help="A recipe whose [data] reads the folder. Default: the run's.")
+        str | None, typer.Option("--recipe", "-r", help=r"A recipe whose \[data] reads the folder. Default: the run's.")
     ] = None,
     labels: Annotated[
         str | None, typer.Option(help="The table of picture names and answers below the folder. Default: labels.csv.")

@@ -55,7 +55,7 @@ StorageOption = Annotated[
 ]
 TensorBoardOption = Annotated[
     bool,
-    typer.Option("--tensorboard", help="Write training scalars to <run>/tensorboard (needs the extra [tracking])."),
+    typer.Option("--tensorboard", help=r"Write training scalars to <run>/tensorboard (needs the extra \[tracking])."),
 ]
 ExecutorOption = Annotated[
     str,

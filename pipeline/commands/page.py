@@ -17,7 +17,7 @@ def page(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1. Default: any that is free.")] = 0,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
 ) -> None:
-    """Look at a run's patients in a browser, on this machine alone (needs the extra [page])."""
+    """Look at a run's patients in a browser, on this machine alone (needs the extra `page`)."""
     from pipeline.actions.opening import existing_run, surroundings
     from pipeline.inputs import Inputs
 

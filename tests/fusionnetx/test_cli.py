@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import typer
+from rich.text import Text
 
 from data.errors import DataError, Interrupted
 from fusionnetx.cli import app, guarded
@@ -115,3 +116,11 @@ def test_help_loads_nothing_heavy():
     answer = subprocess.run([sys.executable, "-c", LOADS], capture_output=True, text=True, check=True)
     assert answer.stdout.count("Usage:") == 4
     assert [line for line in answer.stdout.splitlines() if line.startswith("heavy:")] == ["heavy:"] * 4
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_loses_no_word_to_markup(verb: str) -> None:
+    command = typer.main.get_command(app).commands[verb]
+    texts = [parameter.help for parameter in command.params if getattr(parameter, "help", None)]
+    for text in [*texts, command.help or ""]:
+        assert Text.from_markup(text).plain == text.replace(r"\[", "[")
