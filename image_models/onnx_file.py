@@ -18,12 +18,28 @@ OPSET = 18
 IMAGES, METADATA, LOGITS = "images", "metadata", "logits"
 
 
+class SpelledForm(nn.Module):
+    """A bilinear form as products and sums, for which ONNX has operators."""
+
+    def __init__(self, form: nn.Bilinear) -> None:
+        super().__init__()
+        self.form = form
+
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        """Evaluate it."""
+        return torch.einsum("ni,kij,nj->nk", one, self.form.weight, other) + self.form.bias
+
+
 class Packaged(nn.Module):
     """Uint8 images (N, side, side, 3 for each picture) as packed, metadata (N, m), or both, to float32 logits."""
 
     def __init__(self, network: Network, recipe: ImageModelRecipe, half: bool) -> None:
         super().__init__()
         self.network = copy.deepcopy(network)
+        for owner in list(self.network.modules()):
+            for name, part in owner.named_children():
+                if isinstance(part, nn.Bilinear):
+                    setattr(owner, name, SpelledForm(part))
         self.side, self.seeing = recipe.input_size, recipe.backbone != "none"
         self.dtype = torch.float16 if half else torch.float32
         normal = (torch.tensor(one).repeat(pictures_of(recipe)) for one in (IMAGENET_MEAN, IMAGENET_STD))

@@ -25,7 +25,8 @@ class TensorProduct(Fusion):
 
     def forward(self, image: Tensor, metadata: Tensor) -> Tensor:
         """Take the outer product."""
-        one = image.new_ones(len(image), 1)
+        # Of the numbers there, so that a traced network takes batches of any size.
+        one = torch.ones_like(image[:, :1])
         rows, columns = torch.cat([self.image(image), one], 1), torch.cat([self.metadata(metadata), one], 1)
         return (rows[:, :, None] * columns[:, None, :]).flatten(1)
 
