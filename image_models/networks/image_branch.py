@@ -34,12 +34,12 @@ class ImageBranch(nn.Module):
         if self.layout == "tokens":
             patches = features[:, self.prefix_tokens :]
             side = round(patches.shape[1] ** 0.5)
-            return patches.mT.reshape(len(patches), -1, side, side)
+            return patches.transpose(-2, -1).reshape(len(patches), -1, side, side)
         return features if self.layout == "maps" else features.permute(0, 3, 1, 2)
 
     def tokens(self, features: Tensor) -> Tensor:
         """Lay the backbone's features out as tokens (N, L, C), leading class tokens included."""
-        return features if self.layout == "tokens" else self.maps(features).flatten(2).mT
+        return features if self.layout == "tokens" else self.maps(features).flatten(2).transpose(-2, -1)
 
     def vectors(self, images: Tensor) -> Tensor:
         """Return one vector per image: what the classifier, or a fusion with metadata, works from.
