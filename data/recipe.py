@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from data.cohort import DataFolder
+from data.cohort import DataFolder, Task
 from data.images.cleaned import clean_source
 from data.readers import READERS
 from data.readers.folder import FolderRecipe
@@ -71,6 +71,11 @@ def reader_of(recipe: DataRecipe) -> BoundReader:
     """The reader a recipe names, with what it needs of the recipe."""
     reader = READERS[recipe.reader]
     return reader.bind(getattr(recipe, reader.table) if reader.table is not None else None)
+
+
+def task_of(recipe: DataRecipe) -> Task | None:
+    """What is predicted, as far as the recipe says it without the data."""
+    return READERS[recipe.reader].task if recipe.folder is None else recipe.folder.task
 
 
 def read_folder(recipe: DataRecipe, folder: Path) -> DataFolder:

@@ -17,6 +17,7 @@ from data.recipe import read_test
 from data.tables.parquet import read_parquet
 from fusionnetx.frames import Frame, Kind, as_file, as_kind, kind_of, write_frame
 from fusionnetx.table import recipe_for
+from pipeline.actions.ask_network import network_scores, network_steps
 from pipeline.actions.opening import executor_named, existing_run, refuse_losses, run_path, surroundings
 from pipeline.actions.predict import finished_plan, probability_frame, said_of, warn_of_invented
 from pipeline.actions.train import train
@@ -188,16 +189,20 @@ class FittedRun:
         *,
         plain: bool = False,
         calibration: str | None = None,
+        model: str | None = None,
     ) -> Frame:
         """What the run says of new lesions: a frame of the kind that was given, a row per lesion in its order.
 
         The columns are those of `fusionnetx predict`: calibrated probability, score, rank, thresholds, doubts. `plain`:
-        the lesion and its uncalibrated score alone. `calibration`: the name of another site's.
+        the lesion and its uncalibrated score alone. `calibration`: the name of another site's. `model`: one image
+        model, asked alone: the mean of its fold models, uncalibrated, without stage two.
         """
         kind = kind_of(table)
+        if model is not None and (plain or calibration is not None):
+            raise DataError("model= gives a network's own probability: leave out plain= and calibration=")
         described = self._run.recipe.data.folder
         finished = finished_plan(self._run)
-        decision = None if plain else decision_for(self._run, calibration)
+        decision = None if plain or model else decision_for(self._run, calibration)
         with (
             as_file(_numbered(table, described.lesion if described else None)) as path,
             _listening(self._runtime.display),
@@ -207,6 +212,9 @@ class FittedRun:
             for note in notes:
                 self._runtime.display.warn(note)
             warn_of_invented(self._run, self._runtime, path)
+            if model is not None:
+                asked = network_scores(self._run, self._runtime, network_steps(self._run, model), cohort, found)
+                return as_kind(probability_frame(cohort, asked), kind)
             said = said_of(finished, self._runtime, cohort, found)
         return as_kind(
             probability_frame(cohort, said.score) if decision is None else answer_frame(said, decision), kind

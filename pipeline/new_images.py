@@ -168,10 +168,10 @@ def refuse_no_images(seeing: Sequence[str], cohort: Cohort, source: ImageSource 
 
 
 def missing_images(cohort: Cohort, source: ImageSource | None, present: npt.NDArray[np.bool_]) -> str | None:
-    """Which lesions are predicted from metadata alone, in words; DataError when that is all of them."""
+    """Of which lesions networks that see images say nothing, in words; DataError when that is all of them."""
     if not present.any():
         raise DataError(f"none of the {len(cohort.ids)} lesions has a usable image in {source!r}")
     without = cohort.ids[~present]
     if not len(without):
         return None
-    return f"{len(without)} lesions have no usable image ({examples(without)}): metadata alone"
+    return f"{len(without)} lesions have no usable image ({examples(without)}): no word of networks on them"

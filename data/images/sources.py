@@ -209,12 +209,42 @@ class FolderImages:
         name = self._paths.get(lesion_id)
         if name is None:
             raise DataError(f"{self.folder.name} has no image of {lesion_id}")
-        path = self.folder / name
-        try:
-            found = path.stat()
-            if not stat.S_ISREG(found.st_mode):
-                raise DataError(f"{path} is not a file but a pipe or device")
-            refuse_too_large(found.st_size, f"{path} takes")
-            return path.read_bytes()
-        except OSError as error:
-            raise DataError(f"{path} cannot be read ({error.strerror})") from error
+        return image_bytes(self.folder / name)
+
+
+class OneImage:
+    """The image of a single lesion, which is called as the file is."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"OneImage({str(self.path)!r})"
+
+    @property
+    def ids(self) -> npt.NDArray[np.str_]:
+        """The file's stem."""
+        return as_ids([self.path.stem], self.path)
+
+    @property
+    def fingerprint(self) -> str:
+        """Checksum of the file."""
+        return sampled_checksum(self.path)
+
+    def read(self, lesion_id: str) -> bytes:
+        """The encoded image."""
+        if lesion_id != self.path.stem:
+            raise DataError(f"{self.path} is no image of {lesion_id}")
+        return image_bytes(self.path)
+
+
+def image_bytes(path: Path) -> bytes:
+    """What a file of an image holds."""
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise DataError(f"{path} is not a file but a folder, pipe or device")
+        refuse_too_large(found.st_size, f"{path} takes")
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from error

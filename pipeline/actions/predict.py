@@ -1,5 +1,6 @@
 """Predict new patients with a finished run: its fold models, encoders and boosters; no training data needed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from pipeline.plan import Plan, plan
 from pipeline.run import Run
 from pipeline.runtime import Runtime
 from pipeline.stage_two import features_of
+from pipeline.step import Step
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def probability_frame(cohort: Cohort, probability: npt.NDArray[np.float64]) -> p
     columns = cohort.task.probability_columns
     values = probability.reshape(len(cohort.ids), len(columns))
     return pl.DataFrame({cohort.task.lesion: cohort.ids.tolist()}).with_columns(
-        [pl.Series(name, values[:, i]) for i, name in enumerate(columns)]
+        [pl.Series(name, values[:, i]).fill_nan(None) for i, name in enumerate(columns)]
     )
 
 
@@ -133,8 +135,14 @@ def finished_plan(run: Run) -> Plan:
     if not any(run.folder.glob("features/fold_*/encoder.json")):
         raise DataError(f"{run.folder} has no trained stage two; run `fusionnetx tabular --run {run.folder}` first")
     found = plan(run, recorded_facts(run), finished_fold_count(run))
+    refuse_unfinished(run, found.for_prediction)
+    return found
+
+
+def refuse_unfinished(run: Run, steps: Iterable[Step], verb: str = "submission") -> None:
+    """DataError unless the steps are done, of the recipe in the folder, and whole."""
     unfinished, stale, damaged = [], [], []
-    for step in found.for_prediction:
+    for step in steps:
         name = str(step.folder.relative_to(run.folder))
         if step.report() is None:
             unfinished.append(name)
@@ -148,6 +156,5 @@ def finished_plan(run: Run) -> Plan:
         if names:
             raise DataError(
                 f"run {run.folder} is not finished or not whole: {examples(names)}{what}; "
-                f"run `fusionnetx submission --run {run.folder}` first"
+                f"run `fusionnetx {verb} --run {run.folder}` first"
             )
-    return found

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from data.errors import DataError
 from pipeline.actions.wanted import Wanted
 from pipeline.commands.options import (
     DataOption,
@@ -112,11 +113,15 @@ def work(wanted: Wanted, how: How, verb: str) -> None:
         "predict --run runs/demo --metadata new.csv --images new-images/ --out answers.xlsx",
         "predict --run runs/demo --metadata new.csv --images new-images/ --out answers.csv --calibration clinic_b",
         "predict --run runs/demo --metadata new.csv --images new-images/ --out scores.csv --plain",
+        "predict --run runs/demo --model lesion_net --metadata new.csv --images new-images/ --out one-network.csv",
+        "predict --run runs/s1 --model hybrid --image lesion.jpg --tell age=55 --tell sex=male",
     )
 )
 def predict(
-    metadata: Annotated[Path, typer.Option(help="CSV shaped like test-metadata.csv.")],
-    out: Annotated[Path, typer.Option(help="The file to write: .csv, .parquet or .xlsx.")],
+    metadata: Annotated[Path | None, typer.Option(help="CSV shaped like test-metadata.csv.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write: .csv, .parquet or .xlsx. Only one lesion needs none.")
+    ] = None,
     images: Annotated[
         Path | None,
         typer.Option(
@@ -130,13 +135,40 @@ def predict(
     calibration: Annotated[
         str | None, typer.Option(help="Take probabilities and thresholds of another site (see `recalibrate`).")
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Ask this network of the run alone: the mean of its fold models, no stage two.")
+    ] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="With --model, in place of a table: the image of one lesion.")
+    ] = None,
+    tell: Annotated[
+        list[str] | None,
+        typer.Option(help="With --model, in place of a table: column=value of one lesion. Repeatable."),
+    ] = None,
 ) -> None:
     """Predict new patients with a finished run: probability, rank, thresholds, doubts; no training data needed."""
     from pipeline.actions.opening import existing_run, surroundings
     from pipeline.actions.predict import Asked, run_predict
 
+    one = image is not None or bool(tell)
+    if one and (model is None or metadata is not None or images is not None):
+        raise DataError(
+            "--image and --tell are about one lesion: give --model with them, and no --metadata or --images"
+        )
+    if not one and (metadata is None or out is None):
+        raise DataError("give the lesions with --metadata and the file to write with --out")
+    if model is not None and (plain or calibration is not None):
+        raise DataError("--model gives a network's own probability: leave out --plain and --calibration")
     found, here = existing_run(run), surroundings()
     with here.display.listening():
+        if model is not None:
+            from pipeline.actions.ask_network import OneLesion, run_network
+
+            given = OneLesion(image, tell or ()) if metadata is None else (metadata, images)
+            run_network(found, here, model, given, out)
+            return
+        assert metadata is not None
+        assert out is not None
         run_predict(found, here, Asked(metadata, images, out, plain, calibration))
 
 

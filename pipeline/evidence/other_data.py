@@ -13,9 +13,9 @@ from data.cohort import Cohort, Task
 from data.errors import DataError, examples
 from data.files import read_json
 from data.images.sources import ImageSource
-from data.readers import READERS
 from data.readers.folder import FolderRecipe
 from data.recipe import DataRecipe, read_folder
+from data.recipe import task_of as known_task
 from data.schemas.ham10000 import DIAGNOSES, MALIGNANT
 from data.tables.any_table import read_any
 from data.tables.form import TableForm
@@ -84,7 +84,7 @@ def other_data(finished: Plan, runtime: Runtime, decision: Decision, asked: Else
 
 def task_of(recipe: DataRecipe) -> Task:
     """What a run predicts, without its data."""
-    task = recipe.folder.task if recipe.folder is not None else READERS[recipe.reader].task
+    task = known_task(recipe)
     if task is None:
         raise DataError(f"a run of reader {recipe.reader!r} can be evaluated on folders of its own reader alone")
     return task

@@ -48,14 +48,18 @@ def with_stored_metadata(model: ImageModelRecipe, folder: Path, table: pl.DataFr
     """Give lesions of any table the numbers that the encoder kept in `folder` makes of it."""
     if not model.metadata.columns:
         return lesions
+    return encoded(model, stored_encoder(model, folder), table, lesions)
+
+
+def stored_encoder(model: ImageModelRecipe, folder: Path) -> VectorEncoder:
+    """The encoder kept in `folder`."""
     path = folder / FILE
     if not path.is_file():
         raise DataError(f"{path} is missing: image model {model.name} cannot be told metadata; train that fold again")
     try:
-        encoder = VectorEncoder.from_json(read_json(path))
+        return VectorEncoder.from_json(read_json(path))
     except ValueError as error:
         raise DataError(f"{path} is damaged ({error}); delete its folder and train that fold again") from error
-    return encoded(model, encoder, table, lesions)
 
 
 def encoded(model: ImageModelRecipe, encoder: VectorEncoder, table: pl.DataFrame, lesions: "Lesions") -> "Lesions":

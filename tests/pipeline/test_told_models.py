@@ -6,13 +6,17 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from data.cohort import Cohort
+from data.images.decode import decode
 from image_models.predict import load_model, predict
+from image_models.training.augment import prepare
 from pipeline.display import Display
 from pipeline.execute.local import LocalExecutor
 from pipeline.inputs import Inputs
@@ -84,6 +88,7 @@ def test_new_patients_get_the_same_probabilities_and_only_what_changed_is_traine
     refused = cli("predict", "--run", run, *new)
     assert refused.code == 2
     assert "sites and frozen of stage one see images" in refused.err
+    ask_alone(cli, run, cohort_dir, tmp_path)
 
     before = reports(run)
     change = 'image_models[alone].metadata.columns=["age_approx"]'
@@ -94,6 +99,49 @@ def test_new_patients_get_the_same_probabilities_and_only_what_changed_is_traine
     again = cli("oof", "--recipe", recipe, "--run", run, "--set", change)
     assert again.code == 0
     assert "frozen, fold 1: metadata.json is damaged" in again.out
+
+
+def ask_alone(cli: Any, run: Path, cohort_dir: Path, tmp_path: Path) -> None:
+    """One lesion, of a network that sees and is told, and of one that is told alone: by hand from what is stored."""
+    with h5py.File(cohort_dir / "test-image.hdf5") as file:
+        content = bytes(file[next(iter(file))][()])
+    (tmp_path / "new.jpg").write_bytes(content)
+    told: dict[str, Any] = {"age_approx": 55.0, "sex": "male", "anatom_site_general": None, "tbp_lv_areaMM2": 4.5}
+    for model in Run.open(run).recipe.image_models:
+        seeing = model.backbone != "none"
+        columns = [name for name in model.metadata.columns if told[name] is not None]
+        words = [part for name in columns for part in ("--tell", f"{name}={told[name]}")]
+        words += ["--image", tmp_path / "new.jpg"] if seeing else []
+        answer = cli("predict", "--run", run, "--model", model.name, *words, "--out", tmp_path / "one.csv")
+        assert answer.code == 0, answer
+        assert ("taken as missing: anatom_site_general" in answer.out) == (model.name == "sites")
+        found = []
+        for folder in sorted((run / "oof" / model.name).glob("fold_?")):
+            numbers = []
+            stored = json.loads((folder / "metadata.json").read_text())
+            fitted = {one["name"]: one for one in stored["numbers"] + stored["categories"]}
+            for name in stored["order"]:
+                one = fitted[name]
+                if "values" in one:
+                    numbers += [float(told[name] == value) for value in one["values"]]
+                else:
+                    numbers += [(told[name] - one["mean"]) / one["deviation"], *([0.0] if one["flag"] else [])]
+            pixels = prepare(torch.from_numpy(decode(content, 32)[None]), model.input_size) if seeing else None
+            with torch.inference_mode():
+                network = load_model(folder / WEIGHTS, model, 2).eval()
+                found.append(float(torch.sigmoid(network(pixels, torch.tensor([numbers])))))
+        assert pl.read_csv(tmp_path / "one.csv")["malignant"][0] == pytest.approx(np.mean(found), abs=1e-6)
+    for model, words, said in (
+        ("alone", ["--tell", "age_aprox=5"], "alone has no column 'age_aprox'; did you mean 'age_approx'?"),
+        ("alone", ["--tell", "age_approx=old"], "--tell age_approx=old: the models were told numbers"),
+        ("alone", ["--tell", "age_approx"], "write it as column=value"),
+        ("alone", ["--tell", "age_approx=5", "--image", tmp_path / "new.jpg"], "alone sees no image"),
+    ):
+        answer = cli("predict", "--run", run, "--model", model, *words)
+        assert answer.code == 2
+        assert said in answer.err
+    answer = cli("predict", "--run", run, "--model", "sites", "--image", tmp_path / "new.jpg", "--tell", "sex=mal")
+    assert "sex 'mal' was not in training; did you mean 'male'?" in answer.out
 
 
 def test_a_run_without_image_networks_packs_no_image(cli, variant, cohort_dir, tmp_path):
