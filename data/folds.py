@@ -34,17 +34,18 @@ class FoldRecipe(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     count: int | None = Field(default=None, ge=2, le=100)
-    """5 when left out, or as many as the fold file has."""
+    """5 when left out, or as many as the fold file has; of a hundred, each holds a hundredth of the positives."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     by: str | None = None
     """A column, such as the institution: each of its values with enough positives is held out whole, the others
     together; `count` is then the most folds there are."""
     least_positives: int = Field(default=10, ge=1, le=1_000_000)
-    """With `by`: positives that a value must have to be a fold of its own."""
+    """With `by`: positives that a value must have to be a fold of its own; no cohort has a million."""
     file: str | None = None
     """Parquet or CSV with the lesion id and a column `fold` (0, 1, ...), used in place of folds made here."""
     repeats: int = Field(default=1, ge=1, le=1000)
-    """`fusionnetx repeat`: divisions of the patients, this one and others, each cross-validated."""
+    """`fusionnetx repeat`: divisions of the patients, this one and others, each cross-validated;
+    a thousand leave nothing to be learned of their spread."""
     training_seeds: int = Field(default=1, ge=1, le=1000)
     """`fusionnetx repeat`: training seeds on each of them."""
     max_positive_imbalance: float = Field(default=0.2, ge=0.0, le=100.0)

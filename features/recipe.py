@@ -41,7 +41,7 @@ class FeatureRecipe(BaseModel):
     outlier_neighbours: int = Field(default=20, ge=1, le=1000)
     """Neighbours of the local outlier factor; their distances are kept, 8 bytes for each lesion and neighbour."""
     skin_neighbours: int = Field(default=5, ge=1, le=1000)
-    """Nearest lesions on the skin that a lesion is compared with."""
+    """Nearest lesions on the skin that a lesion is compared with; no patient has a thousand."""
     impute: Literal["median", "none"] = "median"
     """Missing numbers become the median of the training rows, or stay missing."""
     categories: Literal["one_hot", "native", "ordinal", "none"] | None = None
@@ -51,7 +51,8 @@ class FeatureRecipe(BaseModel):
     target_smoothing: float = Field(default=500.0, gt=0, le=1e9)
     """Weight of the overall share in a target encoding, in lesions; a thousand million leave no category a say."""
     target_folds: int = Field(default=5, ge=2, le=100)
-    """Inner folds by which training rows get encodings that their own labels did not enter."""
+    """Inner folds by which training rows get encodings that their own labels did not enter; of a hundred, each leaves
+    out a hundredth."""
     scale: Literal["none", "standard", "minmax"] = "none"
     """Scaling of numbers with figures of the training rows; boosters need none."""
 

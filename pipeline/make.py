@@ -8,11 +8,13 @@ from pipeline.inputs import Inputs
 from pipeline.plan import Plan, plan_of
 from pipeline.runtime import Runtime
 from pipeline.step import Step
+from pipeline.too_long import refuse_years
 
 
 def make(inputs: Inputs, runtime: Runtime, verb: str) -> Plan:
     """Do the work of a verb (`oof`, `tabular` or `submission`) and of those before it."""
     finished: set[str] = set()
+    refuse_years((step for step in plan_of(inputs).upto(verb) if step.report() is None), inputs, runtime)
     while True:
         # Planned anew each time: folds, and the parameters that a search finds, are known once they are made.
         plan = plan_of(inputs)

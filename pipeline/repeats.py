@@ -4,6 +4,7 @@ A repeat is a run like any other, in a folder of its own under `repeats/` in the
 for the seeds; so it goes on where it stopped, and executors know nothing of repeats. The run itself is the first.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -25,12 +26,14 @@ from pipeline.columns import stacked
 from pipeline.display import Display
 from pipeline.inputs import Inputs
 from pipeline.make import make
+from pipeline.plan import plan_of
 from pipeline.recipe import Recipe
 from pipeline.report.ablation import state_of
 from pipeline.run import Run
 from pipeline.runtime import Runtime
 from pipeline.seeds import derive
 from pipeline.step_reports import read_step_report
+from pipeline.too_long import refuse_years
 
 FOLDER, FILE = "repeats", "repeats.json"
 STAGES = ("oof", "tabular")
@@ -64,8 +67,11 @@ def run_repeats(inputs: Inputs, runtime: Runtime, splits: int | None, seeds: int
         raise RecipeError(
             f"folds.by = {folds.by!r} divides the patients in one way; repeat with --splits 1 and --seeds alone"
         )
+    counts = splits or folds.repeats, seeds or folds.training_seeds
+    why = f", or --splits (now {counts[0]:,}) and --seeds (now {counts[1]:,})"
+    refuse_years(plan_of(inputs).upto("tabular"), inputs, runtime, math.prod(counts), why)
     make(inputs, runtime, "tabular")
-    places = product(range(splits or folds.repeats), range(seeds or folds.training_seeds))
+    places = product(range(counts[0]), range(counts[1]))
     repeats = [Repeat(*place, made(inputs, runtime, *place) if any(place) else inputs) for place in places]
     figures = study_figures(inputs, repeats)
     write_json(inputs.run.folder / FILE, figures)

@@ -55,7 +55,8 @@ class MemberRecipe(BaseModel):
     parameters: dict[str, Value] = Field(default_factory=dict, validate_default=True)
     """The learner's own parameters; those of its file that are not given are added."""
     early_stopping: int = Field(default=0, ge=0, le=1_000_000)
-    """Rounds without a better AUC before stopping, watched on an inner split of the training patients; 0 is off."""
+    """Rounds without a better AUC before stopping, watched on an inner split of the training patients; 0 is off. No
+    more than `iterations` can be."""
     inner_share: float = Field(default=0.15, gt=0.0, lt=1.0)
     """Share of the training patients in that inner split."""
     by_fold: tuple[dict[str, Value], ...] = ()
@@ -162,7 +163,7 @@ class ResampleRecipe(BaseModel):
     under_ratio: float = Field(default=0.01, gt=0.0, le=1.0)
     """Positives per negative after undersampling."""
     bags: int = Field(default=5, ge=1, le=1000)
-    """Number of bags of `under_bags`, each a model of its own."""
+    """Number of bags of `under_bags`, each a model of its own; a thousand leave nothing to average out."""
 
     @model_validator(mode="after")
     def _ratios_in_order(self) -> "ResampleRecipe":
@@ -205,17 +206,18 @@ class TuneRecipe(BaseModel):
     fold it is scored on. `shared` makes one search on the run's folds, which takes as many times less: its scores are
     optimistic."""
     inner_folds: int = Field(default=0, ge=0, le=100)
-    """At most so many of the inner folds score a trial; 0 takes all."""
+    """At most so many of the inner folds score a trial; 0 takes all. There are at most a hundred folds."""
     rounds: int = Field(default=0, ge=0, le=1_000_000)
     """Boosting rounds of a trial at most, for a quick search of what does not depend on their number; 0 is no limit.
     The winner is fitted with its own."""
     jobs: int = Field(default=1, ge=1, le=1024)
-    """Trials at the same time; more than one gives up exact repeatability."""
+    """Trials at the same time; more than one gives up exact repeatability. No machine has more than 1024 cores."""
     workers: int = Field(default=1, ge=1, le=1024)
-    """Processes of a cluster that search one study together, each with `jobs` trials at the same time."""
+    """Processes of a cluster that search one study together, each with `jobs` trials at the same time;
+    more would wait for the one study."""
     seed: int = Field(default=42, ge=0, lt=2**32)
     startup_trials: int = Field(default=10, ge=1, le=100_000)
-    """Random trials before the sampler models the scores."""
+    """Random trials before the sampler models the scores; there are at most as many trials."""
     prune_p: float = Field(default=0.1, ge=0.0, le=1.0)
     """A trial stops once a signed-rank test over its blocks calls it worse than the best at this level; 0 is never.
 

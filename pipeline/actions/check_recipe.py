@@ -27,8 +27,10 @@ from pipeline.actions.found import Found
 from pipeline.actions.machine import Machine, this_machine
 from pipeline.columns import flat
 from pipeline.inputs import Inputs
+from pipeline.plan import plan_of
 from pipeline.runtime import Runtime
 from pipeline.steps.lesions import training_lesions
+from pipeline.too_long import refuse_years
 
 FLOAT_BYTES = 4
 TABLE_COPIES = 3
@@ -187,6 +189,7 @@ def seconds(look: Look) -> Iterator[Found]:
     from image_models.training.plan import plan_training
 
     recipe = look.inputs.run.recipe
+    refuse_years(plan_of(look.inputs), look.inputs, look.runtime)
     if not recipe.sees_images:
         return
     lesions, count = training_lesions(look.inputs, images=False), look.folds.count

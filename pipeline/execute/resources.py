@@ -16,7 +16,8 @@ class ResourcesRecipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     image_model_cpus: int = Field(default=0, ge=0, le=1024)
-    """Threads of one image model; 0: one on a processor, where models run side by side, and three beside a GPU."""
+    """Threads of one image model; 0: one on a processor, where models run side by side, and three beside a GPU. No
+    machine has more than 1024 cores, here and below."""
     image_model_gpus: float | None = Field(default=None, ge=0, le=1)
     """Share of a GPU for one image model, 0.5 for two on a GPU at once; left out: a quarter where there is any."""
     image_models_at_once: int = Field(default=0, ge=0, le=1024)
@@ -29,4 +30,4 @@ class ResourcesRecipe(BaseModel):
     search_threads: int = Field(default=0, ge=0, le=1024)
     """Threads of one search, shared by its trials at the same time; 0: the cores of the machine that starts the run."""
     retries: int = Field(default=3, ge=0, le=1000)
-    """How often a cluster starts a job again whose worker or node died."""
+    """How often a cluster starts a job again whose worker or node died; what dies a thousand times always will."""

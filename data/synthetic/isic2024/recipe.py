@@ -25,7 +25,8 @@ class SyntheticRecipe(BaseModel):
     images: bool = True
     """Without images only the tables are written."""
     institution_shift: float = Field(default=0.0, ge=0.0, le=10.0)
-    """How far the devices and patients of the institutions are apart, in standard deviations; 0: not at all."""
+    """How far the devices and patients of the institutions are apart, in standard deviations; 0: not at all, 10: they
+    have nothing in common."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
