@@ -18,7 +18,7 @@ from data.tables.parquet import read_parquet
 from fusionnetx.frames import Frame, Kind, as_file, as_kind, kind_of, write_frame
 from fusionnetx.table import recipe_for
 from pipeline.actions.ask_network import network_scores, network_steps
-from pipeline.actions.opening import executor_named, existing_run, refuse_losses, run_path, surroundings
+from pipeline.actions.opening import executor_named, existing_run, refuse_export, refuse_losses, run_path, surroundings
 from pipeline.actions.predict import finished_plan, probability_frame, said_of, warn_of_invented
 from pipeline.actions.train import train
 from pipeline.answers import answer_frame
@@ -102,6 +102,7 @@ def fit(
                 runtime.display.warn(note)
             made = Run.of(found.recipe, folder, path.parent)
         stack.enter_context(_listening(runtime.display))
+        refuse_export(folder)
         inputs = Inputs(made, runtime)
         # Before the folder is made or changed: a table that cannot be used leaves nothing behind.
         _ = inputs.data

@@ -13,6 +13,8 @@ from data.synthetic.stand_in import is_invented
 from pipeline.recipe import Recipe, load_recipe, recipe_text
 
 FILE, RECIPE_FILE = "run.json", "recipe.toml"
+EXPORT_FILE = "export.json"
+"""What a folder that was exported to predict elsewhere has beside them."""
 FORMAT = 1
 
 

@@ -15,7 +15,7 @@ from pipeline.inputs import Inputs
 from pipeline.integrity.diff import changed_recipe
 from pipeline.plan import Plan, plan
 from pipeline.recipe import Recipe, load_recipe
-from pipeline.run import Run
+from pipeline.run import EXPORT_FILE, Run
 from pipeline.runtime import Runtime, cache_folder, weights_folder
 from pipeline.step import Step
 from pipeline.step_reports import changed_keys
@@ -37,6 +37,7 @@ def wanted_run(wanted: Wanted) -> Run:
     """The run to train: a new one, or one that exists, with its own recipe and data unless others are given."""
     name = wanted.run or Path(wanted.recipe or DEFAULT_RECIPE).stem
     folder = run_path(name)
+    refuse_export(folder)
     own = Run.open(folder) if (folder / "recipe.toml").is_file() else None
     if own is not None and wanted.recipe is None and wanted.run is not None:
         recipe = load_recipe(str(folder / "recipe.toml"), wanted.changes)
@@ -46,6 +47,15 @@ def wanted_run(wanted: Wanted) -> Run:
         return Run.of(recipe, folder, wanted.data)
     # Of a run that names its data, they stay what they are unless others are given.
     return own.derive(recipe=recipe, data_dir=wanted.data)
+
+
+def refuse_export(folder: Path) -> None:
+    """DataError where a folder was exported to predict: what training goes on from has stayed behind."""
+    if (folder / EXPORT_FILE).is_file():
+        raise DataError(
+            f"{folder} was exported from a run to predict, and holds nothing to go on with; give the run itself, "
+            "or name another folder with --run"
+        )
 
 
 def ahead(wanted: Wanted) -> tuple[Inputs, Runtime]:

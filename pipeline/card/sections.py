@@ -1,7 +1,7 @@
 """The sections of a card, each from the files of the run; one without figures is said to be unanswered."""
 
+from pipeline.card.data_sections import DataAnswers
 from pipeline.card.figures import Cell, Figure, Section, Source
-from pipeline.card.files import Files
 from pipeline.report.evidence import FILE as EVIDENCE
 from pipeline.report.evidence import evidence_of
 
@@ -11,14 +11,14 @@ SITE = "attribution"
 """The division of the report by where a lesion was photographed."""
 
 
-class Answers(Files):
+class Answers(DataAnswers):
     """What the files say of each subject."""
 
     def sections(self) -> list[Section]:
         """All of them, in the order of the card."""
         return [
-            self.model(), self.use(), self.data(), self.patients(), self.predictors(), self.missing(), self.division(),
-            self.models(), self.tuning(), self.imbalance(), self.discrimination(), self.calibrated(),
+            self.model(), self.use(), self.data(), self.patients(), self.predictors(), self.missing(), self.quality(),
+            self.division(), self.models(), self.tuning(), self.imbalance(), self.discrimination(), self.calibrated(),
             self.recalibrated(), self.utility(), self.thresholds(), self.subgroups(), self.sites(),
             self.robustness(), self.failures(), self.account(),
         ]  # fmt: skip
@@ -46,70 +46,6 @@ class Answers(Files):
         if self.run.invented:
             said.append("The models have only ever seen invented lesions: what they say of patients means nothing.")
         return Section("use", "Intended use, and not", tuple(said))
-
-    def data(self) -> Section:
-        """Setting, lesions, events."""
-        cohort = self.metrics.at("cohort")
-        rows: list[tuple[Cell, ...]] = [
-            ("Data set (reader)", self.recipe.at("data", "reader").show()),
-            ("Training lesions", cohort.at("lesions").show(",d")),
-            ("Patients or other groups", cohort.at("patients").show(",d")),
-            ("Events (positive lesions)", cohort.at("positives").show(",d")),
-            ("Test lesions", cohort.at("test_lesions").show(",d")),
-        ]
-        return Section("data", "Data, setting, events", head=("", ""), rows=rows if cohort else [])
-
-    def patients(self) -> Section:
-        """Characteristics, as the report divides the lesions."""
-        rows: list[tuple[Cell, ...]] = [
-            (f"{division.at('title').value}: {row.at('label').value}", row.at("lesions").show(",d"),
-             row.at("patients").show(",d"), row.at("positives").show(",d"))
-            for division in self.divisions if division.at("name").value != "fold"
-            for row in division.at("groups").each()
-        ]  # fmt: skip
-        return Section("patients", "Characteristics of patients", head=("", "Lesions", "Patients", "Events"), rows=rows)
-
-    def predictors(self) -> Section:
-        """What models are told."""
-        seen, features = self.calibration.at("seen"), self.recipe.at("features")
-        counted = [
-            (what, Figure(f"{len(seen.at(key).value):,}", seen.at(key).key))
-            for what, key in (("Numbers used", "numbers"), ("Categories used", "categories"))
-            if seen.at(key)
-        ]
-        rows: list[tuple[Cell, ...]] = [
-            ("Families of features", Figure(", ".join(self.run.recipe.features.chosen), features.at("families").key)),
-            *counted,
-            ("Side of packed images, px", self.recipe.at("data", "image_size").show("d")),
-        ]
-        for model in self.recipe.at("image_models").each():
-            columns = model.at("metadata", "columns")
-            if columns.value:
-                rows.append((f"Told to {model.at('name').value}", Figure(", ".join(columns.value), columns.key)))
-        return Section("predictors", "Predictors", head=("", ""), rows=rows)
-
-    def missing(self) -> Section:
-        """What is done about values and images that are not there."""
-        share = self.recipe.at("data", "max_missing_images")
-        said = (
-            "A missing number stays missing for boosters that can take it and is filled by values of the fold's "
-            "training part for those that cannot; a lesion without an image has no image score. How many values are "
-            "missing in each column is not answered by this run (`fusionnetx check` shows it).",
-        )
-        rows: list[tuple[Cell, ...]] = [("Most lesions without a usable image", share.show(".1%"))]
-        return Section("missing", "Missing data", said, ("", ""), rows)
-
-    def division(self) -> Section:
-        """Folds."""
-        folds = self.report.at("account", "folds")
-        rows: list[tuple[Cell, ...]] = [
-            ("Folds", folds.at("count").show("d")),
-            ("Method", folds.at("method").show()),
-            ("Seed of the folds", self.recipe.at("folds", "seed").show()),
-            ("Seed of the run", self.recipe.at("seed").show("d")),
-        ]
-        said = ("All lesions of a patient are in one fold; nothing that is fitted sees the fold that it predicts.",)
-        return Section("division", "How the data were divided", said, ("", ""), rows if folds else rows[2:])
 
     def models(self) -> Section:
         """Networks, boosters, blend."""
@@ -239,6 +175,17 @@ class Answers(Files):
     def sites(self) -> Section:
         """Heterogeneity between sites."""
         rows = self.scored_groups([one for one in self.divisions if one.at("name").value == SITE])
+        study = Source(evidence_of(self.run), f"{EVIDENCE}#").at("clinics")
+        for told in study.at("told").value or ():
+            for one in study.at("clinics").each():
+                found = one.at("told", told, self.score)
+                rows += [
+                    (f"{one.at('name').value}, {kind} to the models, {told} {study.at('by').value} as an input",
+                     one.at("lesions").show(",d"), one.at("positives").show(",d"), found.at(kind).interval(".4f"))
+                    for kind in ("known", "unseen") if found.at(kind)
+                ]  # fmt: skip
+            fall = study.at("mean", told, self.score, "fall")
+            rows += [(f"Mean of what being unseen costs, {told} it", "", "", fall.interval("+.4f"))] if fall else []
         return Section("sites", "Heterogeneity between sites", (), ("Site", "Lesions", "Events", self.score), rows)
 
     def robustness(self) -> Section:

@@ -18,8 +18,8 @@ from pipeline.export.measured import measured
 from pipeline.export.onnx_network import FILE as ONNX
 from pipeline.inputs import Inputs
 from pipeline.plan import Plan
+from pipeline.run import EXPORT_FILE, RECIPE_FILE
 from pipeline.run import FILE as RUN_FILE
-from pipeline.run import RECIPE_FILE
 from pipeline.runtime import Runtime
 from pipeline.step import Step
 from pipeline.step_reports import CHECKSUM
@@ -27,7 +27,6 @@ from pipeline.steps.fold_model import WEIGHTS, fold_model_of
 
 Form = Literal["weights", "onnx", "half", "int8"]
 """How networks are written: as torch reads them, as ONNX, with half the digits, with whole numbers of eight bits."""
-FILE = "export.json"
 LEFT_BEHIND = (".parquet", "training.json")
 
 
@@ -98,7 +97,7 @@ def run_export(inputs: Inputs, runtime: Runtime, out: Path, form: Form) -> None:
         write_json(working / RUN_FILE, {"format": 1, "reader": run.recipe.data.reader, "data": None,
                                         "invented": run.invented})  # fmt: skip
         found = measured(inputs, runtime, packed.place) if form != "weights" else {}
-        write_json(working / FILE, {"run": run.name, "form": form, "image_models": found})
+        write_json(working / EXPORT_FILE, {"run": run.name, "form": form, "image_models": found})
         carry_card(run, working)
         working.rename(out)
     finally:

@@ -26,6 +26,7 @@ from pipeline.report.importance import study_members
 from pipeline.report.networks import networks
 from pipeline.report.patients import patient_figures
 from pipeline.report.published import PUBLISHED, PUBLISHED_ON, SOURCE
+from pipeline.report.quality import quality_figures
 from pipeline.report.searches import searches
 from pipeline.report.words import words_of
 from pipeline.report.workload import flagged, sensitivity_at_specificities, workload_curve
@@ -37,6 +38,7 @@ def report_figures(finished: FinishedRun) -> dict[str, Any]:
     published = finished.recipe.data.reader == PUBLISHED_ON
     figures: dict[str, Any] = {
         "account": account(finished),
+        "quality": quality_figures(finished),
         "published": {"source": SOURCE, "rows": list(PUBLISHED)} if published else None,
         "image_models": networks(finished),
         "tuning": searches(finished.plan),

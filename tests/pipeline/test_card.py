@@ -79,10 +79,24 @@ def test_every_item_is_answered_or_said_not_to_be(carded: Path):
     assert rows["Calibration"] == "Calibration"
     assert rows["Recalibration"] == "Recalibration at other sites"
     assert rows["Robustness"] == UNANSWERED
+    assert rows["Quality of inputs"] == "Quality of inputs"
     assert rows["Machine-readable data (Croissant)"] == "croissant.json"
     page = (carded / "card" / "card.html").read_text()
     ids = set(re.findall(r'<section id="([^"]+)"', page))
     assert set(re.findall(r'href="#([^"]+)"', page)) <= ids
+
+
+def test_missing_values_and_images_are_those_of_the_table(carded: Path, cohort_dir: Path):
+    plain = (carded / "card" / "card.md").read_text().replace("\\_", "_")
+    table = pl.read_csv(cohort_dir / "train-metadata.csv", infer_schema=False)
+    hidden = {"target", "lesion_id"}
+    shares = {name: (table[name].is_null() | (table[name] == "NA")).mean() for name in table.columns}
+    assert f"| Missing: sex | {shares['sex']:.2%} |" in plain
+    assert f"| Missing: age_approx | {shares['age_approx']:.2%} |" in plain
+    listed = set(re.findall(r"^\| Missing: (\w+) \|", plain, re.MULTILINE))
+    assert listed <= {name for name, share in shares.items() if share > 0} - hidden
+    lost = pl.read_parquet(carded / "oof" / "oof.parquet").select("narrow").null_count().item()
+    assert f"| Training lesions without a usable image | {lost} |" in plain
 
 
 def test_without_a_report_much_is_unanswered_and_nothing_fails(finished_run: Path, tmp_path: Path):

@@ -65,6 +65,16 @@ def test_an_export_predicts_without_torch_what_the_run_said(
     assert answers["probability"].is_between(0, 1).all()
 
 
+def test_one_network_of_an_export_is_asked_alone(
+    cli: Any, exported: Path, finished_run: Path, cohort_dir: Path, tmp_path: Path
+):
+    given = ["--metadata", cohort_dir / "test-metadata.csv", "--images", cohort_dir / "test-image.hdf5"]
+    answer = cli("predict", "--run", exported, "--model", "wide", *given, "--out", tmp_path / "a.parquet")
+    assert answer.code == 0, answer
+    stored = pl.read_parquet(finished_run / "oof" / "test.parquet")["wide"]
+    assert (pl.read_parquet(tmp_path / "a.parquet")["malignant"] - stored).abs().max() < 1e-6
+
+
 def test_nothing_of_the_training_lesions_travels(exported: Path, cohort_dir: Path):
     names = {path.name for path in exported.rglob("*")}
     assert "model.onnx" in names
@@ -119,6 +129,16 @@ def test_what_is_refused(cli: Any, finished_run: Path, tmp_path: Path, options: 
     answer = cli("export", "--run", finished_run, *options, *out)
     assert (answer.code, list(tmp_path.iterdir())) == (2, [])
     assert words in answer.err
+
+
+@pytest.mark.parametrize("options", [[], ["--replace"]])
+def test_it_cannot_be_trained(cli: Any, exported: Path, tiny_recipe: Path, options: list[str]):
+    before = {path: path.stat().st_mtime_ns for path in exported.rglob("*")}
+    for named in ([], ["--recipe", tiny_recipe]):
+        answer = cli("submission", *named, "--run", exported, *options)
+        assert answer.code == 2
+        assert "was exported from a run to predict" in answer.err
+    assert {path: path.stat().st_mtime_ns for path in exported.rglob("*")} == before
 
 
 def test_a_damaged_network_is_named(cli: Any, exported: Path, cohort_dir: Path, tmp_path: Path):

@@ -11,7 +11,9 @@ import pytest
 
 from data.synthetic.isic2024.cohort import draw_cohort
 from data.synthetic.isic2024.recipe import SyntheticRecipe
+from pipeline.card.sections import Answers
 from pipeline.recipe import parse_recipe, recipe_text
+from pipeline.run import Run
 
 TABLES = {
     "seed": 7,
@@ -66,6 +68,19 @@ def test_a_planted_difference_is_found_and_none_where_there_is_none(clinics: Any
         assert alike["mean"][told]["auc"]["unseen_is"] == "no different"
         assert differ["mean"][told]["auc"]["fall"]["low"] > 0.02
         assert abs(alike["mean"][told]["auc"]["fall"]["estimate"]) < 0.02
+
+
+def test_the_card_says_it(clinics: Any) -> None:
+    folder, figures = clinics(1.0)
+    card = Answers(Run.open(folder))
+    rows = {str(row[0]): row for row in card.sites().rows}
+    first, by = figures["clinics"][0], figures["by"]
+    row = rows[f"{first['name']}, unseen to the models, with {by} as an input"]
+    unseen = first["told"]["with"][card.score]["unseen"]
+    assert row[1].text == f"{first['lesions']:,}"
+    assert row[3].text == f"{unseen['estimate']:.4f} ({unseen['low']:.4f} to {unseen['high']:.4f})"
+    fall = figures["mean"]["without"][card.score]["fall"]["estimate"]
+    assert rows["Mean of what being unseen costs, without it"][3].text.startswith(f"{fall:+.4f} (")
 
 
 def test_an_unseen_institution_was_in_no_models_training(clinics: Any) -> None:
