@@ -16,7 +16,6 @@ commands = typer.Typer()
         "export --run demo --out demo-export",
         "export --run demo --onnx --out demo-onnx",
         "export --run demo --onnx --int8 --out demo-int8",
-        "predict --run demo-onnx --metadata new.csv --images new-images/ --out answers.csv",
     )
 )
 def export(
@@ -29,7 +28,7 @@ def export(
     half: Annotated[bool, typer.Option("--half", help="With --onnx: image branches in half precision.")] = False,
     int8: Annotated[bool, typer.Option("--int8", help="With --onnx: weights as whole numbers of eight bits.")] = False,
 ) -> None:
-    """Write a folder that predicts without the training data, and say what its networks lost on the way."""
+    """Write a folder that `fusionnetx predict --run FOLDER` takes anywhere, and say what networks lost on the way."""
     from pipeline.export.package import Form, run_export
 
     if half and int8:
@@ -41,7 +40,7 @@ def export(
         run_export(inputs, runtime, out, form)
 
 
-@commands.command(epilog=example("report --run demo", "card --run demo"))
+@commands.command(epilog=example("card --run demo"))
 def card(run: ExistingRunOption = "demo", data: MovedDataOption = None) -> None:
     """Write a model card (Markdown and a page), a bill of materials and a description of the data."""
     from pipeline.card.build import run_card

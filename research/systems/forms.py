@@ -61,6 +61,7 @@ def fast_form(model: ImageModelRecipe, system: System, weights_dir: Path) -> Ima
         schedule="cosine",
         cosine_steps=0,
         select="last",
+        select_by="score",
         stop_after=0,
         pretrained=model.pretrained if there else "none",
         precision="fp32",  # measuring which format is fastest takes longer than so short a fit gains

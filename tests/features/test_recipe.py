@@ -11,7 +11,7 @@ from features.recipe import FeatureRecipe
 def test_sets() -> None:
     assert FeatureRecipe(set="simple").chosen == ("published", "image_logit")
     advanced = FeatureRecipe().chosen
-    assert advanced == tuple(name for name in FAMILIES if name != "image_site_age_z")
+    assert advanced == tuple(name for name in FAMILIES if name not in ("image_site_age_z", "image_together"))
 
 
 def test_families_chosen_and_left_out_keep_their_order() -> None:

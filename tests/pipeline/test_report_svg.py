@@ -138,8 +138,8 @@ def search(trials: list[dict[str, object]]) -> dict[str, object]:
     return {
         "member": "lightgbm",
         "metric": "pAUC",
-        "best_parameters": {"depth": 4, "kind": "a", "rate": 0.1},
-        "trials": trials,
+        "searches": [{"best_parameters": {"depth": 4, "kind": "a", "rate": 0.1}}],
+        "trials": [{**trial, "search": 0} for trial in trials],
     }
 
 

@@ -1,6 +1,7 @@
 """Model files are input: what kills a bare library is a DataError here, and what our training writes passes."""
 
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -251,8 +252,9 @@ def test_one_child_tries_every_file_and_only_once(
 
 def test_a_child_that_hangs_is_ended(sound: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     assert catboost_cbm.stands_trial(sound["catboost"])
-    monkeypatch.setattr(catboost_cbm, "SECONDS", 0.0)
+    monkeypatch.setattr(catboost_cbm, "SECONDS", 0.2)
     child = catboost_cbm.running()
+    child.send_signal(signal.SIGSTOP)
     assert not catboost_cbm.stands_trial(sound["catboost"])
     assert child.poll() is not None
 

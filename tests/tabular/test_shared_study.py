@@ -21,6 +21,7 @@ def metadata_alone(raw: dict[str, Any]) -> None:
     raw["features"]["families"] = ["published", "colour", "patient_z"]
     raw["tabular"]["members"] = [{**raw["tabular"]["members"][0], "iterations": 40}]
     raw["tabular"]["tune"] = {
+        "scope": "shared",
         "trials": TRIALS,
         "startup_trials": 4,
         "workers": 2,
