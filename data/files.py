@@ -20,7 +20,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from data.errors import DataError
 
@@ -226,14 +226,9 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path, most_bytes: int = MOST_JSON_BYTES) -> Any:
     """Read a JSON file; ValueError for one too large or too deep to be ours, OSError for a pipe or a device."""
-    # Without waiting: to open a pipe that nobody writes to would take for ever.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as handle:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            raise OSError(errno.EINVAL, "is no regular file", str(path))
-        if facts.st_size > most_bytes:
-            raise ValueError(f"it has {facts.st_size:,} bytes, more than any file of its kind")
+    with opened(path) as (handle, size):
+        if size > most_bytes:
+            raise ValueError(f"it has {size:,} bytes, more than any file of its kind")
         content = handle.read(most_bytes + 1)
     try:
         return json.loads(content.decode("utf-8"), parse_constant=finite, parse_float=finite)
@@ -251,16 +246,24 @@ def finite(value: str | float) -> float:
 
 def read_whole(path: Path, most_bytes: int = MOST_TABLE_BYTES) -> bytes:
     """A regular file's bytes; OSError for a pipe, a device, what is larger than any table, or mostly holes."""
+    with opened(path) as (handle, size):
+        if size > most_bytes:
+            raise OSError(errno.EFBIG, f"it has {size:,} bytes, more than any table", str(path))
+        return handle.read()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """A regular file to read, and its bytes; OSError for a pipe, a device, and what is mostly holes."""
+    # Without waiting: to open a pipe that nobody writes to would take for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as handle:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
-        if facts.st_size > most_bytes:
-            raise OSError(errno.EFBIG, f"it has {facts.st_size:,} bytes, more than any table", str(path))
         if facts.st_size > HOLES_FROM_BYTES and facts.st_blocks * 512 < facts.st_size // 100:
             raise OSError(errno.EINVAL, f"of its {facts.st_size:,} bytes nearly all are holes", str(path))
-        return handle.read()
+        yield handle, facts.st_size
 
 
 def sha256_of(path: Path) -> str:

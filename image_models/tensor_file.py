@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from data.files import atomic, hold_too
+from data.files import atomic, hold_too, opened
 
 CHECKSUM = "checksum"
 """Key of the header that holds the checksum."""
@@ -49,8 +49,8 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]
 
 
 def require_intact(path: Path) -> None:
-    """ValueError unless every byte of a file is as `write_tensors` wrote it."""
-    with path.open("rb") as file:
+    """ValueError or OSError unless every byte of a file is as `write_tensors` wrote it."""
+    with opened(path) as (file, _):
         place, recorded = _recorded(file)
         if _sum_without(file, place) != recorded:
             raise ValueError("it is not as it was written: its checksum differs")

@@ -6,12 +6,16 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+class TookTooLong(BaseException):
+    """Nothing that is tried may take this for its own: TimeoutError is an OSError, which readers of files expect."""
+
+
 @contextmanager
 def no_longer_than(seconds: int) -> Iterator[None]:
-    """TimeoutError for what takes longer, a pipe that nobody writes to included."""
+    """TookTooLong for what takes longer, a pipe that nobody writes to included."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        raise TimeoutError(f"still at work after {seconds} s")
+        raise TookTooLong(f"still at work after {seconds} s")
 
     old = signal.signal(signal.SIGALRM, stop)
     signal.alarm(seconds)

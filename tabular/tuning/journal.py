@@ -15,6 +15,8 @@ from typing import Any
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
+from data.files import read_whole
+
 SUM_LENGTH = 16
 """Digits of a checksum."""
 LEGACY = b"{"
@@ -36,7 +38,7 @@ class Journal(BaseJournalBackend):
 
     def _read(self) -> None:
         """Take over the lines that are whole and as they were written; cut off what is not."""
-        content = self._path.read_bytes()
+        content = read_whole(self._path)
         kept = 0
         # The last line of a process that was killed while it wrote has no end.
         for line in content[: content.rfind(b"\n") + 1].splitlines(keepends=True):

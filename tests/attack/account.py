@@ -37,17 +37,16 @@ class Kept:
 
 
 def table(done: dict[str, str]) -> str:
-    """Markdown: by verb, how many were tried, handled, and what became of the others."""
-    tried: Counter[str] = Counter()
-    handled: Counter[str] = Counter()
+    """Markdown: by verb and by damage, how many were tried, handled, and what became of the others."""
     troubles: Counter[str] = Counter(trouble for trouble in done.values() if trouble)
-    for attempt, trouble in done.items():
-        verb = attempt.partition(":")[0]
-        tried[verb] += 1
-        handled[verb] += not trouble
-    lines = ["| verb | tried | handled |", "|---|---|---|"]
-    lines += [f"| `{verb}` | {tried[verb]:,} | {handled[verb]:,} |" for verb in sorted(tried)]
-    lines.append(f"| all | {tried.total():,} | {handled.total():,} |")
+    lines: list[str] = []
+    for kind, place in (("verb", 0), ("damage", -1)):
+        names = {attempt: attempt.partition(" (seed")[0].split(": ")[place] for attempt in done}
+        tried = Counter(names.values())
+        handled = Counter(names[attempt] for attempt, trouble in done.items() if not trouble)
+        lines += [f"| {kind} | tried | handled |", "|---|---|---|"]
+        lines += [f"| `{name}` | {tried[name]:,} | {handled[name]:,} |" for name in sorted(tried)]
+        lines += [f"| all | {tried.total():,} | {handled.total():,} |", ""]
     return "\n".join([*lines, *(f"{count:,} x {trouble}" for trouble, count in troubles.most_common())])
 
 

@@ -6,6 +6,7 @@ A few attempts of each kind here; `make attack` makes FUSIONNETX_ATTACK of them,
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from tests.attack.account import Kept, table, troubled
 from tests.attack.damage import DAMAGES, forged, other_value
 from tests.attack.runs import Attempt, Ground, attempts, commands, kinds_of_file, made
+from tests.attack.unfinished import STATES, searching, stopped_in_a_search, stopped_in_training
 
 COUNT = int(os.environ.get("FUSIONNETX_ATTACK", "0"))
 SEED = int(os.environ.get("FUSIONNETX_ATTACK_SEED", "0"))
@@ -45,6 +47,33 @@ def ground(
     return found
 
 
+@pytest.fixture
+def stopped(
+    ground: Ground, cli: Callable[..., Any], variant: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Ground]:
+    """By the verb that goes on: a run stopped in training, and one stopped in its searches."""
+    training = stopped_in_training(ground.finished, tmp_path / "stopped" / "tiny", cli, monkeypatch)
+    searched = tmp_path / "searched" / "tiny"
+    assert cli("tabular", "--recipe", variant(searching), "--run", searched).code == 0
+    search = stopped_in_a_search(searched, tmp_path / "killed" / "tiny")
+    return {
+        "submission": replace(ground, finished=training, whole=ground.finished),
+        "tabular": replace(ground, finished=search, whole=searched),
+    }
+
+
+@pytest.mark.skipif(COUNT > 0, reason="the whole campaign is made instead")
+def test_damaged_states_and_journals_end_in_the_same_bytes_or_a_message(stopped: dict[str, Ground]) -> None:
+    outcomes = [
+        made(attempt, ground)
+        for verb, ground in stopped.items()
+        for attempt in attempts(ground.finished, [verb], SEED, only=STATES)
+        if attempt.damage.name in ("flipped", "cut", "misplaced", "pipe")
+    ]
+    assert len(outcomes) == 8
+    assert troubled(outcomes) == []
+
+
 @pytest.mark.skipif(COUNT > 0, reason="the whole campaign is made instead")
 @pytest.mark.parametrize("verb", QUICK)
 def test_damaged_runs_are_handled(verb: str, ground: Ground) -> None:
@@ -54,12 +83,18 @@ def test_damaged_runs_are_handled(verb: str, ground: Ground) -> None:
 
 @pytest.mark.skipif(COUNT == 0, reason="set FUSIONNETX_ATTACK to a number of attempts (make attack)")
 @pytest.mark.timeout(0)
-def test_the_whole_campaign(ground: Ground, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_whole_campaign(ground: Ground, stopped: dict[str, Ground], capsys: pytest.CaptureFixture[str]) -> None:
     kept = Kept(Path(os.environ.get("FUSIONNETX_ATTACK_LOG", "attack.jsonl")).absolute())
     done = kept.done()
-    for attempt in attempts(ground.finished, list(commands(ground)), SEED, COUNT):
+    of_states = [
+        (attempt, of)
+        for verb, of in stopped.items()
+        for attempt in attempts(of.finished, [verb], SEED, COUNT // 10, only=STATES)
+    ]
+    of_files = attempts(ground.finished, list(commands(ground)), SEED, COUNT - len(of_states))
+    for attempt, of in [*of_states, *((one, ground) for one in of_files)]:
         if str(attempt) not in done:
-            kept.add(made(attempt, ground))
+            kept.add(made(attempt, of))
     with capsys.disabled():
         print(f"\n{table(kept.done())}")  # noqa: T201
     assert [attempt for attempt, trouble in kept.done().items() if trouble] == []

@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from safetensors import safe_open
 
 from image_models.tensor_file import CHECKSUM, read_header, read_tensors, require_intact, write_tensors
 from image_models.training.state import load_state, save_state, taken_from, under
+from tests.time_limit import no_longer_than
 
 KEY = {"fingerprint": "abc", "seed": 2**63 + 1}
 
@@ -40,6 +42,19 @@ def test_only_the_state_of_this_fit_is_loaded(tmp_path):
     assert load_state(tmp_path / "s", {**KEY, "seed": 3}) is None
     write_tensors(tmp_path / "s", {"a": torch.ones(1)}, {})
     assert load_state(tmp_path / "s", KEY) is None
+
+
+def test_what_is_no_file_of_ours_is_neither_waited_for_nor_read_to_its_end(tmp_path, caplog):
+    path = tmp_path / "s"
+    for make in (lambda: os.mkfifo(path), lambda: path.symlink_to("/dev/zero"), lambda: os.truncate(path, 2**37)):
+        path.unlink(missing_ok=True)
+        if "truncate" in make.__code__.co_names:
+            save_state(path, KEY, {"a": torch.ones(1)}, {})
+        make()
+        with no_longer_than(2), caplog.at_level(logging.WARNING):
+            assert load_state(path, KEY) is None
+        assert "cannot be read" in caplog.text
+        caplog.clear()
 
 
 def test_damaged_files_are_not_loaded(tmp_path):

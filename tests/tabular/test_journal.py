@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from pathlib import Path
 
 import optuna
@@ -15,6 +16,7 @@ from tabular.recipe import TuneRecipe
 from tabular.tuning.journal import Journal, open_journal
 from tabular.tuning.study import open_study, quiet, suggest
 from tabular.tuning.trial_claims import finished
+from tests.time_limit import no_longer_than
 
 RECIPE = TuneRecipe(startup_trials=3)
 SPACE = {"depth": SearchSpace(low=2, high=9), "rate": SearchSpace(low=0.01, high=1.0, log=True)}
@@ -102,6 +104,22 @@ def test_whole_lines_without_sense_are_one_message(tmp_path, line):
     with quiet(), pytest.raises(DataError, match=r"s.journal cannot be opened.*delete it to begin again") as caught:
         open_study(path, "s", RECIPE)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", ["pipe", "grown"])
+def test_what_is_no_journal_is_neither_waited_for_nor_read_to_its_end(journal, tmp_path, damage):
+    path = tmp_path / "s.journal"
+    if damage == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(journal.read_bytes())
+        os.truncate(path, 2**32)
+    with (
+        quiet(),
+        no_longer_than(2),
+        pytest.raises(DataError, match=r"s.journal cannot be opened.*(regular|holes|than)"),
+    ):
+        open_study(path, "s", RECIPE)
 
 
 def test_what_is_read_is_what_was_written(tmp_path):
