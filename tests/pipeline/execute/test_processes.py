@@ -123,12 +123,13 @@ def test_a_worker_ends_with_its_leader_whatever_it_is_at():
     with theirs:
         command = [sys.executable, "-c", busy, str(theirs.fileno())]
         process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    process.stdout.readline()
-    ours.sendall(b"an order that nobody reads")
-    assert process.poll() is None
-    ours.close()
-    assert process.wait(20) == 0
+    with process, ours:
+        assert process.stdout is not None
+        process.stdout.readline()
+        ours.sendall(b"an order that nobody reads")
+        assert process.poll() is None
+        ours.close()
+        assert process.wait(20) == 0
 
 
 def test_events_of_workers_do_not_meet():
