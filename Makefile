@@ -170,7 +170,7 @@ test-gpu: $(STAMP)  ## the tests that need a CUDA device
 	@$(VENV)/bin/python -m pytest -m gpu $(ARGS)
 
 test-systems: $(STAMP)  ## the tests of the published systems with their real backbones (many minutes)
-	@FUSIONNETX_ALL_SYSTEMS=1 $(VENV)/bin/python -m pytest tests/research/test_systems.py $(ARGS)
+	@FUSIONNETX_ALL_SYSTEMS=1 $(VENV)/bin/python -m pytest tests/research/test_systems.py tests/image_models/test_onnx_file.py $(ARGS)
 
 lint: $(STAMP)  ## ruff, mypy --strict and the import contract
 	@$(VENV)/bin/ruff check .

@@ -1,6 +1,7 @@
 """Every network that a shipped recipe names, as ONNX: the same answers as torch's, whatever the batch."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,9 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="the extra [onnx] is not
 
 OWN = ("lesion_net", "lesion_vit", "custom_cnn", "none")
 """Backbones that are built in no time."""
+QUICK = ("convnextv2_nano", "vit_tiny_patch16_224", "mobilenetv2_100", "tf_efficientnet_lite0")
+"""Of the others, those of the quick form; `FUSIONNETX_ALL_SYSTEMS=1` (`make test-systems`) takes every one."""
+EVERYTHING = bool(os.environ.get("FUSIONNETX_ALL_SYSTEMS"))
 
 
 def shipped() -> list[ImageModelRecipe]:
@@ -49,6 +53,10 @@ def quartered(recipe: ImageModelRecipe) -> ImageModelRecipe:
         return recipe
     second = recipe.second_image_size and recipe.second_image_size // 4
     return dataclasses.replace(recipe, image_size=recipe.image_size // 4, second_image_size=second)
+
+
+def is_taken(recipe: ImageModelRecipe) -> bool:
+    return EVERYTHING or recipe.backbone.partition(".")[0] in QUICK
 
 
 def as_named(recipe: ImageModelRecipe) -> str:
@@ -97,7 +105,9 @@ def test_own_networks(recipe: ImageModelRecipe, tmp_path: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", [one for one in shipped() if one.backbone not in OWN], ids=as_named)
+@pytest.mark.parametrize(
+    "recipe", [one for one in shipped() if one.backbone not in OWN and is_taken(one)], ids=as_named
+)
 def test_shipped_networks(recipe: ImageModelRecipe, tmp_path: Path):
     recipe = quartered(recipe)
     assert compare(recipe, recipe.image_size, tmp_path) < 1e-4
