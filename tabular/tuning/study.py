@@ -19,11 +19,11 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from data.errors import DataError
+from data.secrets import masked, without_parts
 from tabular.learners.search_space import SearchSpace, Value
 from tabular.recipe import TuneRecipe
 from tabular.tuning.journal import name_in, open_journal
@@ -98,8 +98,9 @@ def prepare_database(url: str) -> None:
 def unusable(storage: Path | str, error: Exception) -> DataError:
     """What is wrong with a storage, as one message."""
     own = isinstance(storage, Path)
+    said = without_parts(str(error).splitlines()[0], str(storage))
     remedy = "delete it to begin again" if own else "give one such as postgresql://user@host/name, with its driver"
-    return DataError(f"the tuning storage {shown(storage)} cannot be opened: {str(error).splitlines()[0]}; {remedy}")
+    return DataError(f"the tuning storage {shown(storage)} cannot be opened: {said}; {remedy}")
 
 
 def _database(url: str) -> optuna.storages.BaseStorage:
@@ -145,11 +146,8 @@ class SharedStorage(optuna.storages.RDBStorage):
 
 
 def shown(storage: Path | str) -> str:
-    """A storage as messages may show it: without its password."""
-    try:
-        return make_url(storage).render_as_string(hide_password=True) if isinstance(storage, str) else str(storage)
-    except ArgumentError:
-        return str(storage)
+    """A storage as messages name it: without a password."""
+    return str(storage) if isinstance(storage, Path) else masked(storage)
 
 
 def suggest(trial: Trial, space: Mapping[str, SearchSpace]) -> dict[str, Value]:

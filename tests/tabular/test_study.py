@@ -163,3 +163,18 @@ def test_a_password_is_not_shown():
     with quiet(), pytest.raises(DataError, match=r"postgresql\+psycopg://tuner:\*\*\*@127.0.0.1:1/none") as caught:
         open_study(url, "s", RECIPE)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:hunter2@host:notaport/x",
+        "u:hunter2@localhost/x",
+        "postgresql://u:a@hunter2@localhost:1/x",
+        "postgresql:/u:hunter2@localhost/x",
+    ],
+)
+def test_no_malformed_address_shows_its_password(url):
+    with quiet(), pytest.raises(DataError, match="cannot be opened") as caught:
+        open_study(url, "s", RECIPE)
+    assert "hunter2" not in str(caught.value)
