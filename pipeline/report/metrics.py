@@ -16,6 +16,9 @@ from pipeline.scoring import CHANCE
 from pipeline.step_reports import read_step_report
 
 FILE = "metrics.json"
+SUBMISSION = "submission.json"
+PARTS = ("public", "private", "all")
+"""Of the demo's hidden test."""
 BEST = {"pauc": 0.2}
 """What a perfect ranking scores, where it is not 1."""
 
@@ -25,7 +28,10 @@ def stage_figures(inputs: Inputs) -> dict[str, Any]:
     train, test, run = inputs.data.train, inputs.data.test, inputs.run
     stage_one = scored_by(run, "oof/report.json") if run.recipe.image_models else {"scores": {}}
     stage_two = scored_by(run, "tabular/report.json")
-    submission = scored_by(run, "submission.json") if (run.folder / "submission.json").exists() else {}
+    submission = scored_by(run, SUBMISSION) if (run.folder / SUBMISSION).exists() else {}
+    hidden = submission.get("scores")
+    if hidden is not None and not all(isinstance(hidden.get(part), dict) for part in PARTS):
+        raise unusable(run, SUBMISSION)
     return {
         "score": train.task.score,
         "chance": CHANCE.get(train.task.score),
@@ -41,7 +47,7 @@ def stage_figures(inputs: Inputs) -> dict[str, Any]:
             "test_lesions": 0 if test is None else len(test.ids),
         },
         "cross_validated": {"image_models": stage_one["scores"], "members": stage_two["scores"]},
-        "test": submission.get("scores"),
+        "test": hidden,
     }
 
 
@@ -49,10 +55,16 @@ def scored_by(run: Run, name: str) -> dict[str, Any]:
     """The report of a step that scores; DataError where it cannot be used."""
     report = read_step_report(run.folder / name)
     if report is None or "scores" not in report:
-        raise DataError(
-            f"{run.folder / name} is missing or damaged; `fusionnetx submission --run {run.folder}` makes it anew"
-        )
+        raise unusable(run, name)
     return report
+
+
+def unusable(run: Run, name: str) -> DataError:
+    """What is said of a report that does not hold what it must."""
+    return DataError(
+        f"{run.folder / name} is missing or damaged; delete it, and `fusionnetx submission --run {run.folder}` makes "
+        "it anew"
+    )
 
 
 def refresh_metrics(inputs: Inputs) -> dict[str, Any]:

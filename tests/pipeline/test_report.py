@@ -17,6 +17,7 @@ from pipeline.recipe import load_recipe
 from pipeline.report.metrics import refresh_metrics
 from pipeline.report.page import NOTHING, Value, page
 from pipeline.run import Run
+from tests.forge import forge
 
 SECTIONS = [
     "summary",
@@ -289,3 +290,10 @@ def test_refresh_keeps_a_report_only_for_the_same_scores(
     assert json.loads((run / "metrics.json").read_text()) == fresh
     (run / "metrics.json").write_text("{ damaged")
     assert refresh_metrics(inputs) == fresh
+
+
+def test_a_forged_report_that_lacks_a_part_of_the_test_is_named(run_copy: Path, cli: Any) -> None:
+    forge(run_copy / "submission.json", lambda facts: facts["scores"].pop("private"))
+    answer = cli("report", "--run", run_copy)
+    assert answer.code == 2
+    assert "submission.json is missing or damaged; delete it" in " ".join(answer.err.split())
