@@ -288,12 +288,8 @@ def fit_number(column: pl.Series, missing_flags: bool, impute: str = "median", s
 
 def fit_category(column: pl.Series, fill: bool) -> CategoryColumn:
     """Values of a column of categories, and the most frequent one (of equals the first in the alphabet)."""
-    counts = (
-        column.cast(pl.String)
-        .drop_nulls()
-        .value_counts(name="rows")
-        .sort("rows", column.name, descending=[True, False])
-    )
+    counted = column.cast(pl.String).drop_nulls().value_counts(name="rows")
+    counts = counted.sort("rows", column.name, descending=[True, False])
     values = sorted(counts[column.name].to_list())
     if len(values) > ONE_HOT_LIMIT:
         raise RecipeError(

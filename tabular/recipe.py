@@ -222,13 +222,11 @@ class TuneRecipe(BaseModel):
     """A trial stops once a signed-rank test over its blocks calls it worse than the best at this level; 0 is never.
 
     A fold has up to four blocks, of 15 positives at least. k blocks can reach 2^-k at best, so 0.1 can stop after the
-    first fold of a table with 60 positives in each, after the fourth of one with 15.
-    """
+    first fold of a table with 60 positives in each, after the fourth of one with 15."""
     reestimate_seeds: tuple[int, ...] = Field(default=(1001,), min_length=1)
     """Of `shared`: seeds of the other fold assignments on which the winner is scored again."""
     spaces: dict[str, dict[str, SearchSpace]] = {}
-    """By member name or learner, by parameter: `{low, high, log}` or `{choices}`; a member's own space comes first,
-    and what is not here is searched as the learner's file says."""
+    """By member or learner, by parameter: `{low, high, log}` or `{choices}`; else as the learner's file says."""
 
     @field_validator("reestimate_seeds")
     @classmethod

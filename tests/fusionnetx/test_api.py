@@ -13,10 +13,8 @@ import pytest
 from PIL import Image
 
 import fusionnetx as fnx
-import fusionnetx.frames
-import fusionnetx.run
-import fusionnetx.table
 from data.errors import DataError, RecipeError
+from fusionnetx import frames, run, table
 from fusionnetx.run import FittedRun
 from pipeline.decision import decision_of
 from pipeline.run import Run
@@ -86,11 +84,11 @@ def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
 # What the documentation shows
 
 
-@pytest.mark.parametrize("module", [fnx, fusionnetx.run, fusionnetx.table, fusionnetx.frames], ids=str)
+@pytest.mark.parametrize("module", [fnx, run, table, frames], ids=str)
 def test_examples_in_docstrings_hold(module: Any, tmp_path: Path):
     found = doctest.testmod(module, extraglobs={"folder": tmp_path})
     assert found.failed == 0
-    assert found.attempted or module is not fusionnetx.run
+    assert found.attempted or module is not run
 
 
 @pytest.mark.slow
