@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from data.errors import DataError
 from data.files import fingerprint, sha256_of, write_json
+from data.held import held_folder
 from pipeline.actions.outputs import refuse_folder
 from pipeline.actions.predict import finished_plan
 from pipeline.card.build import carry_card
@@ -84,9 +85,7 @@ def run_export(inputs: Inputs, runtime: Runtime, out: Path, form: Form) -> None:
     plan = finished_plan(run)
     if form != "weights" and not run.recipe.image_models:
         raise DataError(f"{run.folder} has no image models to write as ONNX; leave out --onnx")
-    working = out.with_name(f".{out.name}.tmp")
-    shutil.rmtree(working, ignore_errors=True)
-    try:
+    with held_folder(out) as working:
         packed = Packed(plan, runtime, working, form, len(inputs.data.train.task.classes) if form != "weights" else 0)
         steps = plan.for_prediction
         with runtime.display.task(f"export: {len(steps)} steps") as progress:
@@ -100,8 +99,6 @@ def run_export(inputs: Inputs, runtime: Runtime, out: Path, form: Form) -> None:
         write_json(working / EXPORT_FILE, {"run": run.name, "form": form, "image_models": found})
         carry_card(run, working)
         working.rename(out)
-    finally:
-        shutil.rmtree(working, ignore_errors=True)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     for name, one in found.items():
         runtime.display.say(
