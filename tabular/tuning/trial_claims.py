@@ -28,6 +28,8 @@ WITHDRAWN = "withdrawn"
 """User attribute of a trial that another worker's made superfluous before it began."""
 WORKER = "worker"
 """User attribute: host and process that does or did a trial."""
+FINISHED_BY_OTHERS = {f"Cannot tell a {state.name} trial." for state in TrialState if state.is_finished()}
+"""What Optuna says to a worker whose trial has ended without it."""
 LOOK_SECONDS = 1.0
 """How often a worker without a claim looks whether one has come free."""
 
@@ -130,8 +132,13 @@ def storage_failure(error: BaseException | None) -> str | None:
 
 
 def was_given_away(error: Exception) -> bool:
-    """Whether others took this worker for dead: it stood still for longer than the grace period and came back."""
-    return isinstance(error, UpdateFinishedTrialError) or str(error) == "Cannot tell a FAIL trial."
+    """Whether another worker ended this one's trial.
+
+    It took this one for dead, which stood still for longer than the grace period and came back; or both began the same
+    queued trial at the same moment, which a database without locks on rows (SQLite) lets them do. Either way the trial
+    counts once, as the first of them told it.
+    """
+    return isinstance(error, UpdateFinishedTrialError) or str(error) in FINISHED_BY_OTHERS
 
 
 def has_open_claim(study: Study, wanted: int, look: Callable[[int], object]) -> bool:

@@ -111,6 +111,25 @@ def test_a_worker_taken_for_dead_goes_on_and_its_trial_counts_once(tmp_path, mon
     assert len([trial for trial in study.trials if trial.state is DONE]) == 4
 
 
+@pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.PRUNED])
+def test_a_queued_trial_that_two_workers_began_counts_once(tmp_path, state):
+    """SQLite has no locks on rows: two workers may both be given the same waiting trial."""
+    url = f"sqlite:///{tmp_path / 's.db'}"
+
+    def another_was_faster(trial):
+        if trial.number == 1:
+            open_study(url, "s", RECIPE).tell(1, values=0.25 if state is TrialState.COMPLETE else None, state=state)
+        return rate(trial)
+
+    with quiet():
+        study = open_study(url, "s", RECIPE)
+        fill(study, another_was_faster, 4, 1, lambda done: None)
+        holders = claims_of(study)
+    assert [trial.state for trial in holders] == [DONE, state, DONE, DONE]
+    assert len(study.trials) == 4
+    assert state is TrialState.PRUNED or holders[1].value == 0.25
+
+
 def test_a_bug_of_the_objective_is_not_taken_for_a_lost_trial(tmp_path):
     def broken(trial):
         raise ValueError("a bug")
