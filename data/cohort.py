@@ -30,6 +30,8 @@ class Task:
     """What a row stands for, in the singular: lesion, image, sample."""
     group_noun: str = "patient"
     """What a value of the group column stands for, in the singular: patient, lesion, image."""
+    malignant: tuple[str, ...] = ()
+    """Of several classes, those that are cancer or on the way to it; none where nobody said."""
 
     @property
     def probability_columns(self) -> tuple[str, ...]:

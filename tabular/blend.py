@@ -43,7 +43,7 @@ class BlendState:
     ranks: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = ()
     """Methods on ranks: per member, probabilities in rising order and the share of training rows below each."""
     class_factors: tuple[float, ...] = ()
-    """With `calls = "macro_f1"`: what each class is multiplied by."""
+    """Unless the likeliest class is called: what each class is multiplied by."""
 
     def apply(self, columns: Mapping[str, npt.ArrayLike]) -> Floats:
         """Blend lesions, each by itself; a member missing for a lesion leaves it to the others."""
@@ -154,9 +154,9 @@ def _learn(
 ) -> BlendState:
     if recipe.method == "chosen":
         recipe = recipe.model_copy(update={"method": _best_method(values, members, recipe, target, folds)})
-    if recipe.calls == "macro_f1" and values.ndim == 3:
+    if recipe.calls != "likeliest" and values.ndim == 3:
         mean = BlendState("mean", members)
-        return replace(mean, class_factors=class_factors(mean.apply_to(values), target))
+        return replace(mean, class_factors=class_factors(mean.apply_to(values), target, recipe.calls))
     if recipe.method in ("mean", "logit_mean"):
         return BlendState(recipe.method, members)
     by_rank = recipe.method in ("rank_mean", "rank_stacker")

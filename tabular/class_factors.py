@@ -1,14 +1,17 @@
-"""One factor per class that makes a blend's calls score the most macro F1.
+"""One factor per class that makes a blend's calls score the most macro F1 or balanced accuracy.
 
-Calling the likeliest class is best for accuracy, and a rare class is then hardly ever the likeliest. Macro F1 counts
-every class the same: probabilities are multiplied by a factor per class (as if the classes had other priors) and sum to
-one again. The ranking within a class changes little, its calls a lot.
+Calling the likeliest class is best for accuracy, and a rare class is then hardly ever the likeliest. These two scores
+count every class the same: probabilities are multiplied by a factor per class (as if the classes had other priors) and
+sum to one again. The ranking within a class changes little, its calls a lot.
 """
+
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Calls = Literal["likeliest", "macro_f1", "balanced_accuracy"]
 
 STEPS: Floats = np.geomspace(0.25, 4.0, 9)
 """Changes of a factor that are tried; few and coarse, because a rare class has a handful of lesions."""
@@ -18,22 +21,27 @@ LEAST_GAIN = 1e-3
 """A change must gain so much: anything less is chance."""
 
 
-def class_factors(probability: Floats, target: npt.NDArray[np.int64]) -> tuple[float, ...]:
-    """Factors found one class at a time, the commonest first; rows with a missing probability are left out."""
+def class_factors(probability: Floats, target: npt.NDArray[np.int64], calls: Calls) -> tuple[float, ...]:
+    """Factors found one class at a time, the commonest first; rows with a missing probability are left out.
+
+    The search starts from equal factors or from classes of equal weight (one over a class's share, what the recall of
+    calibrated probabilities wants), whichever scores more.
+    """
     known = np.isfinite(probability).all(axis=1)
     probability, target = probability[known], target[known]
-    classes = probability.shape[1]
-    factors = np.ones(classes)
-    best = macro_f1(probability, target)
+    counts = np.bincount(target, minlength=probability.shape[1])
+    score = SCORES_OF_CALLS[calls]
+    starts = (np.ones(len(counts)), len(target) / np.maximum(counts, 1))
+    best, _, factors = max((score(probability * start, target), -place, start) for place, start in enumerate(starts))
     for _ in range(ROUNDS):
         before = best
-        for label in np.argsort(-np.bincount(target, minlength=classes), kind="stable"):
+        for label in np.argsort(-counts, kind="stable"):
             tried = [factors[label] * step for step in STEPS]
-            scores = [macro_f1(probability * replaced(factors, label, value), target) for value in tried]
+            scores = [score(probability * replaced(factors, label, value), target) for value in tried]
             place = int(np.argmax(scores))
             if scores[place] > best + LEAST_GAIN:
                 best = scores[place]
-                factors[label] = tried[place]
+                factors = replaced(factors, label, tried[place])
         if best == before:
             break
     return tuple((factors / factors.mean()).tolist())
@@ -59,3 +67,13 @@ def macro_f1(probability: Floats, target: npt.NDArray[np.int64]) -> float:
     right = np.bincount(target[called == target], minlength=classes)
     either = np.bincount(target, minlength=classes) + np.bincount(called, minlength=classes)
     return float(np.mean(2 * right[either > 0] / either[either > 0]))
+
+
+def balanced_accuracy(probability: Floats, target: npt.NDArray[np.int64]) -> float:
+    """Mean share of each class that there is whose likeliest class is the right one."""
+    counts = np.bincount(target, minlength=probability.shape[1])
+    right = np.bincount(target[probability.argmax(axis=1) == target], minlength=len(counts))
+    return float(np.mean(right[counts > 0] / counts[counts > 0]))
+
+
+SCORES_OF_CALLS = {"macro_f1": macro_f1, "balanced_accuracy": balanced_accuracy}

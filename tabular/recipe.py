@@ -21,6 +21,7 @@ from pydantic import (
 
 from data.errors import RecipeError
 from tabular.calibrate import CalibrateRecipe
+from tabular.class_factors import Calls
 from tabular.learners.learner import Device, Learner
 from tabular.learners.limits import require_space_within
 from tabular.learners.registry import LEARNERS
@@ -187,8 +188,8 @@ class BlendRecipe(BaseModel):
     """Votes given out in the search for weights (`weighted`); ten thousand are a weight's fourth decimal."""
     inverse_regularisation: float = Field(default=1.0, gt=0.0, le=1e9)
     """C of the logistic regression of a stacker; from a thousand million on nothing is regularised."""
-    calls: Literal["likeliest", "macro_f1"] = "likeliest"
-    """With several classes: `macro_f1` multiplies each class by a factor that makes the likeliest class score most."""
+    calls: Calls = "likeliest"
+    """With several classes: others multiply each class by a factor that makes the likeliest class score most."""
 
 
 class TuneRecipe(BaseModel):

@@ -28,4 +28,4 @@ TEST_SCHEMA = tuple(column for column in SCHEMA if not column.train_only)
 FORBIDDEN = frozenset({"target", *(column.name for column in SCHEMA if column.train_only)})
 
 BINARY = Task(lesion="image_id", group="lesion_id", target="target", score="auc", row_noun="image", group_noun="lesion")
-SEVEN_CLASSES = replace(BINARY, classes=DIAGNOSES)
+SEVEN_CLASSES = replace(BINARY, classes=DIAGNOSES, malignant=MALIGNANT)

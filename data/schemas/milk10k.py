@@ -77,5 +77,6 @@ TASK = Task(
     score="macro_f1",
     row_noun="lesion",
     group_noun="lesion",
+    malignant=("AKIEC", "BCC", "MAL_OTH", "MEL", "SCCKA"),
 )
 """Patients are not named, so every lesion is a group of its own."""

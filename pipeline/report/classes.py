@@ -3,7 +3,7 @@
 The call is the most probable class. Intervals draw whole patients.
 """
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -13,6 +13,11 @@ from pipeline.report.finished import FinishedRun, Floats, Ints
 from pipeline.report.groups import MIN_PATIENTS, MIN_POSITIVES, REPLICATES
 from pipeline.report.leads import score_figures
 from pipeline.report.patients import class_figures_by_group
+from tabular.blend import blend
+from tabular.class_factors import Calls
+from tabular.recipe import BlendRecipe
+
+SCORES_OF_CALLS = ("accuracy", "balanced_accuracy", "macro_f1")
 
 
 def class_figures(finished: FinishedRun) -> dict[str, Any]:
@@ -31,12 +36,42 @@ def class_figures(finished: FinishedRun) -> dict[str, Any]:
             for score in ("accuracy", "balanced_accuracy")
         },
         "together": class_figures_by_group(target, probability, groups),
+        "calls": [calls_by(way, finished) for way in get_args(Calls)],
+        "malignant": malignant_or_benign(finished) if task.malignant else None,
         "names": list(task.classes),
         "confusion": [[int(count) for count in row] for row in table],
         "classes": [
             {"name": name, **one_class(target == code, probability[:, code], called == code, groups, seed)}
             for code, name in enumerate(task.classes)
         ],
+    }
+
+
+def calls_by(way: str, finished: FinishedRun) -> dict[str, Any]:
+    """Scores if `tabular.blend.calls` were this; the factors for a fold's rows are found on the other folds."""
+    recipe = BlendRecipe(calls=way)
+    said = blend(finished.member_columns, recipe, target=finished.target, folds=finished.fold).out_of_fold
+    rows = finished.known_rows
+    scored = finished.target[rows], said[rows], finished.groups[rows]
+    return {
+        "way": way,
+        "chosen": way == finished.recipe.tabular.blend.calls,
+        **{score: score_figures(*scored, score, finished.seed, REPLICATES) for score in SCORES_OF_CALLS},
+    }
+
+
+def malignant_or_benign(finished: FinishedRun) -> dict[str, Any]:
+    """The classes in two groups: the probability of a malignant one is the sum of theirs."""
+    target, probability, groups = finished.scored()
+    inside = np.isin(finished.task.classes, finished.task.malignant)
+    two, said = inside[target].astype(np.int64), probability[:, inside].sum(axis=1)
+    return {
+        "classes": list(finished.task.malignant),
+        "lesions": int(two.sum()),
+        **{
+            score: score_figures(two, said, groups, score, finished.seed, REPLICATES)
+            for score in ("auc", "average_precision", "sensitivity", "specificity")
+        },
     }
 
 
