@@ -3,7 +3,8 @@
 `HAM10000_metadata.csv` and the `.jpg` files at any depth below the folder, or the zip archives that they came in (the
 two image parts of the publication may stay apart). Several images show one lesion, so the group is `lesion_id`: folds
 by image would put copies of a lesion on both sides. `dx_type` says how the diagnosis
-was confirmed and is known only after it: never a feature.
+was confirmed and is known only after it: never a feature. Nor is `dataset`, the collection that an image comes from,
+which `HAM10000_source_dataset.csv` gives where it lies beside the table: a place to hold out.
 """
 
 from dataclasses import dataclass
@@ -13,9 +14,21 @@ import polars as pl
 
 from data.cohort import Cohort, DataFolder, Task
 from data.errors import DataError
+from data.files import fingerprint
 from data.progress import Progress
 from data.readers.reading import Reader, Readout, ToldColumns, Unlabelled, given_images, images_below
-from data.schemas.ham10000 import BINARY, DIAGNOSES, FORBIDDEN, MALIGNANT, METADATA, SCHEMA, SEVEN_CLASSES, TEST_SCHEMA
+from data.schemas.ham10000 import (
+    BINARY,
+    DIAGNOSES,
+    FORBIDDEN,
+    MALIGNANT,
+    METADATA,
+    SCHEMA,
+    SEVEN_CLASSES,
+    SOURCE_SCHEMA,
+    SOURCES,
+    TEST_SCHEMA,
+)
 from data.synthetic.recipe import TwinRecipe
 
 
@@ -57,9 +70,20 @@ class Ham10000:
             return None
         # "unknown" is how this table spells missing.
         table = checked.table.with_columns(pl.col("sex", "localization").replace("unknown", None))
-        if labelled:
-            table = table.with_columns(self._class_index().alias(self.task.target))
-        return Cohort(table, self.task, labelled, FORBIDDEN, text.sha256)
+        if not labelled:
+            return Cohort(table, self.task, labelled, FORBIDDEN, text.sha256)
+        table = table.with_columns(self._class_index().alias(self.task.target))
+        sources = path.with_name(SOURCES)
+        if not sources.is_file():
+            return Cohort(table, self.task, labelled, FORBIDDEN, text.sha256)
+        of_image = found.text(sources)
+        told = found.typed(of_image, SOURCE_SCHEMA) if of_image is not None else None
+        if of_image is None or told is None or told.errors:
+            return None
+        table = table.join(told.table, on="image_id", how="left", maintain_order="left")
+        if table["dataset"].null_count():
+            found.notes.append(f"{SOURCES}: {table['dataset'].null_count():,} images of {METADATA} are not in it")
+        return Cohort(table, self.task, labelled, FORBIDDEN, fingerprint([text.sha256, of_image.sha256]))
 
     def _class_index(self) -> pl.Expr:
         """Malignant or not, or the diagnosis."""

@@ -6,6 +6,8 @@ from data.cohort import Task
 from data.tables.schema import Column
 
 METADATA = "HAM10000_metadata.csv"
+SOURCES = "HAM10000_source_dataset.csv"
+"""Which of the four collections an image comes from; published beside the table, and not always at hand."""
 
 DIAGNOSES = ("nv", "mel", "bkl", "bcc", "akiec", "vasc", "df")
 """By how often they occur."""
@@ -23,9 +25,15 @@ SCHEMA = (
     Column("localization", "category"),
 )
 
+SOURCE_SCHEMA = (
+    Column("image_id", "text", nullable=False, unique=True),
+    Column("dataset", "category", nullable=False, train_only=True),
+)
+"""A place to hold out whole, and no feature: a new image comes from none of these collections."""
+
 TEST_SCHEMA = tuple(column for column in SCHEMA if not column.train_only)
 
-FORBIDDEN = frozenset({"target", *(column.name for column in SCHEMA if column.train_only)})
+FORBIDDEN = frozenset({"target", *(column.name for column in (*SCHEMA, *SOURCE_SCHEMA) if column.train_only)})
 
 BINARY = Task(lesion="image_id", group="lesion_id", target="target", score="auc", row_noun="image", group_noun="lesion")
 SEVEN_CLASSES = replace(BINARY, classes=DIAGNOSES, malignant=MALIGNANT)

@@ -15,6 +15,7 @@ SAMPLE_SCHEMA = (
     Column("SAMPLE_TYPE", "category", nullable=False, train_only=True, known=("Primary", "Metastasis")),
     Column("ANEUPLOIDY_SCORE", "number", "chromosome arms", 0, 39),
     Column("TMB_NONSYNONYMOUS", "number", "mutations per Mb", 0, 1e4),
+    Column("TISSUE_SOURCE_SITE", "category", train_only=True),
 )
 
 PATIENT_SCHEMA = (

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from data.progress import Progress
-from data.schemas.ham10000 import DIAGNOSES, METADATA
+from data.schemas.ham10000 import DIAGNOSES, METADATA, SOURCES
 from data.synthetic.isic2024.images import encode
 from data.synthetic.pictures import again, draw_looks
 from data.synthetic.recipe import TwinRecipe
@@ -38,6 +38,9 @@ CONFIRMED = {
 }
 """How the diagnosis was confirmed; of the malignant ones always by histology."""
 
+COLLECTIONS = {"vidir_molemax": 0.39, "vidir_modern": 0.34, "rosendahl": 0.23, "vienna_dias": 0.04}
+"""Share of the images that come from each of the four collections, roughly as published."""
+
 MORE_IMAGES = (0.72, 0.2, 0.08)
 """Share of lesions with one, two and three images."""
 
@@ -54,6 +57,11 @@ def write(folder: Path, recipe: TwinRecipe, progress: Progress) -> None:
     names = [f"ISIC_{number:07d}" for number in rng.permutation(len(of_image)) + 24_306]
     table = pl.DataFrame({"image_id": names}).hstack(rows[of_image])
     table.select("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization").write_csv(folder / METADATA)
+    # A lesion's pictures come from one collection; drawn by a generator of its own, after everything else.
+    collection = np.random.default_rng([recipe.seed, 11]).choice(
+        list(COLLECTIONS), recipe.lesions, p=list(COLLECTIONS.values())
+    )
+    pl.DataFrame({"image_id": names, "dataset": collection[of_image].tolist()}).write_csv(folder / SOURCES)
     parts = [folder / f"HAM10000_images_part_{part}" for part in (1, 2)]
     for part in parts:
         part.mkdir()

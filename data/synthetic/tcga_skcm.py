@@ -18,6 +18,8 @@ from data.synthetic.recipe import TwinRecipe
 METASTASES = 0.7
 """Share of the samples; 0.82 as published, which leaves few primary tumours in a small twin."""
 
+HOSPITALS = ("Hospital A", "Hospital B", "Hospital C")
+
 TWO_SAMPLES = 0.02
 """Share of the patients of whom there are two."""
 
@@ -32,7 +34,9 @@ def write(folder: Path, recipe: TwinRecipe, progress: Progress) -> None:
     columns = ["SEX", "AGE", "RACE", "ETHNICITY", "WEIGHT", "PRIOR_DX", "PATH_T_STAGE", "PATH_N_STAGE", "PATH_M_STAGE"]
     write_study_file(folder / PATIENTS, patients.select("PATIENT_ID", *columns, "OS_STATUS", "OS_MONTHS"))
     written = ["PATIENT_ID", "SAMPLE_ID", "ONCOTREE_CODE", "TUMOR_TISSUE_SITE", "ANEUPLOIDY_SCORE", "SAMPLE_TYPE"]
-    write_study_file(folder / SAMPLES, samples.select(*written, "MSI_SCORE_MANTIS", "TMB_NONSYNONYMOUS"))
+    measured = ["MSI_SCORE_MANTIS", "TMB_NONSYNONYMOUS", "TISSUE_SOURCE_SITE"]
+    hospitals = draw_hospitals(samples["PATIENT_ID"], np.random.default_rng([recipe.seed, 31]))
+    write_study_file(folder / SAMPLES, samples.with_columns(hospitals).select(*written, *measured))
     larger = samples.join(patients, on="PATIENT_ID", how="left", maintain_order="left").select(
         pl.lit("skcm_tcga").alias("Study ID"),
         pl.col("PATIENT_ID").alias("Patient ID"),
@@ -99,6 +103,13 @@ def draw_samples(patients: pl.DataFrame, samples: int, rng: np.random.Generator)
             "FRACTION_GENOME_ALTERED": np.round(rng.beta(2, 4, samples), 4),
         }
     )
+
+
+def draw_hospitals(patients: pl.Series, rng: np.random.Generator) -> pl.Series:
+    """Where each sample was taken; a patient's all at one place."""
+    names = patients.unique(maintain_order=True)
+    drawn = pl.Series(rng.choice(HOSPITALS, len(names), p=[0.5, 0.3, 0.2]))
+    return patients.replace_strict(names, drawn).alias("TISSUE_SOURCE_SITE")
 
 
 def write_study_file(path: Path, table: pl.DataFrame) -> None:

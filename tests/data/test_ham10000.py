@@ -11,7 +11,8 @@ from PIL import Image
 
 from data.errors import DataError
 from data.readers.ham10000 import Ham10000
-from data.schemas.ham10000 import BINARY, DIAGNOSES, FORBIDDEN, METADATA, SEVEN_CLASSES
+from data.readers.reading import FolderError
+from data.schemas.ham10000 import BINARY, DIAGNOSES, FORBIDDEN, METADATA, SEVEN_CLASSES, SOURCES
 
 binary, seven_classes = Ham10000(BINARY), Ham10000(SEVEN_CLASSES)
 
@@ -59,6 +60,27 @@ def test_an_unknown_diagnosis_is_named(tmp_path: Path) -> None:
     folder = write(tmp_path, [*ROWS, ("HAM_4", "ISIC_5", "scc", "histo", "50.0", "male", "back")])
     with pytest.raises(DataError, match="scc"):
         binary.read(folder)
+
+
+def test_the_collection_of_an_image_is_a_place_to_hold_out_and_no_feature(tmp_path: Path) -> None:
+    folder = write(tmp_path, ROWS)
+    without = seven_classes.read(folder).train
+    assert "dataset" not in without.table.columns
+    (folder / SOURCES).write_text("image_id,dataset\nISIC_2,rosendahl\nISIC_1,vidir_modern\nISIC_3,rosendahl\n")
+    found = seven_classes.read(folder)
+    assert dict(found.train.table.select("image_id", "dataset").rows()) == {
+        "ISIC_1": "vidir_modern",
+        "ISIC_2": "rosendahl",
+        "ISIC_3": "rosendahl",
+        "ISIC_4": None,
+    }
+    assert found.train.table.drop("dataset").equals(without.table)
+    assert "dataset" in found.train.forbidden
+    assert found.train.fingerprint != without.fingerprint
+    assert any("1 images of HAM10000_metadata.csv are not in it" in note for note in found.notes)
+    (folder / SOURCES).write_text("image_id,dataset\nISIC_1,rosendahl\nISIC_1,vidir_modern\n")
+    with pytest.raises(FolderError, match="ISIC_1"):
+        seven_classes.read(folder)
 
 
 def test_a_folder_without_the_table(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_what_follows_from_the_answer_is_never_a_feature(folder: Path) -> None:
     train = read(folder).train
     assert train.forbidden == FORBIDDEN == set(REFUSED)
     assert all(REFUSED.values())
-    assert FORBIDDEN & set(train.table.columns) == {"SAMPLE_TYPE", "target"}
+    assert FORBIDDEN & set(train.table.columns) == {"SAMPLE_TYPE", "TISSUE_SOURCE_SITE", "target"}
 
 
 def test_remarks_and_unassessed_stages_are_missing(folder: Path) -> None:
