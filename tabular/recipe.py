@@ -1,8 +1,8 @@
 """The part of a recipe about stage two after the features: members, resampling, blending, tuning.
 
-Frozen strict pydantic models; the defaults are the four members of the FusionNetX paper and the parameter set that its
-Table 2 rounds. What a member leaves out is completed from its learner on reading, so that a saved recipe says how every
-member is trained; the search space of a learner is its own unless the recipe gives one. Loads no library of a learner.
+Frozen strict models; the defaults are the four members of the FusionNetX paper and the parameters that its Table 2
+rounds. What a member leaves out is completed from its learner on reading, so that a saved recipe says all of it; a
+search space is the learner's own unless the recipe gives one. Loads no library of a learner.
 """
 
 from collections.abc import Mapping
@@ -185,7 +185,7 @@ class BlendRecipe(BaseModel):
     """`mean` is the soft vote; the stackers are logistic regressions on logits of the members or of their ranks;
     `chosen` takes the way that scores most. Whatever is learned for a fold's rows is learned on the other folds."""
     rounds: int = Field(default=20, ge=1, le=10_000)
-    """Votes given out in the search for weights (`weighted`); ten thousand are a weight's fourth decimal."""
+    """Votes given out in the search for weights (`weighted`); ten thousand are its fourth decimal."""
     inverse_regularisation: float = Field(default=1.0, gt=0.0, le=1e9)
     """C of the logistic regression of a stacker; from a thousand million on nothing is regularised."""
     calls: Calls = "likeliest"
@@ -267,8 +267,7 @@ class TabularRecipe(BaseModel):
     calibrate: CalibrateRecipe = CalibrateRecipe()
     tune: TuneRecipe = TuneRecipe()
     image_noise: float = Field(default=0.0, ge=0.0, le=1000.0)
-    """Noise on image columns of training rows, in standard deviations of each column, against over-trust in them;
-    a thousand leave nothing of them."""
+    """Noise on image columns of training rows, in standard deviations; a thousand leave nothing of them."""
     seeds: Literal["derived", "as_printed"] = "derived"
     """`as_printed` hands a member's own seed (42 in the paper) to its library in every fold; `derived` makes a seed of
     the run's, the member's name, the fold and the member's seed, so that members and folds draw independently."""

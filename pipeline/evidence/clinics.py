@@ -62,7 +62,7 @@ def clinics_figures(inputs: Inputs, runtime: Runtime, plan: Plan, by: str) -> di
 
 
 def clinic_columns(inputs: Inputs, runtime: Runtime, recipe: Recipe, by: str) -> dict[str, dict[str, Floats]]:
-    """Out-of-fold columns, known and unseen, with the institution as an input and (where it is one) without."""
+    """Out-of-fold columns, known and unseen, without the institution as an input and (where it is one) with it."""
     # Parameters found on the run's folds have seen the lesions of these: the search is made anew.
     unseen = {
         "folds": FoldRecipe(by=by, least_positives=MIN_POSITIVES, seed=recipe.folds.seed),
@@ -74,13 +74,15 @@ def clinic_columns(inputs: Inputs, runtime: Runtime, recipe: Recipe, by: str) ->
         made = made_variant(inputs, runtime, recipe, place, title, "tabular", trains_images=True)
         return row_of(made.inputs, name, title).out_of_fold
 
+    is_input = by in used_columns(inputs.data.train, recipe.features)
+    told = WITH if is_input or any(by in model.metadata.columns for model in recipe.image_models) else WITHOUT
     found = {
-        WITH: {
+        told: {
             "known": stage_columns(inputs, "tabular").alone("", "", SUBJECT).out_of_fold,
-            "unseen": column(recipe.model_copy(update=unseen), f"unseen {WITH}"),
+            "unseen": column(recipe.model_copy(update=unseen), f"unseen {told}"),
         }
     }
-    if by in used_columns(inputs.data.train, recipe.features):
+    if is_input:
         blind = with_features(recipe, unused_columns=(*recipe.features.unused_columns, by))
         found[WITHOUT] = {
             "known": column(blind, f"known {WITHOUT}"),
