@@ -3,8 +3,8 @@
 python -m benchmarks.predict_rows --run demo --rows 1000
 python -m benchmarks.predict_rows --run tables --rows 1000 50000 100000 500000
 
-The rows are those of the run's own synthetic test part; more than it has are the same patients again under other names,
-which takes a run without image models.
+Where the run sees images, the rows are the first of its own synthetic test part; else so many lesions are drawn, and
+stand in random order, so that every patient's are spread over the whole table.
 """
 
 import argparse
@@ -13,11 +13,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
+from multiprocessing import get_context
 from pathlib import Path
 
 import polars as pl
 
+from data.synthetic.isic2024.cohort import write_cohort
+from data.synthetic.isic2024.recipe import SyntheticRecipe
 from pipeline.actions.opening import existing_run, surroundings
 from pipeline.inputs import Inputs
 
@@ -31,34 +35,37 @@ def main() -> None:
     asked = parser.parse_args()
     run = existing_run(asked.run)
     source = Inputs(run, surroundings()).source_dir
-    table = pl.read_csv(source / "test-metadata.csv", infer_schema=False)
     images = ["--images", str(source / "test-image.hdf5")] if run.recipe.sees_images else []
     found = []
     for rows in asked.rows:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "table.csv"
-            if images and rows > len(table):
-                parser.error(f"{asked.run} sees images, and there are those of {len(table):,} lesions")
-            repeated(table, rows).write_csv(path)
+            if images:
+                table = pl.read_csv(source / "test-metadata.csv", infer_schema=False)
+                if rows > len(table):
+                    parser.error(f"{asked.run} sees images, and there are those of {len(table):,} lesions")
+                table.head(rows).write_csv(path)
+            else:
+                # Elsewhere: a process begins with the most memory that the one which starts it ever had.
+                with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+                    pool.submit(draw, rows, path).result()
             words = ["--run", str(run.folder), "--metadata", str(path), "--out", str(Path(folder) / asked.out), *images]
             found.append((rows, *measured(words)))
             size = path.stat().st_size / 1e6
         print("{:>9,} rows: {:>7.1f} CPU s, {:>7.1f} s, {:>7,.0f} MB at most".format(*found[-1]),
               f"(the table's file {size:,.1f} MB)", flush=True)  # fmt: skip
     for (fewer, cpu, _, memory), (more, more_cpu, _, more_memory) in pairwise(found):
-        print(f"each row from {fewer:,} to {more:,}: {(more_cpu - cpu) / (more - fewer) * 1e6:,.0f} CPU us, "
-              f"{(more_memory - memory) / (more - fewer) * 1e3:,.2f} kB")  # fmt: skip
+        each_cpu, each_memory = (more_cpu - cpu) / (more - fewer) * 1e6, (more_memory - memory) / (more - fewer) * 1e3
+        print(f"each row from {fewer:,} to {more:,}: {each_cpu:,.0f} CPU us, {each_memory:,.2f} kB; "
+              f"memory x {more_memory / memory:.2f}")  # fmt: skip
 
 
-def repeated(table: pl.DataFrame, rows: int) -> pl.DataFrame:
-    """The table again and again under other names, as long as asked for."""
-    times = -(-rows // len(table))
-    named = [
-        table if not i else table.with_columns(pl.format("{}_{}", name, pl.lit(i)).alias(name)
-                                               for name in ("isic_id", "patient_id"))
-        for i in range(times)
-    ]  # fmt: skip
-    return pl.concat(named).head(rows)
+def draw(rows: int, path: Path) -> None:
+    """Write the table of so many invented lesions, in random order."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_cohort(Path(folder), SyntheticRecipe(lesions=100, test_lesions=rows, images=False))
+        table = pl.read_csv(Path(folder) / "test-metadata.csv", infer_schema=False)
+    table.sample(fraction=1.0, shuffle=True, seed=1).write_csv(path)
 
 
 def measured(words: list[str]) -> tuple[float, float, float]:

@@ -7,11 +7,14 @@ import polars as pl
 
 from data.errors import DataError
 from data.files import atomic
+from data.held import scratch_folder
 from pipeline.display import printable
 
 KINDS = (".csv", ".parquet", ".xlsx")
 SHEET_ROWS = 1_048_575
 """A spreadsheet has no more rows below its heading."""
+GROUP_ROWS = 50_000
+"""Of a Parquet file's row group."""
 
 
 def refuse_bad_target(path: Path, given: Iterable[Path | None]) -> None:
@@ -29,23 +32,40 @@ def refuse_bad_target(path: Path, given: Iterable[Path | None]) -> None:
             raise DataError(f"--out {path} is among what is read ({source}); name another file")
 
 
-def write_answers(frame: pl.DataFrame, path: Path) -> None:
-    """Write a table by the ending of its name, whole or not at all."""
-    if path.suffix.lower() == ".xlsx" and len(frame) > SHEET_ROWS:
-        raise DataError(
-            f"--out {path}: a spreadsheet holds {SHEET_ROWS:,} rows, and there are {len(frame):,}; use .csv"
-        )
+def refuse_too_many(path: Path, rows: int) -> None:
+    """DataError for more rows than a spreadsheet has."""
+    if path.suffix.lower() == ".xlsx" and rows > SHEET_ROWS:
+        raise DataError(f"--out {path}: a spreadsheet holds {SHEET_ROWS:,} rows, and there are {rows:,}; use .csv")
+
+
+def write_answers(frames: Iterable[pl.DataFrame], path: Path) -> None:
+    """Write a table that comes in parts, by the ending of its name, whole or not at all.
+
+    The file is the same however the rows are parted.
+    """
     with atomic(path) as temporary:
         match path.suffix.lower():
             case ".parquet":
-                frame.write_parquet(temporary)
+                write_parquet(frames, temporary)
             case ".xlsx":
-                write_sheet(frame, temporary)
+                write_sheet(frames, temporary)
             case _:
-                frame.write_csv(temporary)
+                with temporary.open("wb") as handle:
+                    for number, frame in enumerate(frames):
+                        frame.write_csv(handle, include_header=not number)
 
 
-def write_sheet(frame: pl.DataFrame, path: Path) -> None:
+def write_parquet(frames: Iterable[pl.DataFrame], path: Path) -> None:
+    """Write row groups of one size."""
+    with scratch_folder() as scratch:
+        parts = []
+        for number, frame in enumerate(frames):
+            parts.append(scratch / f"{number:06d}.parquet")
+            frame.write_parquet(parts[-1], compression="lz4")
+        pl.scan_parquet(parts, glob=False).sink_parquet(path, row_group_size=GROUP_ROWS, maintain_order=True)
+
+
+def write_sheet(frames: Iterable[pl.DataFrame], path: Path) -> None:
     """Write a spreadsheet; text stays text, whatever sign it begins with."""
     from openpyxl import Workbook
     from openpyxl.cell import WriteOnlyCell
@@ -61,8 +81,10 @@ def write_sheet(frame: pl.DataFrame, path: Path) -> None:
         text.data_type = "s"
         return text
 
-    sheet.append([cell(name) for name in frame.columns])
-    for row in frame.iter_rows():
-        sheet.append([cell(value) for value in row])
+    for number, frame in enumerate(frames):
+        if not number:
+            sheet.append([cell(name) for name in frame.columns])
+        for row in frame.iter_rows():
+            sheet.append([cell(value) for value in row])
     with path.open("wb") as handle:
         book.save(handle)

@@ -5,7 +5,7 @@ networks and forgotten. With several GPUs the networks are spread over them.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -41,7 +41,9 @@ Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
 BLOCK_BYTES = 4 * 2**30
-"""Decoded pixels on the disk at a time: 28,000 lesions at 224 px."""
+"""Decoded pixels on the disk at a time: 16,384 lesions at 224 px."""
+FIRST = 10
+"""More names of lesions without an image than are shown."""
 
 
 @dataclass
@@ -74,36 +76,54 @@ def image_columns(
 
     Of the recipe of the data, the size of the images and the processes that decode them count.
     """
+    [columns] = columns_of_parts(fold_models, recipe, runtime, [cohort], source)
+    return columns
+
+
+def columns_of_parts(
+    fold_models: Sequence[Step], recipe: DataRecipe, runtime: Runtime, parts: Iterable[Cohort],
+    source: ImageSource | None, count: int | None = None,
+) -> Iterator[pl.DataFrame]:  # fmt: skip
+    """The same of each part of a table of `count` lesions; parts are gone through twice."""
+    count = sum(len(part.table) for part in parts) if count is None else count
     seeing = [name for name, model in models_of(fold_models).items() if model.backbone != "none"]
-    refuse_no_images(seeing, cohort, source)
-    networks = fold_networks(fold_models, len(cohort.task.classes), runtime.threads)
+    refuse_no_images(seeing, parts, source, count)
+    networks = fold_networks(fold_models, len(next(iter(parts)).task.classes), runtime.threads)
     devices = {network.device for network in networks}
-    present: list[npt.NDArray[np.bool_]] = []
+    missing = Missing(count)
     turns = {device: threading.Lock() for device in devices}
-    views, seen = len(cohort.ids) * len(networks), 0
-    label = f"stage one: {len(cohort.ids):,} lesions x {len(networks)} networks"
+    views, seen = count * len(networks), 0
+    label = f"stage one: {count:,} lesions x {len(networks)} networks"
     with runtime.display.task(label) as progress, ThreadPoolExecutor(len(devices)) as pool:
 
         def decoding(done: int, total: int, **figures: float) -> None:
             progress(seen, views, **figures)
 
-        for part, pack in blocks(recipe, cohort, source if seeing else None, decoding):
-            lesions = unlabelled_lesions(part, pack)
-            present.append(lesions.present)
-            for _ in pool.map(partial(FoldNetwork.see, table=part.table, lesions=lesions, turns=turns), networks):
-                seen += len(part.ids)
-                progress(seen, views)
-    if missing := missing_images(cohort, source, np.concatenate(present)):
-        runtime.display.warn(missing)
+        for cohort in parts:
+            for part, pack in blocks(recipe, cohort, source if seeing else None, decoding):
+                lesions = unlabelled_lesions(part, pack)
+                missing.see(part, lesions.present)
+                for _ in pool.map(partial(FoldNetwork.see, table=part.table, lesions=lesions, turns=turns), networks):
+                    seen += len(part.ids)
+                    progress(seen, views)
+            yield said_so_far(networks, cohort)
+    if words := missing.words(source):
+        runtime.display.warn(words)
+
+
+def said_so_far(networks: Sequence[FoldNetwork], cohort: Cohort) -> pl.DataFrame:
+    """The columns of a part that all networks have seen; they forget what they said."""
     columns: dict[str, Floats] = {}
     everyone = np.full(len(cohort.ids), TEST_FOLD)
-    for name in models_of(fold_models):
+    for name in models_of([network.step for network in networks]):
         parts = [
             Predictions(cohort.ids, everyone, np.concatenate(network.found), cohort.task.probability_columns)
             for network in networks
             if network.model.name == name
         ]
         columns |= named(name, mean_of(parts))
+    for network in networks:
+        network.found.clear()
     frame = pl.DataFrame({"lesion_id": cohort.ids.tolist(), **columns})
     return frame.with_columns(pl.col(list(columns)).fill_nan(None))
 
@@ -143,7 +163,8 @@ def blocks(
         yield cohort, None
         return
     size, count = recipe.image_size, len(cohort.ids)
-    width = max(1, BLOCK_BYTES // (size * size * 3))
+    # A power of two: the batches that networks see are then those of the whole, wherever the table is parted.
+    width = 1 << max(1, BLOCK_BYTES // (size * size * 3)).bit_length() - 1
     for first in range(0, count, width):
         part = replace(cohort, table=cohort.table[first : first + width])
         with scratch_folder() as scratch:
@@ -155,7 +176,7 @@ def blocks(
             yield part, pack
 
 
-def refuse_no_images(seeing: Sequence[str], cohort: Cohort, source: ImageSource | None) -> None:
+def refuse_no_images(seeing: Sequence[str], parts: Iterable[Cohort], source: ImageSource | None, count: int) -> None:
     """DataError when there are no images, or none of these lesions, and a network needs them."""
     if not seeing:
         return
@@ -163,15 +184,29 @@ def refuse_no_images(seeing: Sequence[str], cohort: Cohort, source: ImageSource 
         raise DataError(
             f"no images were given, but {' and '.join(seeing)} of stage one see images: give them with --images"
         )
-    if not np.isin(cohort.ids, source.ids).any():
-        raise DataError(f"none of the {len(cohort.ids)} lesions has a usable image in {source!r}")
+    if not any(np.isin(part.ids, source.ids).any() for part in parts):
+        raise DataError(f"none of the {count} lesions has a usable image in {source!r}")
 
 
-def missing_images(cohort: Cohort, source: ImageSource | None, present: npt.NDArray[np.bool_]) -> str | None:
-    """Of which lesions networks that see images say nothing, in words; DataError when that is all of them."""
-    if not present.any():
-        raise DataError(f"none of the {len(cohort.ids)} lesions has a usable image in {source!r}")
-    without = cohort.ids[~present]
-    if not len(without):
-        return None
-    return f"{len(without)} lesions have no usable image ({examples(without)}): no word of networks on them"
+@dataclass
+class Missing:
+    """Of which lesions networks that see images say nothing."""
+
+    count: int
+    """Lesions of the table."""
+    without: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def see(self, part: Cohort, present: npt.NDArray[np.bool_]) -> None:
+        """Count another part."""
+        absent = part.ids[~present]
+        self.without += len(absent)
+        self.first = [*self.first, *absent[:FIRST].tolist()][:FIRST]
+
+    def words(self, source: ImageSource | None) -> str | None:
+        """What to say of them, if anything; DataError when that is all lesions."""
+        if self.without == self.count:
+            raise DataError(f"none of the {self.count} lesions has a usable image in {source!r}")
+        if not self.without:
+            return None
+        return f"{self.without} lesions have no usable image ({examples(self.first)}): no word of networks on them"

@@ -1,6 +1,8 @@
 """What a person should know of a new lesion before believing its answer: what is missing, what training never had."""
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,8 @@ from pipeline.seen import Seen
 
 NAMED = 3
 """So many measurements are named; of more, the number."""
+SHOWN = 3
+"""So many of the strange values of a column are shown."""
 LOUD_SHARE = 0.05
 """A warning is printed when this share of the lesions has a value that training had not."""
 
@@ -66,21 +70,53 @@ def is_unseen(value: pl.Expr, values: tuple[str, ...]) -> pl.Expr:
 
 def strangers(cohort: Cohort, seen: Seen) -> Iterator[str]:
     """A warning for each column of which many lesions have a value that training had not."""
-    table, noun = cohort.table, cohort.task.row_noun
-    for name, values in {**seen.categories, **seen.others}.items():
-        if name not in table.columns:
-            continue
-        strange = table.filter(is_unseen(pl.col(name).cast(pl.String), values))[name].cast(pl.String)
-        if len(strange) <= LOUD_SHARE * len(table):
-            continue
-        shown = ", ".join(strange.unique(maintain_order=True).head(3).to_list())
-        yield (
-            f"{len(strange) / len(table):.0%} of the {noun}s have a value of {name} that training had not ({shown}): "
-            "whether the answers hold there is not known. Check them on labelled ones of that kind, and recalibrate"
-        )
-    for name, (low, high) in seen.numbers.items():
-        if name in table.columns:
-            value = table[name].cast(pl.Float64)
-            share = ((value < low) | (value > high)).fill_null(False).mean()
-            if isinstance(share, float) and share > LOUD_SHARE:
-                yield f"{share:.0%} of the {noun}s have a {name} outside the trained range, {low:g} to {high:g}"
+    counted = Strangers(seen)
+    counted.see(cohort)
+    return counted.warnings()
+
+
+@dataclass
+class Strangers:
+    """Counts values that training had not, over all parts of a table."""
+
+    seen: Seen
+    noun: str = ""
+    rows: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    """Lesions with such a value, by column."""
+    shown: dict[str, list[str]] = field(default_factory=dict)
+    """The first of these values, by column."""
+
+    def see(self, cohort: Cohort) -> None:
+        """Count another part."""
+        table, self.noun = cohort.table, cohort.task.row_noun
+        self.rows += len(table)
+        for name, values in {**self.seen.categories, **self.seen.others}.items():
+            if name not in table.columns:
+                continue
+            strange = table.filter(is_unseen(pl.col(name).cast(pl.String), values))[name].cast(pl.String)
+            self.counts[name] += len(strange)
+            before = self.shown.get(name, [])
+            if len(before) < SHOWN:
+                new = strange.unique(maintain_order=True).head(2 * SHOWN).to_list()
+                self.shown[name] = list(dict.fromkeys((*before, *new)))[:SHOWN]
+        for name, (low, high) in self.seen.numbers.items():
+            if name in table.columns:
+                value = table[name].cast(pl.Float64)
+                self.counts[name] += int(((value < low) | (value > high)).fill_null(False).sum())
+
+    def warnings(self) -> Iterator[str]:
+        """A warning for each column of which too large a share is strange."""
+        for name, count in self.counts.items():
+            if count <= LOUD_SHARE * self.rows:
+                continue
+            if name in self.shown:
+                yield (
+                    f"{count / self.rows:.0%} of the {self.noun}s have a value of {name} that training had not "
+                    f"({', '.join(self.shown[name])}): whether the answers hold there is not known. Check them on "
+                    "labelled ones of that kind, and recalibrate"
+                )
+            else:
+                low, high = self.seen.numbers[name]
+                share = f"{count / self.rows:.0%} of the {self.noun}s"
+                yield f"{share} have a {name} outside the trained range, {low:g} to {high:g}"

@@ -16,7 +16,7 @@ from data.cohort import Cohort, DataFolder, Task
 from data.errors import DataError
 from data.files import fingerprint
 from data.progress import Progress
-from data.readers.reading import Reader, Readout, ToldColumns, Unlabelled, given_images, images_below
+from data.readers.reading import InParts, Reader, Readout, ToldColumns, Unlabelled, given_images, images_below
 from data.schemas.ham10000 import (
     BINARY,
     DIAGNOSES,
@@ -68,11 +68,10 @@ class Ham10000:
         checked = found.typed(text, SCHEMA if labelled else TEST_SCHEMA)
         if checked.errors:
             return None
-        # "unknown" is how this table spells missing.
-        table = checked.table.with_columns(pl.col("sex", "localization").replace("unknown", None))
+        unlabelled = self._test_cohort(checked.table, text.sha256)
         if not labelled:
-            return Cohort(table, self.task, labelled, FORBIDDEN, text.sha256)
-        table = table.with_columns(self._class_index().alias(self.task.target))
+            return unlabelled
+        table = unlabelled.table.with_columns(self._class_index().alias(self.task.target))
         sources = path.with_name(SOURCES)
         if not sources.is_file():
             return Cohort(table, self.task, labelled, FORBIDDEN, text.sha256)
@@ -84,6 +83,16 @@ class Ham10000:
         if table["dataset"].null_count():
             found.notes.append(f"{SOURCES}: {table['dataset'].null_count():,} images of {METADATA} are not in it")
         return Cohort(table, self.task, labelled, FORBIDDEN, fingerprint([text.sha256, of_image.sha256]))
+
+    def _test_cohort(self, table: pl.DataFrame, checksum: str) -> Cohort:
+        # "unknown" is how this table spells missing.
+        known = table.with_columns(pl.col("sex", "localization").replace("unknown", None))
+        return Cohort(known, self.task, False, FORBIDDEN, checksum)
+
+    @property
+    def in_parts(self) -> InParts:
+        """How a table larger than memory is read."""
+        return InParts(TEST_SCHEMA, self._test_cohort)
 
     def _class_index(self) -> pl.Expr:
         """Malignant or not, or the diagnosis."""

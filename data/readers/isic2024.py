@@ -17,7 +17,16 @@ from data.ids import as_ids
 from data.images.sources import ImageSource
 from data.progress import Progress
 from data.readers.isic2024_archive import edition_in, images_of, training_table
-from data.readers.reading import Functions, Reader, Readout, ToldColumns, Unlabelled, given_images, images_at
+from data.readers.reading import (
+    Functions,
+    InParts,
+    Reader,
+    Readout,
+    ToldColumns,
+    Unlabelled,
+    given_images,
+    images_at,
+)
 from data.schemas.isic2024 import FORBIDDEN, SCHEMA, SUBMISSION_SCHEMA, TASK, TEST_SCHEMA
 from data.synthetic.isic2024.recipe import SyntheticRecipe
 from data.synthetic.recipe import TwinRecipe
@@ -95,6 +104,11 @@ def _typed(text: TextTable | None, *, labelled: bool, found: Readout) -> Cohort 
     return Cohort(checked.table, TASK, labelled, FORBIDDEN, text.sha256)
 
 
+def _test_cohort(table: pl.DataFrame, checksum: str) -> Cohort:
+    """Typed columns of lesions to predict as a cohort."""
+    return Cohort(table, TASK, False, FORBIDDEN, checksum)
+
+
 def _images(folder: Path, part: str, found: Readout) -> ImageSource | None:
     """The images of one part, in either published form."""
     for path in (folder / f"{part}-image.hdf5", folder / f"{part}-image"):
@@ -156,7 +170,7 @@ def _name_ids(ids: pl.Series, what: str, found: Readout) -> None:
 
 READER = Reader(
     "isic2024",
-    bind=lambda _: Functions(read, read_test, write_twin),
+    bind=lambda _: Functions(read, read_test, write_twin, InParts(TEST_SCHEMA, _test_cohort)),
     synthetic_table="synthetic",
     task=TASK,
     told_columns=ToldColumns(("age_approx", "sex", "anatom_site_general"), "anatom_site_general"),

@@ -43,10 +43,21 @@ class BoundReader(Protocol):
     def write_twin(self, folder: Path, recipe: TwinRecipe, progress: Progress, /) -> None:
         """Write the synthetic twin, invented lesions in exactly these files, into `folder`, which is empty."""
 
+    # A reader that has `in_parts: InParts` predicts tables of any length; the others' are read whole.
+
 
 def no_twin(folder: Path, recipe: TwinRecipe, progress: Progress) -> None:
     """Refuse to write a twin, for a data set that has none."""
     raise DataError("this data set has no synthetic twin: give a data folder with --data (make: DATA=...)")
+
+
+@dataclass(frozen=True)
+class InParts:
+    """How lesions to predict are read from a table larger than memory: each row by itself."""
+
+    columns: Sequence[Column]
+    cohort: Callable[[pl.DataFrame, str], Cohort]
+    """Of typed columns, and the checksum of the file."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,7 @@ class Functions:
     read: Callable[[Path], DataFolder]
     read_test: Callable[[Path, Path | None], Unlabelled]
     write_twin: Callable[[Path, TwinRecipe, Progress], None] = no_twin
+    in_parts: InParts | None = None
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,31 @@ class Validated:
     """The declared columns that the file has; unusable values are null."""
     errors: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    tallies: tuple["Tally", ...] = ()
+    """What the notes on columns count, for a table that is read in parts."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What is counted of the values of a column; those of the parts of a table add up to those of the whole."""
+
+    column: Column
+    values: int
+    """How many there are."""
+    unknown: dict[str, int]
+    """How often each occurs that is not among the published values."""
+
+    def __add__(self, other: "Tally") -> "Tally":
+        more = {name: self.unknown.get(name, 0) + count for name, count in other.unknown.items()}
+        return Tally(self.column, self.values + other.values, self.unknown | more)
+
+    @property
+    def notes(self) -> list[str]:
+        """What is unusual about the column but stops nothing."""
+        empty = self.column.nullable and not self.column.train_only and not self.values
+        remarks = ["every value is missing"] if empty else []
+        remarks += unknown_remarks(self.unknown, "not among the published values")
+        return [f"column {self.column.name}: {remark}" for remark in remarks]
 
 
 def validate(text: TextTable, columns: Sequence[Column], likely: Sequence[str] | None = None) -> Validated:
@@ -86,13 +111,16 @@ def validate(text: TextTable, columns: Sequence[Column], likely: Sequence[str] |
         for column in present
     )
     typed: list[pl.Series] = []
+    tallies: list[Tally] = []
     for column in present:
         cells, values = text.frame[column.name], first_reading[column.name]
         values, empty = _numbers(cells, values) if column.numeric else _texts(values)
         errors += [f"column {column.name}: {problem}" for problem in _problems(text, column, values, empty)]
-        notes += [f"column {column.name}: {note}" for note in _remarks(values, column)]
+        unknown = unknown_values(values, column.known) if column.known else {}
+        tallies.append(Tally(column, len(values) - values.null_count(), unknown))
+        notes += tallies[-1].notes
         typed.append(values.cast(pl.Int64, strict=False) if column.kind == "integer" else values)
-    return Validated(pl.DataFrame(typed), errors, notes)
+    return Validated(pl.DataFrame(typed), errors, notes, tuple(tallies))
 
 
 def _numbers(cells: pl.Series, values: pl.Series) -> tuple[pl.Series, pl.Series]:
@@ -170,25 +198,25 @@ def _short(value: str | None) -> str:
     return repr(value if len(value) <= 40 else value[:37] + "...")
 
 
-def _remarks(values: pl.Series, column: Column) -> list[str]:
-    """What is unusual about one column but stops nothing."""
-    remarks = []
-    if column.nullable and not column.train_only and values.null_count() == len(values):
-        remarks.append("every value is missing")
-    if column.known:
-        remarks += unknown_categories(values, column.known, "not among the published values")
-    return remarks
-
-
 def unknown_categories(values: pl.Series, known: Sequence[str], remark: str) -> list[str]:
     """A remark about values outside `known`, with how often each occurs."""
+    return unknown_remarks(unknown_values(values, known), remark)
+
+
+def unknown_values(values: pl.Series, known: Sequence[str]) -> dict[str, int]:
+    """How often each value outside `known` occurs."""
     counts = values.drop_nulls().value_counts(sort=True, name="rows")
-    counts = counts.filter(~counts[values.name].is_in(list(known)))
-    if counts.height == 0:
+    return dict(counts.filter(~counts[values.name].is_in(list(known))).iter_rows())
+
+
+def unknown_remarks(counts: dict[str, int], remark: str) -> list[str]:
+    """A remark about such values; none when there are none."""
+    if not counts:
         return []
-    shown = ", ".join(f"{_short(value)} ({rows:,})" for value, rows in counts.head(MAX_SHOWN).iter_rows())
-    more = f" and {counts.height - MAX_SHOWN} more" if counts.height > MAX_SHOWN else ""
-    return [f"{_count(int(counts['rows'].sum()), 'row holds a value', 'rows hold values')} {remark}: {shown}{more}"]
+    most = sorted(counts.items(), key=lambda one: -one[1])[:MAX_SHOWN]
+    shown = ", ".join(f"{_short(value)} ({rows:,})" for value, rows in most)
+    more = f" and {len(counts) - MAX_SHOWN} more" if len(counts) > MAX_SHOWN else ""
+    return [f"{_count(sum(counts.values()), 'row holds a value', 'rows hold values')} {remark}: {shown}{more}"]
 
 
 def _another_table(text: TextTable, declared: Sequence[str]) -> str:

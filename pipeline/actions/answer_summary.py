@@ -1,5 +1,8 @@
 """What `predict` says in the terminal of the table that it wrote."""
 
+from collections import Counter
+from dataclasses import dataclass, field
+
 import polars as pl
 from rich.table import Table
 
@@ -9,40 +12,62 @@ from pipeline.decision import Decision, percent
 from pipeline.display import Display
 
 
-def print_summary(display: Display, frame: pl.DataFrame, task: Task, decision: Decision) -> None:
-    """How many there are, how many each threshold flags, and which are in doubt."""
-    rows, groups = f"{task.row_noun}s", f"{task.group_noun}s"
-    patients = frame[task.group].n_unique()
-    display.say(f"{len(frame):,} {rows} of {patients:,} {groups}")
-    if "score" in frame.columns:
-        print_thresholds(display, frame, task, decision)
-    uncertain = int((frame["call"] == "uncertain").sum())
-    display.say(
-        f"{uncertain:,} {rows} are uncertain: at the level of {percent(decision.sets.level)} no single class is left"
-    )
-    alone = int((~frame["comparable"]).sum())
-    if alone:
-        display.warn(
-            f"{alone:,} {rows} are of {groups} with fewer than {decision.seen.fewest_lesions} {rows} in the table: the "
-            f"models compare a {task.row_noun} with the others of its {task.group_noun}, so give them all, or expect "
-            "scores that are off"
-        )
-    noted = int((frame["notes"] != "").sum())
-    if noted:
-        display.say(f"{noted:,} {rows} have notes (the last column says what is missing or new)")
+@dataclass
+class Summary:
+    """Counts over blocks of whole patients."""
 
+    task: Task
+    decision: Decision
+    rows: int = 0
+    patients: int = 0
+    uncertain: int = 0
+    alone: int = 0
+    noted: int = 0
+    top: int = 0
+    flagged: Counter[float] = field(default_factory=Counter)
+    """By target sensitivity."""
 
-def print_thresholds(display: Display, frame: pl.DataFrame, task: Task, decision: Decision) -> None:
-    """One line for each threshold, and for the top of every patient."""
-    rows, patients = f"{task.row_noun}s", frame[task.group].n_unique()
-    table = Table("looked at", rows, f"per {task.group_noun}", "kept sensitivity", title_justify="left")
-    for one in decision.thresholds:
-        if one.threshold is None or one.bound is None:
-            table.add_row(f"at {percent(one.target)}", "-", "-", f"{one.patients} {task.group_noun}s are too few")
-            continue
-        count = int((frame["score"] >= one.threshold).sum())
-        kept = f"{one.target:.2f} on average, {one.bound:.2f} in 95 of 100 samples"
-        table.add_row(f"at {percent(one.target)}", f"{count:,}", f"{count / patients:.1f}", kept)
-    top = int(frame[IN_TOP].sum())
-    table.add_row(f"the top of every {task.group_noun}", f"{top:,}", f"{top / patients:.1f}", "")
-    display.console.print(table)
+    def add(self, frame: pl.DataFrame) -> None:
+        """Count the answers of another block."""
+        self.rows += len(frame)
+        self.patients += frame[self.task.group].n_unique()
+        self.uncertain += int((frame["call"] == "uncertain").sum())
+        self.alone += int((~frame["comparable"]).sum())
+        self.noted += int((frame["notes"] != "").sum())
+        if IN_TOP in frame.columns:
+            self.top += int(frame[IN_TOP].sum())
+            for one in self.decision.thresholds:
+                if one.threshold is not None:
+                    self.flagged[one.target] += int((frame["score"] >= one.threshold).sum())
+
+    def show(self, display: Display) -> None:
+        """How many there are, how many each threshold flags, and which are in doubt."""
+        task, decision = self.task, self.decision
+        rows, groups = f"{task.row_noun}s", f"{task.group_noun}s"
+        display.say(f"{self.rows:,} {rows} of {self.patients:,} {groups}")
+        if len(task.classes) == 2:
+            self._show_thresholds(display)
+        level = percent(decision.sets.level)
+        display.say(f"{self.uncertain:,} {rows} are uncertain: at the level of {level} no single class is left")
+        if self.alone:
+            display.warn(
+                f"{self.alone:,} {rows} are of {groups} with fewer than {decision.seen.fewest_lesions} {rows} in the "
+                f"table: the models compare a {task.row_noun} with the others of its {task.group_noun}, so give them "
+                "all, or expect scores that are off"
+            )
+        if self.noted:
+            display.say(f"{self.noted:,} {rows} have notes (the last column says what is missing or new)")
+
+    def _show_thresholds(self, display: Display) -> None:
+        """One line for each threshold, and for the top of every patient."""
+        task = self.task
+        table = Table("looked at", f"{task.row_noun}s", f"per {task.group_noun}", "kept sensitivity")
+        for one in self.decision.thresholds:
+            if one.threshold is None or one.bound is None:
+                table.add_row(f"at {percent(one.target)}", "-", "-", f"{one.patients} {task.group_noun}s are too few")
+                continue
+            count = self.flagged[one.target]
+            kept = f"{one.target:.2f} on average, {one.bound:.2f} in 95 of 100 samples"
+            table.add_row(f"at {percent(one.target)}", f"{count:,}", f"{count / self.patients:.1f}", kept)
+        table.add_row(f"the top of every {task.group_noun}", f"{self.top:,}", f"{self.top / self.patients:.1f}", "")
+        display.console.print(table)

@@ -64,7 +64,7 @@ def run_network(run: Run, runtime: Runtime, name: str, given: OneLesion | tuple[
         for column in cohort.task.probability_columns:
             runtime.display.say(f"{column} {frame[column][0]:.4g}")
     if out is not None:
-        write_answers(frame, out)
+        write_answers([frame], out)
         runtime.display.say(f"wrote {len(frame):,} probabilities to {out}")
 
 

@@ -1,6 +1,6 @@
 """Predict new patients with a finished run: its fold models, encoders and boosters; no training data needed."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,18 +10,21 @@ import polars as pl
 
 from data.cohort import Cohort
 from data.errors import DataError, examples
+from data.held import scratch_folder
 from data.images.sources import ImageSource
-from data.recipe import read_test
+from data.new_lesions import NewLesions, new_lesions
+from data.spill import Spill
 from data.synthetic.stand_in import is_invented
-from pipeline.actions.answer_summary import print_summary
-from pipeline.answer_files import refuse_bad_target, write_answers
+from data.tables.csv import ROW
+from pipeline.actions.answer_summary import Summary
+from pipeline.answer_files import refuse_bad_target, refuse_too_many, write_answers
 from pipeline.answers import Said, answer_frame
 from pipeline.batches import AT_ONCE, patient_batches
 from pipeline.columns import stacked
 from pipeline.decision import decision_for
 from pipeline.facts import finished_fold_count, recorded_facts
-from pipeline.new_images import image_columns
-from pipeline.notes import strangers
+from pipeline.new_images import columns_of_parts, image_columns
+from pipeline.notes import Strangers
 from pipeline.plan import Plan, plan
 from pipeline.run import Run
 from pipeline.runtime import Runtime
@@ -47,21 +50,34 @@ def run_predict(run: Run, runtime: Runtime, asked: Asked) -> None:
     refuse_bad_target(asked.out, (asked.metadata, asked.images, run.folder))
     finished = finished_plan(run)
     decision = None if asked.plain else decision_for(run, asked.calibration)
-    cohort, source, notes = read_test(run.recipe.data, asked.metadata, asked.images)
-    for note in notes:
-        runtime.display.warn(note)
-    warn_of_invented(run, runtime, asked.metadata)
-    said = said_of(finished, runtime, cohort, source)
-    if decision is None:
-        write_answers(probability_frame(cohort, said.score), asked.out)
-        runtime.display.say(f"wrote {len(cohort.ids):,} probabilities to {asked.out}")
-        return
-    for warning in strangers(cohort, decision.seen):
-        runtime.display.warn(warning)
-    frame = answer_frame(said, decision)
-    write_answers(frame, asked.out)
-    print_summary(runtime.display, frame, cohort.task, decision)
-    runtime.display.say(f"wrote {len(frame):,} {cohort.task.row_noun}s to {asked.out}")
+    with new_lesions(run.recipe.data, asked.metadata, asked.images) as lesions:
+        refuse_too_many(asked.out, lesions.rows)
+        for note in lesions.notes:
+            runtime.display.warn(note)
+        warn_of_invented(run, runtime, asked.metadata)
+        task = lesions.whole.task
+        if decision is None:
+
+            def plain(said: Said) -> pl.DataFrame:
+                return probability_frame(said.cohort, said.score)
+
+            write_answers(in_blocks(finished, runtime, lesions, plain), asked.out)
+            runtime.display.say(f"wrote {lesions.rows:,} probabilities to {asked.out}")
+            return
+        strange, summary = Strangers(decision.seen), Summary(task, decision)
+
+        def answers(said: Said) -> pl.DataFrame:
+            frame = answer_frame(said, decision)
+            summary.add(frame)
+            return frame
+
+        write_answers(in_blocks(finished, runtime, lesions, answers), asked.out)
+        for part in lesions:
+            strange.see(part)
+        for warning in strange.warnings():
+            runtime.display.warn(warning)
+        summary.show(runtime.display)
+        runtime.display.say(f"wrote {lesions.rows:,} {task.row_noun}s to {asked.out}")
 
 
 def probability_frame(cohort: Cohort, probability: npt.NDArray[np.float64]) -> pl.DataFrame:
@@ -80,6 +96,44 @@ def warn_of_invented(run: Run, runtime: Runtime, metadata_path: Path) -> None:
             f"the models of {run.folder} were trained on INVENTED lesions: what they say of real patients means "
             "nothing. Train on real data first (fusionnetx submission --recipe ... --data ...)"
         )
+
+
+def in_blocks(
+    finished: Plan, runtime: Runtime, lesions: NewLesions, answers: Callable[[Said], pl.DataFrame]
+) -> Iterator[pl.DataFrame]:
+    """Answers in the order of the table, made block by block of whole patients; memory holds one block."""
+    run = finished.run
+    batches = list(patient_batches(lesions.patients, run.recipe.features, AT_ONCE))
+    if len(batches) == 1:
+        cohort = lesions.part(pl.concat([part.table for part in lesions]))
+        yield answers(said_of(finished, runtime, cohort, lesions.images))
+        return
+    block = np.empty(lesions.rows, dtype=np.int32)
+    for number, rows in enumerate(batches):
+        block[rows] = number
+    with scratch_folder() as scratch:
+        tables, scores, done = (Spill(scratch / name) for name in ("tables", "scores", "answers"))
+        said = None
+        if run.recipe.image_models:
+            models, data = finished.fold_models, run.recipe.data
+            said = columns_of_parts(models, data, runtime, lesions, lesions.images, lesions.rows)
+        first = 0
+        for part in lesions:
+            own = block[first : first + len(part.table)]
+            tables.add(part.table, own)
+            if said is not None:
+                scores.add(next(said), own)
+            first += len(part.table)
+        # What remains is the word on lesions without an image.
+        for _ in said or ():
+            pass
+        for number, rows in enumerate(batches):
+            part, seen = lesions.part(tables.take(number)), None if said is None else scores.take(number)
+            columns = of_boosters(finished, runtime, part, seen)
+            frame = answers(Said(part, columns["blend"], without_image(run, seen, len(rows))))
+            done.add(frame.with_columns(pl.Series(ROW, rows)), rows // AT_ONCE)
+        for window in range(-(-lesions.rows // AT_ONCE)):
+            yield done.take(window).sort(ROW).drop(ROW)
 
 
 def probabilities_of(
@@ -106,15 +160,22 @@ def columns_of(
     columns: dict[str, npt.NDArray[np.float64]] = {}
     for rows in patient_batches(cohort.groups, run.recipe.features, AT_ONCE):
         part, own = replace(cohort, table=cohort.table[rows]), None if scores is None else scores[rows]
-        table = features_of(run.recipe.features, runtime.display, part, own, f"{len(rows):,} lesions")
-        with runtime.display.task("stage two") as progress:
-            said = finished.stage_two.predict(table, runtime.threads, progress)
-        for name, column in said.items():
+        for name, column in of_boosters(finished, runtime, part, own).items():
             whole = columns.setdefault(name, np.full((len(cohort.ids), *column.shape[1:]), np.nan))
             whole[rows] = column
     seen = {} if scores is None else {name: scores[name].to_numpy() for name in scores.columns if name != "lesion_id"}
     of_models = {model.name: stacked(seen, model.name) for model in run.recipe.image_models}
     return {**of_models, **columns}, without_image(run, scores, len(cohort.ids))
+
+
+def of_boosters(
+    finished: Plan, runtime: Runtime, part: Cohort, scores: pl.DataFrame | None
+) -> dict[str, npt.NDArray[np.float64]]:
+    """What every member and the blend say of whole patients."""
+    label = f"{len(part.table):,} lesions"
+    table = features_of(finished.run.recipe.features, runtime.display, part, scores, label)
+    with runtime.display.task("stage two") as progress:
+        return finished.stage_two.predict(table, runtime.threads, progress)
 
 
 def without_image(run: Run, scores: pl.DataFrame | None, count: int) -> npt.NDArray[np.bool_]:

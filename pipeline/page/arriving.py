@@ -189,7 +189,7 @@ class Arrivals:
             population.scores.write_parquet(folder / SCORES)
         write_table(folder / COLUMNS, population.ids, None, flat(columns, population.cohort.task.probability_columns))
         view = self._view(folder, job.title, population)
-        write_answers(answer_frame(view.said, self.opened.decision), folder / "answers.csv")
+        write_answers([answer_frame(view.said, self.opened.decision)], folder / "answers.csv")
         write_json(folder / ABOUT, {"title": job.title, "mark": self.opened.mark()})
         with self._lock:
             self.opened.views[job.key] = view

@@ -2,6 +2,7 @@
 
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,12 @@ from data.scores.calibrators import Calibrator, LogOddsCurve, Temperature
 from data.scores.conformal import SetRule
 from data.scores.thresholds import KeptThreshold
 from features.recipe import FeatureRecipe
-from pipeline.actions.answer_summary import print_summary
-from pipeline.answer_files import refuse_bad_target, write_answers
+from pipeline.actions.answer_summary import Summary
+from pipeline.answer_files import refuse_bad_target, refuse_too_many, write_answers
 from pipeline.answers import Said, answer_frame
 from pipeline.decision import Decision
 from pipeline.display import Display
-from pipeline.notes import notes_of, strangers
+from pipeline.notes import Strangers, notes_of, strangers
 from pipeline.seen import Seen, seen_in
 
 TASK = Task("isic_id", "patient_id", "target")
@@ -114,6 +115,10 @@ def test_another_institution_is_said_loudly_and_few_are_not():
     assert "25% of the lesions have a value of attribution" in loud[0]
     assert "Clinic X" in loud[0]
     assert list(strangers(said(["a"] * 40, [0.5] * 40, attribution=["A"] * 39 + ["X"]).cohort, SEEN)) == []
+    parts = Strangers(SEEN)
+    for rows in (slice(0, 5), slice(5, 33), slice(33, 40)):
+        parts.see(replace(some.cohort, table=some.cohort.table[rows]))
+    assert list(parts.warnings()) == loud
     older = said(["a"] * 10, [0.5] * 10, age_approx=[90.0] * 5 + [50.0] * 5)
     assert "50% of the lesions have a age_approx outside" in next(iter(strangers(older.cohort, SEEN)))
 
@@ -160,7 +165,7 @@ def test_what_training_had_is_recorded_and_bounded():
 def test_answers_are_read_back_from_every_kind_of_file(tmp_path: Path):
     frame = answer_frame(said(["=SUM(1)", "a"], [0.5, 0.01]), DECISION)
     for name in ("a.csv", "a.parquet", "a.XLSX"):
-        write_answers(frame, tmp_path / name)
+        write_answers([frame[:1], frame[1:]], tmp_path / name)
     assert pl.read_parquet(tmp_path / "a.parquet").equals(frame)
     assert pl.read_csv(tmp_path / "a.csv").drop("notes").equals(frame.drop("notes"))
     rows = list(load_workbook(tmp_path / "a.XLSX")["lesions"].iter_rows())
@@ -195,16 +200,19 @@ def test_nothing_is_written_over_what_is_read_or_is_no_file(tmp_path: Path):
 
 
 def test_a_spreadsheet_has_its_limit(tmp_path: Path):
-    frame = pl.DataFrame({"x": pl.zeros(1_048_576, dtype=pl.Int8, eager=True)})
+    refuse_too_many(tmp_path / "a.xlsx", 1_048_575)
+    refuse_too_many(tmp_path / "a.csv", 1_048_576)
     with pytest.raises(DataError, match="1,048,575 rows"):
-        write_answers(frame, tmp_path / "a.xlsx")
-    assert not list(tmp_path.iterdir())
+        refuse_too_many(tmp_path / "a.xlsx", 1_048_576)
 
 
 def test_the_summary_says_what_each_threshold_asks_for():
     out = io.StringIO()
     frame = answer_frame(said(["a", "a", "b", "b"], [0.7, 0.5, 0.31, 0.1]), DECISION)
-    print_summary(Display(Console(file=out, width=200)), frame, TASK, DECISION)
+    summary = Summary(TASK, DECISION)
+    for block in frame.partition_by("patient_id"):
+        summary.add(block)
+    summary.show(Display(Console(file=out, width=200)))
     text = out.getvalue()
     assert "4 lesions of 2 patients" in text
     lines = {line.split("│")[1].strip(): line for line in text.splitlines() if "│" in line}

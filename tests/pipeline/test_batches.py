@@ -1,10 +1,6 @@
-"""Batches of new lesions: whole patients, every lesion once, and the same answers as all at once."""
-
-from pathlib import Path
-from typing import Any
+"""Batches of new lesions: whole patients, and every lesion once."""
 
 import numpy as np
-import pytest
 
 from features.recipe import FeatureRecipe
 from pipeline.batches import patient_batches
@@ -27,15 +23,3 @@ def test_patients_stay_whole_and_every_lesion_comes_once():
 def test_few_lesions_are_one_batch():
     [rows] = patient_batches(np.array(["a", "b"]), FeatureRecipe(), 60)
     assert rows.tolist() == [0, 1]
-
-
-@pytest.mark.slow
-def test_answers_are_the_same_in_batches(
-    cli: Any, finished_run: Path, cohort_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    words = ("predict", "--run", finished_run, "--metadata", cohort_dir / "test-metadata.csv")
-    words += ("--images", cohort_dir / "test-image.hdf5")
-    assert cli(*words, "--out", tmp_path / "whole.csv").code == 0
-    monkeypatch.setattr("pipeline.actions.predict.AT_ONCE", 25)
-    assert cli(*words, "--out", tmp_path / "batches.csv").code == 0
-    assert (tmp_path / "batches.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
