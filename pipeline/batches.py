@@ -9,8 +9,8 @@ import numpy.typing as npt
 from features.families.registry import FAMILIES
 from features.recipe import FeatureRecipe
 
-AT_ONCE = 50_000
-"""Lesions, and the last patient's others: their features take some 100 MB, and a batch costs little beside its work."""
+AT_ONCE = 25_000
+"""Lesions, and the last patient's others: their features take some 50 MB, and a batch costs little beside its work."""
 
 
 def patient_batches(groups: npt.NDArray[Any], recipe: FeatureRecipe, most: int) -> Iterator[npt.NDArray[np.int64]]:
