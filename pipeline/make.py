@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pipeline.execute.running import run_all
 from pipeline.execute.steps import TOGETHER, step_job
 from pipeline.inputs import Inputs
+from pipeline.longest_first import longest_first
 from pipeline.plan import Plan, plan_of
 from pipeline.runtime import Runtime
 from pipeline.step import Step
@@ -37,7 +38,7 @@ def make_batch(name: str, steps: Sequence[Step], inputs: Inputs, runtime: Runtim
     here = [step for step in todo if step.work.here]
     for step in here:
         step.work.do(step, inputs, runtime)
-    jobs = [step for step in todo if not step.work.here]
+    jobs = longest_first([step for step in todo if not step.work.here], inputs)
     if not jobs:
         return
     at_once = jobs[0].work.at_once([step for step in jobs if step.kind == jobs[0].kind], inputs, runtime)

@@ -56,9 +56,7 @@ class Load:
 
 def refuse_years(steps: Iterable[Step], inputs: Inputs, runtime: Runtime, times: int = 1, why: str = "") -> None:
     """RecipeError when `steps`, done so many `times`, take more than a year whatever happens."""
-    train = inputs.data.train
-    positives = int((train.target == 1).sum())
-    cohort = Cohort(len(train.ids), positives, len(train.task.classes), finished_fold_count(inputs.run))
+    cohort = cohort_of(inputs)
     least = least_work(steps, inputs.run.recipe.tabular, cohort)
     loads = [replace(load, pixels=times * load.pixels, rows=times * load.rows) for load in least]
     if sum(load.seconds(1, 0) for load in loads) < YEAR_SECONDS:
@@ -73,6 +71,13 @@ def refuse_years(steps: Iterable[Step], inputs: Inputs, runtime: Runtime, times:
         f"this work takes {years:,.0f} years at the very least, most of it for {worst.what}: lower {worst.keys}{why}; "
         "what takes more than a year is not begun"
     )
+
+
+def cohort_of(inputs: Inputs) -> Cohort:
+    """Of the run's training lesions."""
+    train = inputs.data.train
+    positives = int((train.target == 1).sum())
+    return Cohort(len(train.ids), positives, len(train.task.classes), finished_fold_count(inputs.run))
 
 
 def least_work(steps: Iterable[Step], tabular: TabularRecipe, cohort: Cohort) -> list[Load]:
@@ -98,18 +103,22 @@ def load_of(step: Step, tabular: TabularRecipe, cohort: Cohort) -> Load | None:
     return None
 
 
-def image_load(model: ImageModelRecipe, cohort: Cohort, share: float) -> Load:
-    """A fit on a `share` of the lesions."""
+def images_shown(model: ImageModelRecipe, cohort: Cohort, share: float) -> float:
+    """Images, repeats included, of a fit on a `share` of the lesions."""
     shown = share * cohort.rows
     if model.sampling == "ratio" and cohort.classes == 2 and model.negatives_per_positive:
         shown = share * cohort.positives * model.positive_repeats * (1 + model.negatives_per_positive)
     shown *= 1 - model.inner_share if model.select == "best" else 1
     # What may end sooner is counted as if it did.
-    epochs = min(model.epochs, model.stop_after or model.epochs)
+    return shown * min(model.epochs, model.stop_after or model.epochs)
+
+
+def image_load(model: ImageModelRecipe, cohort: Cohort, share: float) -> Load:
+    """A fit on a `share` of the lesions."""
     pixels = sum(min(part.image_size, model.small_size or part.image_size) ** 2 for part in model.image_branches())
     named = ("epochs", "image_size", "positive_repeats", "negatives_per_positive", "sampling")
     keys = ", ".join(f"{key} (now {getattr(model, key)})" for key in named)
-    learns_from = epochs * shown
+    learns_from = images_shown(model, cohort, share)
     if model.trains_on_vectors:
         return Load(f"image model {model.name}", keys, rows=learns_from)
     return Load(f"image model {model.name}", keys, pixels=learns_from * pixels)

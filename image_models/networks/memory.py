@@ -1,10 +1,12 @@
-"""Memory that a network takes at work, by estimate: counted layer by layer on PyTorch's device without memory."""
+"""Memory and operations that a network takes, by estimate: counted on PyTorch's device without memory."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from image_models.networks.zoo import build_backbone
 from image_models.recipe import ImageModelRecipe
@@ -17,6 +19,8 @@ KEPT_TRAINING = 2.0
 LAYERS_PREDICTING = 3
 """Without a way back, this many layers' outputs are in memory at a time."""
 PREDICTED_AT_ONCE = 256
+OPERATIONS_MEANWHILE = 25
+"""What a processor or a GPU computes, about, while it moves one number: small networks are bound by moving."""
 
 
 def working_bytes(recipe: ImageModelRecipe, classes: int, *, training: bool) -> int:
@@ -25,15 +29,32 @@ def working_bytes(recipe: ImageModelRecipe, classes: int, *, training: bool) -> 
     learns = training and not recipe.frozen
     images = recipe.batch_size if learns else PREDICTED_AT_ONCE
     for part in recipe.image_branches():
-        parameters, outputs = counted(part)
-        kept = KEPT_TRAINING * sum(outputs) if learns else LAYERS_PREDICTING * max(outputs, default=0)
+        count = counted(part)
+        kept = KEPT_TRAINING * sum(count.outputs) if learns else LAYERS_PREDICTING * max(count.outputs, default=0)
         copies = COPIES_TRAINING if learns else 1
-        total += int(FLOAT_BYTES * (copies * parameters + images * kept))
+        total += int(FLOAT_BYTES * (copies * count.parameters + images * kept))
     return total
 
 
-def counted(recipe: ImageModelRecipe) -> tuple[int, list[int]]:
-    """Parameters of a backbone, and the numbers that each of its layers makes of one image."""
+def work_per_image(recipe: ImageModelRecipe) -> int:
+    """What an image costs on its way forward, in operations: those of the layers, and the moving of what they give."""
+    counts = [counted(part) for part in recipe.image_branches()]
+    return sum(count.operations + OPERATIONS_MEANWHILE * sum(count.outputs) for count in counts)
+
+
+@dataclass(frozen=True)
+class Count:
+    """What a backbone is made of."""
+
+    parameters: int
+    outputs: tuple[int, ...]
+    """Numbers that each of its layers makes of one image."""
+    operations: int
+
+
+@cache
+def counted(recipe: ImageModelRecipe) -> Count:
+    """Count a backbone's parameters and what it does to one image."""
     outputs: list[int] = []
 
     def note(_module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -45,6 +66,7 @@ def counted(recipe: ImageModelRecipe) -> tuple[int, list[int]]:
         for module in backbone.modules():
             if not list(module.children()):
                 module.register_forward_hook(note)
-        with torch.inference_mode():
+        with torch.inference_mode(), FlopCounterMode(display=False) as counter:
             backbone.forward_features(torch.zeros(1, 3, recipe.image_size, recipe.image_size))
-    return sum(parameter.numel() for parameter in backbone.parameters()), outputs
+    parameters = sum(parameter.numel() for parameter in backbone.parameters())
+    return Count(parameters, tuple(outputs), counter.get_total_flops())

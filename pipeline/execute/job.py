@@ -4,7 +4,7 @@ A job is named, not carried: a few words and numbers from which any process that
 folder can do the work. It writes into the run folder, and the report of its step there is what says that it is done.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -55,6 +55,12 @@ class Done:
 
     job: Job
     answer: Any = None
+
+
+def free_to_begin(waiting: Sequence[Job], at_work: Iterable[Job]) -> list[Job]:
+    """Those of the waiting jobs that come after no job that is still open."""
+    still_open = {job.title for job in (*waiting, *at_work)}
+    return [job for job in waiting if job.after not in still_open]
 
 
 class Executor(Protocol):

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from data.errors import Interrupted, TrainingError
-from pipeline.execute.job import Done, Job
+from pipeline.execute.job import Done, Job, free_to_begin
 from pipeline.execute.local import LocalExecutor
 from pipeline.execute.order import order_for, result_of
 from pipeline.execute.relay import Player
@@ -140,9 +140,8 @@ class ProcessesExecutor:
 
     def _give(self, worker: Worker, waiting: deque[Job], inputs: "Inputs", runtime: "Runtime") -> None:
         """Give a free worker the next job that waits for no other."""
-        open_ = {job.title for job in waiting} | {other.job.title for other in self._workers if other.job}
-        job = next((job for job in waiting if job.after not in open_), None)
-        if job is not None:
+        at_work = [other.job for other in self._workers if other.job]
+        for job in free_to_begin(waiting, at_work)[:1]:
             waiting.remove(job)
             worker.job = job
             with suppress(OSError):  # it is dead, which is noticed when its answer is awaited

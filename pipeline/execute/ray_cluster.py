@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from data.errors import DataError, Interrupted, RecipeError, TrainingError
 from data.images.pack import usable_cores
-from pipeline.execute.job import Done, Job
+from pipeline.execute.job import Done, Job, free_to_begin
 from pipeline.execute.order import Order, carry_out, folders_of, order_for, result_of, roots_of
 from pipeline.execute.relay import Event, Player, RelayDisplay
 from pipeline.execute.shared_store import SharedStore
@@ -117,8 +117,7 @@ class RayExecutor:
         unsent = list(jobs)
 
         def send() -> None:
-            held = {job.title for job in unsent} | {job.title for _, job in waiting.values()}
-            for job in [job for job in unsent if job.after not in held]:
+            for job in free_to_begin(unsent, [job for _, job in waiting.values()]):
                 unsent.remove(job)
                 owner = str(len(jobs) - len(unsent))
                 waiting[self._send(inputs, runtime, job, owner, post)] = owner, job

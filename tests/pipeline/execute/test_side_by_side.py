@@ -85,9 +85,9 @@ def test_a_model_that_no_memory_could_hold_is_refused_before_it_starts(runtime: 
 
 
 def test_the_estimate_grows_with_batch_and_side_and_training():
-    parameters, outputs = counted(MODEL)
-    assert parameters > 0
-    assert len(outputs) > 5
+    count = counted(MODEL)
+    assert count.parameters > 0
+    assert len(count.outputs) > 5
     base = working_bytes(MODEL, 2, training=True)
     assert working_bytes(replace(MODEL, batch_size=64), 2, training=True) > base
     assert working_bytes(replace(MODEL, image_size=64), 2, training=True) > base
