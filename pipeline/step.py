@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from data.errors import DataError
 from data.files import fingerprint, sha256_of, sync_folder, write_json
+from pipeline.energy import Meter
 from pipeline.provenance import commit, machine, versions
 from pipeline.step_reports import CHECKSUM, artefact_trouble, describe_changes, read_step_report
 
@@ -214,6 +215,7 @@ class Attempt:
 
     step: Step
     started: float = field(default_factory=time.monotonic)
+    energy: Meter = field(default_factory=Meter)
 
     def finish(self, artefacts: Sequence[str], **facts: Any) -> dict[str, Any]:
         """Write the report, last; `artefacts` are the files the step wrote, relative to its folder."""
@@ -229,6 +231,7 @@ class Attempt:
             },
             **facts,
             "seconds": facts.get("seconds", round(time.monotonic() - self.started, 3)),
+            "energy": self.energy.used(),
             "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "machine": machine(),

@@ -21,8 +21,8 @@ from pipeline.steps.fold_model import fold_model_of, predictions_of
 from tabular.crossfit import predict_member
 
 ABOUT_THE_RUN = frozenset(
-    {"fingerprint", "key", "inputs", "seconds", "images_per_second", "finished", "peak_memory_mb", "peak_memory_bytes",
-     "artefacts", "scores", "resumed_at_step", "study", CHECKSUM}
+    {"fingerprint", "key", "inputs", "seconds", "images_per_second", "finished", "energy", "peak_memory_mb",
+     "peak_memory_bytes", "artefacts", "scores", "resumed_at_step", "study", CHECKSUM}
 )  # fmt: skip
 """Keys of reports that tell of the run or of the scored labels, not of what was fitted."""
 

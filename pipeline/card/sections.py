@@ -225,5 +225,13 @@ class Answers(DataAnswers):
         ]
         rows += [(f"Version of {name}", facts.at("versions", name).show()) for name in facts.at("versions").value or {}]
         rows += [("Most memory in one process, MB", facts.at("peak_memory_mb").show(",d"))] if facts else []
-        said = ("Energy is not answered by this run: no step measures it.",) if rows else ()
-        return Section("account", "Versions, seconds, energy", said, ("", ""), rows)
+        energy, said = facts.at("energy"), []
+        for name, label in (("processor_joules", "processor packages"), ("card_joules", "graphics cards")):
+            if one := energy.at(name):
+                rows.append((f"Joules of {label}", one.at("joules").show(",.0f")))
+                rows.append((f"Steps with that figure, of {energy.at('steps').value}", one.at("steps").show(",d")))
+        if facts and not energy:
+            said = ["Energy is not measured: the report was made by a version that did not measure; make it again."]
+        elif energy.at("not_measured").value:
+            said = [f"Energy is not measured: {'; '.join(energy.at('not_measured').value)}."]
+        return Section("account", "Versions, seconds, energy", tuple(said), ("", ""), rows)

@@ -1,12 +1,13 @@
 """What ran: the recipe, the data, versions, machine, and the seconds of every stage, from the steps' own reports."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pipeline.plan import Plan
 from pipeline.recipe import recipe_text
 from pipeline.report.finished import FinishedRun
 from pipeline.step import Step
+from pipeline.step_reports import is_number
 
 
 def account(finished: FinishedRun) -> dict[str, Any]:
@@ -22,6 +23,7 @@ def account(finished: FinishedRun) -> dict[str, Any]:
         "reader": recipe.data.reader,
         "stages": stages,
         "seconds": sum(stage["seconds"] for stage in stages),
+        "energy": energy([report for _, report in reports(plan)]),
         "image_model_devices": devices(plan.of("fold model"), "training"),
         "booster_devices": devices(plan.of("booster"), "fit"),
         "peak_memory_mb": max((int(report.get("peak_memory_mb", 0)) for _, report in reports(plan)), default=0),
@@ -39,6 +41,17 @@ def stage_seconds(plan: Plan) -> list[dict[str, Any]]:
         if "seconds" in report:
             found.setdefault(step.work.stage, []).append(float(report["seconds"]))
     return [{"stage": stage, "jobs": len(each), "seconds": sum(each)} for stage, each in found.items()]
+
+
+def energy(done: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Joules summed over the steps that have a figure, of how many of them, and why the others have none."""
+    each = [report.get("energy", {"not_measured": "a version made them that did not measure"}) for report in done]
+    found: dict[str, Any] = {"steps": len(each)}
+    for name in ("processor_joules", "card_joules"):
+        figures = [one[name] for one in each if is_number(one.get(name))]
+        found[name] = {"joules": sum(figures), "steps": len(figures)} if figures else None
+    found["not_measured"] = sorted({str(one["not_measured"]) for one in each if "not_measured" in one})
+    return found
 
 
 def reports(steps: Iterable[Step]) -> Iterable[tuple[Step, dict[str, Any]]]:
