@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from data.errors import FusionNetXError
 from pipeline.integrity.records import content, differences
 from research.kills.kill_points import Event, Moment
 from research.kills.mortal import DIED
@@ -23,7 +24,7 @@ ATTEMPTS = 5
 PATIENCE_SECONDS = 3600
 
 
-class ProgramError(RuntimeError):
+class ProgramError(FusionNetXError):
     """The program failed without having been killed; its output is in the message."""
 
 

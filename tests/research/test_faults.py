@@ -12,6 +12,8 @@ from rich.console import Console
 
 from data.errors import DataError
 from pipeline.display import Display
+from pipeline.recipe import load_recipe
+from research.commands.faults import made_small
 from research.kills.campaign import Campaign
 from research.kills.faults import Harness, ProgramError
 from research.kills.kill_points import Event, Moment, choose, in_order, stages_of
@@ -232,6 +234,14 @@ def test_the_pipeline_survives(variant: Any, tmp_path: Path, monkeypatch: pytest
     outcome = harness.survive("alone", [alone], reference)
     assert outcome.moments == (alone,)
     assert outcome.differences == ()
+
+
+def test_the_shipped_demo_can_be_made_small():
+    """Whatever it has: a change that names a member that is gone would end the campaign before its first kill."""
+    recipe = load_recipe("demo", made_small())
+    assert {model.epochs for model in recipe.image_models} == {2}
+    assert {member.iterations for member in recipe.tabular.members} == {20}
+    assert recipe.data.synthetic.lesions == 600
 
 
 def test_workers_die_alone_at_half_of_their_moments(finished_run: Path):
