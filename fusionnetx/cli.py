@@ -18,7 +18,7 @@ from data.errors import FusionNetXError, Interrupted
 from data.files import no_room
 from data.secrets import masked
 from pipeline.commands import cache, cohorts, data, evidence, explain, inspect, integrity, kaggle, page, stages, travel
-from pipeline.display import printable
+from pipeline.display import labelled
 from pipeline.memory import keep_freed_memory
 from research.commands import audit, compare, faults, systems
 
@@ -63,14 +63,18 @@ def main(arguments: list[str] | None = None) -> None:
 
 def guarded(command: Callable[[], object]) -> int:
     """Run a command and turn its end into an exit code."""
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    errors = Console(stderr=True, highlight=False)
+    errors.soft_wrap = not errors.is_terminal
+
+    def fail(text: str) -> None:
+        errors.print(labelled("error", "red", text))
+
     try:
         command()
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
     except FusionNetXError as error:
-        errors.print("[red]error:[/red]", end=" ")
-        errors.print(printable(str(error)), markup=False)
+        fail(str(error))
         return 2
     except BrokenPipeError:
         # Whoever read the output has gone; nothing more can be said.
@@ -78,16 +82,14 @@ def guarded(command: Callable[[], object]) -> int:
         return 141
     except OSError as error:
         # A full disk or a folder that cannot be written: the user's to mend, and nothing is half-written.
-        errors.print("[red]error:[/red]", end=" ")
         remedy = "" if no_room(error) is None else "; free some space, and the same command goes on from here"
-        errors.print(printable(f"{error.filename or 'a file'}: {error.strerror or error}{remedy}"), markup=False)
+        fail(f"{error.filename or 'a file'}: {error.strerror or error}{remedy}")
         return 2
     except (Interrupted, KeyboardInterrupt) as stop:
         errors.print("stopped; the same command goes on from here")
         return stop.exit_code if isinstance(stop, Interrupted) else 130
     except Exception as error:
-        errors.print("[red]error:[/red]", end=" ")
-        errors.print(printable(f"{own_fault(error)} {kept_trace(error)}"), markup=False)
+        fail(f"{own_fault(error)} {kept_trace(error)}")
         return 1
     return 0
 

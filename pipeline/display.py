@@ -5,49 +5,61 @@ Stages ask for a `task` and pass the callable on; the packages below only know `
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, TracebackType
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Column
+from rich.text import Text
 
 from data.errors import Interrupted
 from data.progress import Progress as Listener
 from data.secrets import masked
+from pipeline.bars import Bars, Pace, around, fitting, format_figures, shortened
 
 LOG_SECONDS = 15.0
 KEPT_SECONDS = 1.0
 """Work that took longer than this leaves a line in a terminal when its bar goes."""
-WIDE, WIDE_BAR, NARROW_BAR = 110, 40, 12
-"""Columns of a terminal from which on a bar is long, and how long bars are."""
-TIMES = 35
-"""Columns of `12,800/401,059`, both times, and the gaps between all parts."""
 
 CONTROLS = {code: "\ufffd" for code in (*range(32), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+
+
+class WholeConsole(Console):
+    """Writes one thing at a time, from whichever thread.
+
+    A bar is drawn again from a thread of its own. Drawn in the middle of a print, it would wipe the line above it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(highlight=False)
+        self._writing = threading.RLock()
+
+    def __enter__(self) -> "WholeConsole":
+        self._writing.acquire()
+        super().__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            super().__exit__(kind, value, trace)
+        finally:
+            self._writing.release()
 
 
 class Display:
     """One display for a whole command; also the place that notices a request to stop."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=False, highlight=False)
+        self.console = console or WholeConsole()
         if console is None:
             # A log keeps a message on one line, for searching; a terminal breaks it between words.
             self.console.soft_wrap = not self.console.is_terminal
-        self._bars: Progress | None = None
+        self._bars: Bars | None = None
         self._stop: int | None = None
 
     @contextmanager
@@ -86,8 +98,11 @@ class Display:
 
     def warn(self, text: str) -> None:
         """Print one line that deserves a look."""
-        self.console.print("[yellow]warning:[/yellow]", end=" ")
-        self.say(text)
+        self.console.print(labelled("warning", "yellow", text))
+
+    def fail(self, text: str) -> None:
+        """Print one line of what is wrong."""
+        self.console.print(labelled("error", "red", text))
 
     @contextmanager
     def task(self, label: str) -> Iterator[Listener]:
@@ -102,18 +117,17 @@ class Display:
     def _bar(self, label: str) -> Iterator[Listener]:
         outermost = self._bars is None
         if self._bars is None:
-            self._bars = Progress(*columns_for(self.console.width), console=self.console, transient=True)
-            self._bars.start()
-        bars, began = self._bars, time.monotonic()
+            self._bars = Bars(self.console)
+        bars, began, pace = self._bars, time.monotonic(), Pace()
         width, last = self.console.width, ""
         title = shortened(label, width - around(width))
-        task: TaskID = bars.add_task(escape(title), total=None, figures="")
+        task = bars.begin(escape(title))
 
         def listener(done: int, total: int, **figures: float) -> None:
             nonlocal last
             last = f"{done:,}/{total:,}"
             shown = fitting(figures, width - around(width) - len(title) - 1)
-            bars.update(task, completed=done, total=total, figures=escape(shown))
+            bars.update(task, completed=done, total=total, ends=pace.ends(done, total), figures=escape(shown))
             self.check_stop()
 
         try:
@@ -124,62 +138,22 @@ class Display:
         finally:
             bars.remove_task(task)
             if outermost:
-                bars.stop()
+                bars.end()
                 self._bars = None
 
     def _log(self, label: str) -> Listener:
-        last = time.monotonic()
-        first: tuple[int, float] | None = None
+        last, pace = time.monotonic(), Pace()
 
         def listener(done: int, total: int, **figures: float) -> None:
-            nonlocal last, first
-            now = time.monotonic()
-            # Work that goes on from a saved state, or is told of in steps, did not do its first ones since the start.
-            first = first or (done, now)
+            nonlocal last
+            now, ends = time.monotonic(), pace.ends(done, total)
             if now - last >= LOG_SECONDS:
                 last = now
-                made, seconds = done - first[0], now - first[1]
-                left = f", {seconds * (total - done) / made:,.0f} s left" if made > 0 else ""
+                left = "" if ends is None else f", {ends - now:,.0f} s left"
                 self.say(f"{label}: {done}/{total}{left}  {format_figures(figures)}".rstrip())
             self.check_stop()
 
         return listener
-
-
-def columns_for(width: int) -> list[ProgressColumn]:
-    """What a bar is made of in a terminal of so many columns: its figures give way first."""
-    line = Column(no_wrap=True, overflow="ellipsis")
-    return [
-        TextColumn("{task.description}", table_column=line),
-        BarColumn(bar_width=WIDE_BAR if width >= WIDE else NARROW_BAR),
-        MofNCompleteColumn(table_column=Column(no_wrap=True)),
-        TimeElapsedColumn(table_column=Column(no_wrap=True)),
-        TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
-        TextColumn("[dim]{task.fields[figures]}", table_column=line),
-    ]
-
-
-def around(width: int) -> int:
-    """Columns that bar, count and times take."""
-    return TIMES + (WIDE_BAR if width >= WIDE else NARROW_BAR)
-
-
-def shortened(text: str, width: int) -> str:
-    """A label without its first words where it is too long: which fold it is stands at its end."""
-    if len(text) <= width:
-        return text
-    words = text.split(" ")
-    while len(words) > 1 and len(" ".join(words)) + 2 > width:
-        words.pop(0)
-    return f"… {' '.join(words)}"[:width]
-
-
-def fitting(figures: dict[str, float], width: int) -> str:
-    """As many whole figures as a width takes."""
-    some = dict(figures)
-    while some and len(format_figures(some)) > width:
-        some.popitem()
-    return format_figures(some)
 
 
 def printable(text: str) -> str:
@@ -190,13 +164,6 @@ def printable(text: str) -> str:
     return masked(text.translate(CONTROLS)).encode("utf-8", "replace").decode()
 
 
-def format_figures(figures: dict[str, float]) -> str:
-    """`loss 0.321  images/s 1,240`."""
-    return "  ".join(f"{name.replace('_per_second', '/s').replace('_', ' ')} {short(x)}" for name, x in figures.items())
-
-
-def short(value: float) -> str:
-    """Three or four figures, readable."""
-    if value != 0 and abs(value) < 1e-3:
-        return f"{value:.1e}"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"
+def labelled(label: str, style: str, text: str) -> Text:
+    """`warning: ` and a message as one text: printed one after the other, a word of the message would break."""
+    return Text.assemble((f"{label}:", style), " ", printable(text))

@@ -6,7 +6,6 @@ from data.check import ImagesCheck, TableCheck, check
 from data.recipe import reader_of
 from pipeline.actions.check_recipe import look_at_recipe
 from pipeline.actions.columns_table import columns_table
-from pipeline.display import printable
 from pipeline.inputs import Inputs
 from pipeline.runtime import Runtime
 
@@ -40,8 +39,7 @@ def run_check(inputs: Inputs, runtime: Runtime) -> bool:
     for warning in warnings:
         display.warn(warning)
     for error in errors:
-        console.print("[red]error:[/red]", end=" ")
-        console.print(printable(error), markup=False)
+        display.fail(error)
     display.say(verdict(len(errors), len(warnings)))
     return not errors
 

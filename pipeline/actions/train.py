@@ -1,5 +1,6 @@
 """Do the work of a run up to a verb, and say what came of it."""
 
+import shlex
 from typing import Any
 
 from pipeline.inputs import Inputs
@@ -24,9 +25,13 @@ def train(inputs: Inputs, runtime: Runtime, verb: str) -> Plan:
 def print_scores(inputs: Inputs, runtime: Runtime, figures: dict[str, Any]) -> None:
     """Say what the run scored, where it is, and what to do next."""
     run, score, say = inputs.run, figures["score"], runtime.display.say
+    task = inputs.data.train.task
     blend = figures["cross_validated"]["members"]["blend"]
     chance = "; chance 0.02" if score == "pauc" else ""
-    say(f"cross-validated {score} {shown(blend, score)}, 95 % over patients{chance}", style="bold")
+    say(
+        f"cross-validated {score} {shown(blend, score)}, 95 % over {task.group_noun}s{chance}",
+        style="bold",
+    )
     if figures["optimistic"]:
         say(f"this figure is {figures['optimistic']}")
     if figures["test"] is not None:
@@ -35,8 +40,11 @@ def print_scores(inputs: Inputs, runtime: Runtime, figures: dict[str, Any]) -> N
     if figures["synthetic"]:
         say("these lesions are synthetic: the figures say that the pipeline works, not how well it would do")
     if inputs.data.test is None:
-        say(f"{inputs.source_dir} has no test part, so there is nothing to submit; every lesion's out-of-fold")
-        say(f"probability is in {run.folder / 'tabular' / 'oof.parquet'}")
-        say(f"next: fusionnetx report --run {run.folder}")
+        say(
+            f"{inputs.source_dir} has no test part, so there is nothing to submit; every {task.row_noun}'s out-of-fold "
+            f"probability is in {run.folder / 'tabular' / 'oof.parquet'}"
+        )
     else:
         say(f"wrote {run.folder / 'submission.csv'}")
+    say(f"scores: {run.folder / 'metrics.json'}")
+    say(f"next: fusionnetx report --run {shlex.quote(str(run.folder))}")

@@ -5,9 +5,10 @@ from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.audit.check import Check
-from pipeline.display import Display
+from pipeline.display import Display, printable
 
 COLOURS = {"passed": "green", "failed": "red", "look": "yellow", "not done": "dim"}
 SHOWN = 8
@@ -16,8 +17,8 @@ SHOWN = 8
 
 def show_check(display: Display, check: Check) -> None:
     """Print one finished check: its line, and its table where it has one."""
-    display.console.print(f"[{COLOURS[check.status]}]{check.status:>8}[/]  {check.name}: ", end="")
-    display.say(check.summary)
+    status = (f"{check.status:>8}", COLOURS[check.status])
+    display.console.print(Text.assemble(status, f"  {check.name}: {printable(check.summary)}"))
     table = {"null test": null_table, "mutations": mutation_table, "drift": drift_table}.get(check.name)
     if table is not None and check.facts:
         display.console.print(table(check.facts))

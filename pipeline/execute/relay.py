@@ -48,13 +48,20 @@ class RelayDisplay(Display):
         """A bar of the driver's."""
         name = f"{self._owner}/{next(self._numbers)}"
         self._pass_on("begin", name, label)
+        last: Event | None = None
 
         def listener(done: int, total: int, **figures: float) -> None:
+            nonlocal last
+            last = ("step", name, done, total, {key: float(value) for key, value in figures.items()})
             if time.monotonic() - self._told >= TELL_SECONDS:
-                self._pass_on("step", name, done, total, {key: float(value) for key, value in figures.items()})
+                event, last = last, None
+                self._pass_on(*event)
 
         try:
             yield listener
+            if last is not None:
+                # How far it came in the end is told, however short a time ago the driver last heard.
+                self._tell([last])
         finally:
             self._tell([("end", name)])
 
@@ -101,9 +108,10 @@ class Player:
             task[0].__exit__(None, None, None)
 
     def _say(self, text: str, style: str | None) -> None:
-        # Every worker notes the same things about the same recipe.
-        if text not in self._said or not text.startswith("note: "):
-            self._said.add(text)
+        # Every worker notes the same things about the same recipe and data.
+        note = text.removeprefix("note: ")
+        if note == text or note not in self._said:
+            self._said.add(note)
             self._display.say(text, style)
 
     def _warn(self, text: str) -> None:

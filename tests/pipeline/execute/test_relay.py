@@ -64,6 +64,16 @@ def test_what_many_workers_note_is_shown_once():
     assert page.count("capped at 16") == 1
     assert page.count("done") == 3
     assert "2 rows" not in shown(events, said=("2 rows hold new values",))
+    assert "capped" not in shown(events, said=("capped at 16",)), "what the driver noted of the data itself"
+
+
+def test_the_last_step_is_told_however_quick_it_was(monkeypatch: pytest.MonkeyPatch):
+    far, told = worker()
+    monkeypatch.setattr(relay, "TELL_SECONDS", 60.0)
+    with far.task("training") as progress:
+        progress(119, 120)
+        progress(120, 120)
+    assert [event[2:4] for event in told if event[0] == "step"] == [(120, 120)]
 
 
 def test_a_worker_stops_when_the_driver_wants_it():
