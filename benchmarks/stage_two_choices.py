@@ -179,6 +179,12 @@ CHOICES: Mapping[str, Changes] = {
     "native categories": {"features": {"set": "compact", "categories": "native", "impute": "none"}},
     "all features": {"features": {}},
     "no z by place": {"features": {"without": PLACES}},
+    "lightgbm's defaults on z-scores": {
+        "features": {"families": ["published", "patient_z"], "categories": "native", "impute": "none"},
+        **tabular(
+            members=[{"name": "lightgbm", "booster": "lightgbm", "start": "library", "iterations": 100}], exclude="none"
+        ),
+    },
     "as the third-placed entry": {
         "features": {"set": "compact", "categories": "native", "impute": "none"},
         **tabular(
