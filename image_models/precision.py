@@ -81,7 +81,7 @@ def remembered_cpu_precision(
 ) -> Precision:
     """The choice made before on this machine for this network and size; measured and written if there is none."""
     key = {
-        "processor": _processor(),
+        "processor": processor(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "backbone": recipe.backbone,
@@ -98,7 +98,7 @@ def remembered_cpu_precision(
         seconds = cpu_seconds_per_step(model, recipe, metadata_columns)
         chosen = "bf16" if seconds["fp32"] > WORTHWHILE * seconds["bf16"] else "fp32"
         finite = {name: value if math.isfinite(value) else None for name, value in seconds.items()}
-        _write_once(path, {**key, "seconds_per_step": finite, "precision": chosen})
+        write_once(path, {**key, "seconds_per_step": finite, "precision": chosen})
     precision: Precision = read_json(path)["precision"]
     return precision
 
@@ -140,7 +140,7 @@ def _seconds_of_step(model: nn.Module, inputs: list[Tensor], precision: Precisio
     return time.perf_counter() - start
 
 
-def _write_once(path: Path, value: object) -> None:
+def write_once(path: Path, value: object) -> None:
     """Write JSON unless another process wrote it first: all folds of a model must read the same choice."""
     candidate = temporary_beside(path)
     write_json(candidate, value)
@@ -156,7 +156,7 @@ def _write_once(path: Path, value: object) -> None:
         candidate.unlink()
 
 
-def _processor() -> str:
+def processor() -> str:
     """Name of the CPU model."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

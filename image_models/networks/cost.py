@@ -1,8 +1,6 @@
 """What a network costs: parameters, megabytes, operations per image."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 
@@ -11,6 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from image_models.networks.metadata_shape import MetadataShape
+from image_models.threads import with_threads
 
 TIMED_SECONDS = 2.0
 """At most this long is a network timed; a median over seconds is steadier than one of a fixed count of images."""
@@ -56,21 +55,10 @@ def blank_inputs(model: nn.Module, image_size: int, device: torch.device | str =
 def milliseconds_per_image(model: nn.Module, image_size: int) -> float:
     """Median time of one image on one thread of the processor, of a network in evaluation that is there."""
     inputs, times = blank_inputs(model, image_size), list[float]()
-    with one_thread():
+    with with_threads(1):
         model(*inputs)
         while len(times) < TIMED_IMAGES and sum(times) < TIMED_SECONDS:
             started = time.perf_counter()
             model(*inputs)
             times.append(time.perf_counter() - started)
     return 1000.0 * median(times)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """PyTorch on one thread for a while."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -42,6 +42,8 @@ class TrainingReport:
     parameters: int
     resumed_at_step: int | None
     """Step at which this sitting took up a saved state; None for a fit in one go."""
+    threads: int | None = None
+    """Of the processor, in each process; None in reports of before they were recorded."""
     inner_left_out: int = 0
     """Lesions named for comparing epochs that have no image or no known target, and so were not scored."""
 

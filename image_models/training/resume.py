@@ -4,10 +4,12 @@ The file itself is `state.py`'s. A state may be taken up on another device, or b
 was saved on.
 """
 
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from image_models.training.distributed import Ranks
@@ -45,10 +47,14 @@ class Sitting:
             self.tensors = {}
 
 
-def earlier_sitting(path: Path, key: dict[str, Any], ranks: Ranks) -> Sitting:
-    """What the leading process finds in the state file, in every process."""
+def earlier_sitting(path: Path, key: dict[str, Any], ranks: Ranks, *, keep_threads: bool = False) -> Sitting:
+    """What the leading process finds in the state file, in every process; its threads are taken up if they are kept."""
     saved = ranks.agreed_state(load_state(path, key) if ranks.leads else None)
-    return Sitting() if saved is None else Sitting(*saved)
+    sitting = Sitting() if saved is None else Sitting(*saved)
+    threads = sitting.position.get("threads")
+    if keep_threads and ranks.count == 1 and threads and threads <= (os.cpu_count() or 1):
+        torch.set_num_threads(threads)
+    return sitting
 
 
 def tensors_of(fit: Fit) -> dict[str, Tensor]:

@@ -23,6 +23,9 @@ class FoldTask:
     inner_rows: Ints | None = None
     """Rows that compare the epochs of `select = "best"` where a protocol names them; else they are split off."""
 
+    keep_threads: bool = False
+    """Let an unfinished fit go on with the threads that it began with; else with those of the process."""
+
     @property
     def key(self) -> dict[str, Any]:
         """What must agree with a saved state or model that is to be taken up."""

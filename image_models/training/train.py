@@ -112,7 +112,7 @@ class _Training:
         self.recipe, self.places, self.key, self.seed = task.recipe, places, task.key, task.seed
         self.lesions = task.lesions.seen_by(task.recipe)
         self.progress, self.ranks = progress, ranks
-        self.before = earlier_sitting(places.folder / STATE_FILE, task.key, ranks)
+        self.before = earlier_sitting(places.folder / STATE_FILE, task.key, ranks, keep_threads=task.keep_threads)
         self.model = self._start(device)
         self.plan = plan_training(
             task.recipe,
@@ -267,6 +267,7 @@ class _Training:
             "curves": [dataclasses.asdict(curve) for curve in self.curves],
             "device": self.setup.device.type,
             "precision": self.setup.precision,
+            "threads": torch.get_num_threads(),
         }
         save_state(self.places.folder / STATE_FILE, self.key, tensors_of(fit), position)
         self.saved_at = time.monotonic()
@@ -293,5 +294,6 @@ class _Training:
             precision=self.setup.precision,
             parameters=sum(parameter.numel() for parameter in self.model.parameters()),
             resumed_at_step=self.steps_before or None,
+            threads=torch.get_num_threads(),
             inner_left_out=self.plan.inner_left_out,
         )

@@ -16,8 +16,9 @@ class ResourcesRecipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     image_model_cpus: int = Field(default=0, ge=0, le=1024)
-    """Threads of one image model; 0: one on a processor, where models run side by side, and three beside a GPU. No
-    machine has more than 1024 cores, here and below."""
+    """Threads of one image model; 0: three beside a GPU; on a processor one, where models run side by side, or, where
+    there are several cores for each model of the run, as many as were measured to be worth it. No machine has more than
+    1024 cores, here and below."""
     image_model_gpus: float | None = Field(default=None, ge=0, le=1)
     """Share of a GPU for one image model, 0.5 for two on a GPU at once; left out: a quarter where there is any."""
     image_models_at_once: int = Field(default=0, ge=0, le=1024)

@@ -24,27 +24,47 @@ ABSURD = 2
 """An estimate of this many times all the memory that there is is refused: it may be wrong, but not by that much."""
 
 
-def image_model_resources(recipe: Recipe, runtime: Runtime) -> Resources:
-    """Threads and the share of a GPU of one image model.
+def image_model_resources(
+    recipe: Recipe, runtime: Runtime, model: "ImageModelRecipe | None" = None, models: int = 0
+) -> Resources:
+    """Threads and the share of a GPU of one image model of so many that the run has in all.
 
-    They depend on the machine and the recipe, never on how many models run at once, because sums in another number of
-    threads round otherwise.
+    They depend on the machine and the recipe, never on how many models run at once or are done already, because sums in
+    another number of threads round otherwise.
     """
     granted, gpus = recipe.resources, runtime.executor.gpus(runtime)
     share = (min(GPU_SHARE, gpus) if granted.image_model_gpus is None else granted.image_model_gpus) if gpus else 0.0
-    threads = granted.image_model_cpus or (min(GPU_THREADS, runtime.threads) if gpus else 1)
+    threads = granted.image_model_cpus or (
+        min(GPU_THREADS, runtime.threads) if gpus else threads_of(model, models, runtime)
+    )
     return Resources(threads, share)
 
 
+def threads_of(model: "ImageModelRecipe | None", models: int, runtime: Runtime) -> int:
+    """One, but where there are several cores for each model of the run, as many as it gains from.
+
+    Nodes of a cluster differ, and what they have to spare is known to the cluster alone.
+    """
+    if model is None or not models or runtime.executor.spreads or models * 2 > runtime.threads:
+        return 1
+    from image_models.threads import worthwhile_threads
+
+    threads = worthwhile_threads(model, runtime.threads // models, runtime.cache_dir)
+    if threads > 1:
+        runtime.note_once(f"{model.name}: {threads} threads each, because there are more cores than image models")
+    return threads
+
+
 def image_models_at_once(
-    models: "list[ImageModelRecipe]", recipe: Recipe, runtime: Runtime, classes: int, *, training: bool
+    models: "list[ImageModelRecipe]", recipe: Recipe, runtime: Runtime, classes: int, *, training: bool, in_all: int = 0
 ) -> int:
     """As many as cores, the GPUs and memory allow; said before the work starts where memory is what bounds them.
 
     RecipeError for a model that no memory of this machine could ever hold.
     """
     wanted = recipe.resources.image_models_at_once
-    took = image_model_resources(recipe, runtime)
+    each = [image_model_resources(recipe, runtime, model, in_all) for model in models]
+    took = max(each, key=lambda one: one.cpus)
     # Beside a GPU a model can share its threads' cores, but not the one that launches its kernels.
     on_gpus = int(runtime.executor.gpus(runtime) / took.gpus) if took.gpus else 0
     most = min(on_gpus, runtime.threads) if took.gpus else runtime.threads // took.cpus

@@ -14,7 +14,7 @@ TIMELESS_KEYS = ("step", "format", "fingerprint", "settings", "inputs", "artefac
 """Keys of a report that do not say when, how fast or by which version it was made."""
 TELLS_TIME = frozenset({"training.json", "study.journal", "trials.parquet", "report.html"})
 """Files that hold seconds or dates among their results."""
-NOT_RESULTS = frozenset({".lock", "tensorboard", "cpu_precision", "run.json"})
+NOT_RESULTS = frozenset({".lock", "tensorboard", "cpu_precision", "cpu_threads", "run.json"})
 """Names, of files or folders, that no result depends on."""
 
 

@@ -7,6 +7,7 @@ so that another test table never trains anything again.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from data.folds import Folds
 from data.predictions import Predictions
 from image_models.recipe import ImageModelRecipe, deciding_settings
 from pipeline.execute.side_by_side import image_model_resources, image_models_at_once
-from pipeline.facts import InputFacts
+from pipeline.facts import InputFacts, finished_fold_count
 from pipeline.inputs import Inputs
 from pipeline.run import Run
 from pipeline.runtime import Runtime
@@ -78,7 +79,7 @@ class FoldModel(Work):
 
     def resources(self, inputs: Inputs, runtime: Runtime) -> Resources:
         """Threads and GPUs of one image model."""
-        return image_model_resources(inputs.run.recipe, runtime)
+        return resources_of(self.model, inputs, runtime)
 
     def reads(self, inputs: Inputs) -> tuple[str, ...]:
         """Packed images and the pretrained weights that it may start from."""
@@ -115,11 +116,12 @@ class FoldModel(Work):
         ranks.agreed(None)  # the metadata's encoder is there from here on
         if not ranks.leads:
             lesions = with_stored_metadata(self.model, step.folder, train.table, lesions)
+        keep = not inputs.run.recipe.resources.image_model_cpus
         log_dir = inputs.run.folder / "tensorboard" / self.model.name / self.name if runtime.tensorboard else None
         try:
             with display.task(f"{label}: training") as progress:
                 trained = train_fold(
-                    FoldTask(self.model, lesions, rows, self.seed, step.fingerprint),
+                    FoldTask(self.model, lesions, rows, self.seed, step.fingerprint, keep_threads=keep),
                     Places(step.folder, runtime.weights_dir, runtime.cache_dir, log_dir),
                     progress=progress,
                     ranks=ranks,
@@ -194,7 +196,19 @@ def networks_at_once(models: Sequence[ImageModelRecipe], inputs: Inputs, runtime
     """How many image models this machine can have at work side by side."""
     different = list({model.name: model for model in models}.values())
     classes = len(inputs.data.train.task.classes)
-    return image_models_at_once(different, inputs.run.recipe, runtime, classes, training=training)
+    recipe, in_all = inputs.run.recipe, fold_models_in_all(inputs)
+    return image_models_at_once(different, recipe, runtime, classes, training=training, in_all=in_all)
+
+
+def resources_of(model: ImageModelRecipe, inputs: Inputs, runtime: Runtime) -> Resources:
+    """What a fold model takes, in training and at its predictions."""
+    return image_model_resources(inputs.run.recipe, runtime, model, fold_models_in_all(inputs))
+
+
+def fold_models_in_all(inputs: Inputs) -> int:
+    """Fold models of the run, done or not."""
+    recipe, folds = inputs.run.recipe, finished_fold_count(inputs.run)
+    return len(recipe.image_models) * (folds + (comb(folds, 2) if recipe.tabular.nested else 0))
 
 
 def packs(inputs: Inputs) -> tuple[str, ...]:

@@ -8,13 +8,12 @@ import numpy as np
 
 from data.predictions import TEST_FOLD, Predictions
 from image_models.recipe import ImageModelRecipe
-from pipeline.execute.side_by_side import image_model_resources
 from pipeline.facts import InputFacts
 from pipeline.inputs import Inputs
 from pipeline.runtime import Runtime
 from pipeline.stage_two import PREDICTIONS
 from pipeline.step import Need, Resources, Step, Work
-from pipeline.steps.fold_model import WEIGHTS, fold_model_of, networks_at_once, packs, use_threads
+from pipeline.steps.fold_model import WEIGHTS, fold_model_of, networks_at_once, packs, resources_of, use_threads
 from pipeline.steps.lesions import shared_test_lesions
 from pipeline.steps.metadata import artefacts, with_stored_metadata
 
@@ -48,7 +47,7 @@ class OnTestLesions(Work):
 
     def resources(self, inputs: Inputs, runtime: Runtime) -> Resources:
         """As for training."""
-        return image_model_resources(inputs.run.recipe, runtime)
+        return resources_of(self.model, inputs, runtime)
 
     def reads(self, inputs: Inputs) -> tuple[str, ...]:
         """Packed images."""

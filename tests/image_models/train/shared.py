@@ -20,7 +20,7 @@ HELD_OUT = np.arange(48, 60)
 
 def fit(folder: Path, recipe: Any, lesions: Any, rows: Any = ROWS, **options: Any) -> Any:
     places = {key: options.pop(key) for key in ("cache_dir", "log_dir") if key in options}
-    of_task = {key: options.pop(key) for key in ("seed", "fingerprint", "inner_rows") if key in options}
+    of_task = {key: options.pop(key) for key in ("seed", "fingerprint", "inner_rows", "keep_threads") if key in options}
     task = FoldTask(recipe, lesions, rows, **{"seed": 7, "fingerprint": "toy", **of_task})
     return train_fold(task, Places(folder, **places), **{"device": "cpu", **options}).report
 

@@ -12,6 +12,7 @@ from data.errors import Interrupted
 from data.scores.ranking import auc
 from image_models.predict import load_model, predict
 from image_models.recipe import AugmentRecipe
+from image_models.threads import with_threads
 from tests.image_models.train.shared import HELD_OUT, RESUMED, ROWS, StopAt, fit, same, weights
 
 pytestmark = pytest.mark.usefixtures("single_threaded")
@@ -94,6 +95,23 @@ def test_interrupted_while_the_inner_split_is_scored(tmp_path, toy_lesions, toy_
     resumed = fit(tmp_path / "parts", recipe, lesions)
     assert resumed.resumed_at_step == whole.steps // 3
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+@pytest.mark.parametrize(("keep", "goes_on_with"), [(True, 1), (False, 2)])
+def test_a_fit_goes_on_with_the_threads_that_it_began_with_unless_others_are_asked_for(
+    tmp_path, toy_lesions, toy_recipe, keep, goes_on_with
+):
+    recipe, lesions = toy_recipe(epochs=2), toy_lesions()
+    whole = fit(tmp_path / "whole", recipe, lesions)
+    assert whole.threads == 1
+    with pytest.raises(Interrupted):
+        fit(tmp_path / "parts", recipe, lesions, progress=StopAt(whole.steps - 1))
+    with with_threads(2):
+        report = fit(tmp_path / "parts", recipe, lesions, keep_threads=keep)
+    assert report.resumed_at_step == whole.steps - 1
+    assert report.threads == goes_on_with
+    if keep:
+        assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
 
 
 def test_fp16_with_its_loss_scale_resumes_to_the_bit(tmp_path, toy_lesions, toy_recipe):

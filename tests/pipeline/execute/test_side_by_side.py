@@ -54,6 +54,33 @@ def test_a_model_takes_one_thread_of_a_processor_whatever_runs_beside_it(runtime
     assert image_models_at_once([MODEL], granted(image_models_at_once=3), runtime, 2, training=True) == 3
 
 
+def test_more_threads_where_there_are_more_cores_than_models(
+    runtime: Runtime, page: io.StringIO, monkeypatch: pytest.MonkeyPatch
+):
+    gains = {"net": 4, "small": 1}
+    asked = []
+
+    def worth(model: ImageModelRecipe, most: int, cache_dir: Path) -> int:
+        asked.append((model.name, most, cache_dir))
+        return min(most, gains[model.name])
+
+    monkeypatch.setattr("image_models.threads.worthwhile_threads", worth)
+    small = replace(MODEL, name="small")
+    assert image_model_resources(Recipe(), runtime, MODEL, 2).cpus == 4
+    assert image_model_resources(Recipe(), runtime, small, 2).cpus == 1
+    assert "net: 4 threads each, because there are more cores than image models" in page.getvalue()
+    assert image_models_at_once([small, MODEL], Recipe(), runtime, 2, training=True, in_all=2) == 2
+    assert {(most, folder) for _, most, folder in asked} == {(4, runtime.cache_dir)}
+    asked.clear()
+    # A core for each model; a number that was asked for; a GPU; a cluster.
+    assert image_model_resources(Recipe(), runtime, MODEL, 5).cpus == 1
+    assert image_model_resources(granted(image_model_cpus=3), runtime, MODEL, 1).cpus == 3
+    assert image_model_resources(Recipe(), with_gpus(runtime, 1.0), MODEL, 1).cpus == 3
+    monkeypatch.setattr(LocalExecutor, "spreads", True)
+    assert image_model_resources(Recipe(), runtime, MODEL, 1).cpus == 1
+    assert asked == []
+
+
 def test_several_models_share_a_gpu(runtime: Runtime, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(side_by_side, "free_gpu_bytes", lambda: 80 * 2**30)
     two = with_gpus(runtime, 2.0)
