@@ -159,8 +159,11 @@ def predict_member(
         )
     columns = np.array([place[name] for name in features], dtype=np.int64)
     values = take(matrix.values, np.asarray(rows, dtype=np.int64), columns)
-    parts = [model.predict(values, threads) for model in models]
-    return np.asarray(np.mean(parts, axis=0), dtype=np.float64)
+    mean = np.asarray(np.mean([model.predict(values, threads) for model in models], axis=0), dtype=np.float64)
+    # A file that is whole may hold leaves that are no numbers; NaN would be taken for a lesion without an image.
+    if not ((mean >= 0) & (mean <= 1)).all():
+        raise DataError(f"the models in {folder} predict what is no probability; train the member again")
+    return mean
 
 
 def load_models(member: MemberRecipe, folder: Path) -> tuple[tuple[str, ...], list[Model]]:

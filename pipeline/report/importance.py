@@ -164,8 +164,9 @@ def family_figures(
 
 def mean_gain(plan: Plan, member: str) -> dict[str, float] | None:
     """Share of each feature in a member's gain, mean over folds and seeds; None of one that keeps none."""
-    fits = [(step.report() or {})["fit"] for step in plan.of("booster") if step.key[0] == member]
-    if not all(fit.get("importance") for fit in fits):
+    fits = [(step.report() or {}).get("fit") for step in plan.of("booster") if step.key[0] == member]
+    # A report whose checksum was forged may lack anything.
+    if not all(isinstance(fit, dict) and fit.get("importance") for fit in fits):
         return None
     total: dict[str, float] = {}
     for fit in fits:

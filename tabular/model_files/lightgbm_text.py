@@ -20,8 +20,12 @@ END = b"end of trees\n\nfeature_importances:\n"
 LAST = b"\nend of parameters\n\npandas_categorical:null\n"
 PARAMETERS = re.compile(rb"(?:\[[a-z0-9_]+: [^\n\[\]]*\]\n)*")
 IMPORTANCES = re.compile(rb"(?:[^\n=]+=\d{1,20}\n)*")
-INTEGERS, NUMBERS = b"0123456789- ", b"0123456789+-.einfa "
-"""What whole numbers and numbers are written with."""
+INTEGERS = b"0123456789- "
+"""What whole numbers are written with."""
+FINITE = rb"-?\d+(?:\.\d*)?(?:e[+-]?\d+)?"
+NUMBERS = re.compile(rb"(?:%b|-?inf|-?nan)(?: (?:%b|-?inf|-?nan))*+" % (FINITE, FINITE))
+FINITE_NUMBERS = re.compile(rb"%b(?: %b)*+" % (FINITE, FINITE))
+"""LightGBM ends the process over a word that is none of these; a leaf that is no number makes its answers none."""
 
 HEADER = frozenset(
     {b"version", b"num_class", b"num_tree_per_iteration", b"label_index", b"max_feature_idx", b"objective",
@@ -31,6 +35,8 @@ SINGLE = (b"num_leaves", b"num_cat", b"is_linear")
 SPLIT_INTEGERS = (b"split_feature", b"decision_type", b"left_child", b"right_child", b"internal_count")
 SPLIT_NUMBERS = (b"split_gain", b"threshold", b"internal_value", b"internal_weight")
 LINEAR = (b"leaf_const", b"num_features", b"leaf_features", b"leaf_coeff")
+IN_LEAVES = (b"leaf_value", b"leaf_const", b"leaf_coeff", b"shrinkage")
+"""What answers are added up from."""
 TREE = frozenset(
     {*SINGLE, *SPLIT_INTEGERS, *SPLIT_NUMBERS, *LINEAR, b"shrinkage", b"leaf_value", b"leaf_weight", b"leaf_count",
      b"cat_boundaries", b"cat_threshold"}
@@ -202,7 +208,8 @@ def numbers(trees: list[Block], key: bytes, counts: Ints) -> None:
     """Refuse trees that do not have so many numbers each."""
     values = [tree[key] for tree in trees]
     check_counts(values, key, counts)
-    if joined(values).translate(None, NUMBERS):
+    known = FINITE_NUMBERS if key in IN_LEAVES else NUMBERS
+    if not known.fullmatch(joined(values)):
         raise ValueError(f"{key.decode()} are no numbers")
 
 

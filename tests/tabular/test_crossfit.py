@@ -214,3 +214,19 @@ def test_a_changed_byte_is_noticed(booster, table, tmp_path):
     path.write_bytes(content)
     with pytest.raises(DataError, match="is damaged"):
         predict_member(member, tmp_path, table.matrix, table.held_out_rows)
+
+
+def test_leaves_that_are_no_numbers_are_refused_behind_a_fitting_checksum(table, tmp_path):
+    member = member_of("lightgbm")
+    fit(member, table, tmp_path)
+    manifest = json.loads((tmp_path / MANIFEST).read_text())
+    for entry in manifest["models"]:
+        path = tmp_path / entry["file"]
+        text = path.read_text()
+        first = text.partition("leaf_value=")[2].split(" ", 1)[0]
+        # As long as the number it replaces, because the header tells the size of each tree.
+        path.write_text(text.replace(f"leaf_value={first} ", f"leaf_value={'nan'.rjust(len(first), '+')} ", 1))
+        entry["sha256"] = sha256_of(path)
+    (tmp_path / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match="no probability|not a whole LightGBM model"):
+        predict_member(member, tmp_path, table.matrix, table.train_rows)
