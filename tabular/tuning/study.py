@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from data.errors import DataError
-from data.secrets import masked, without_parts
+from data.secrets import shown_address, without_parts
 from tabular.learners.search_space import SearchSpace, Value
 from tabular.recipe import TuneRecipe
 from tabular.tuning.journal import name_in, open_journal
@@ -147,7 +147,7 @@ class SharedStorage(optuna.storages.RDBStorage):
 
 def shown(storage: Path | str) -> str:
     """A storage as messages name it: without a password."""
-    return str(storage) if isinstance(storage, Path) else masked(storage)
+    return str(storage) if isinstance(storage, Path) else shown_address(storage)
 
 
 def suggest(trial: Trial, space: Mapping[str, SearchSpace]) -> dict[str, Value]:

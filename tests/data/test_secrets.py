@@ -1,6 +1,6 @@
 import pytest
 
-from data.secrets import masked
+from data.secrets import masked, shown_address, without_parts
 
 
 @pytest.mark.parametrize(
@@ -13,12 +13,23 @@ from data.secrets import masked
         "s3://:hunter2@bucket/folder and more",
         "https://x/?token=hunter2&y=1",
         "postgresql://tuner:hunt@hunter2@db/studies",
+        "the storage postgresql://tuner:hunter2 cannot be opened",
+        "postgresql://db/studies?sslpassword=hunter2",
     ],
 )
 def test_no_password_is_left(text: str):
     assert "hunter2" not in masked(text)
 
 
-@pytest.mark.parametrize("text", ["fold 3: pauc 0.1534", "s3://bucket/folder", "postgresql://tuner@db/x", "a@b: c"])
+@pytest.mark.parametrize(
+    "text", ["fold 3: pauc 0.1534", "s3://bucket/folder", "postgresql://tuner@db/x", "a@b: c", "http://host:8080/x"]
+)
 def test_other_text_stays_as_it_is(text: str):
     assert masked(text) == text
+
+
+def test_a_password_with_blanks_is_hidden_in_an_address_and_in_words_about_it():
+    address = "postgresql://tuner:my hunter2@db/studies"
+    assert "hunter2" not in shown_address(address)
+    assert "hunter2" not in without_parts("invalid literal: 'hunter2'", address)
+    assert "hunter2" not in without_parts("no port: 'hunter2'", "postgresql://tuner:hunter2")

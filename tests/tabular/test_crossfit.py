@@ -228,5 +228,5 @@ def test_leaves_that_are_no_numbers_are_refused_behind_a_fitting_checksum(table,
         path.write_text(text.replace(f"leaf_value={first} ", f"leaf_value={'nan'.rjust(len(first), '+')} ", 1))
         entry["sha256"] = sha256_of(path)
     (tmp_path / MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(DataError, match="no probability|not a whole LightGBM model"):
+    with pytest.raises(DataError, match="not a whole LightGBM model"):
         predict_member(member, tmp_path, table.matrix, table.train_rows)
