@@ -12,11 +12,11 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from data.cohort import Cohort, DataFolder
+from data.cohort import Cohort, DataFolder, Task
+from data.errors import DataError
 from data.files import fingerprint
-from data.ids import as_ids
 from data.progress import Progress, silent
 from data.readers import READERS, tcga_skcm
 from data.readers.expression import PREFIX as RNA
@@ -60,6 +60,9 @@ NOTES = {
     "pairing, not what is known of a lesion; compare data.pairing.method = 'at_random'",
 }
 """What each way to pair without a table does, told at every run."""
+METASTASIS = (
+    "the answer is whether the patient's specimen was a metastasis; {0:,} lesions without a patient are left out"
+)
 
 
 class PairingRecipe(BaseModel):
@@ -79,6 +82,14 @@ class PairingRecipe(BaseModel):
     table: str = "pairing.csv"
     """Columns image_id and patient_id, below the data folder; for the method of that name."""
     seed: int = Field(default=0, ge=0, lt=2**63)
+    predicts: Literal["diagnosis", "metastasis"] = "diagnosis"
+    """Of the lesion, or of the patient it is paired with; the latter leaves lesions without a patient out."""
+
+    @model_validator(mode="after")
+    def _somebody_to_predict(self) -> "PairingRecipe":
+        if self.predicts == "metastasis" and self.method == "none":
+            raise ValueError("predicts = 'metastasis' needs patients, and method = 'none' gives no lesion one")
+        return self
 
     @field_validator("lesions")
     @classmethod
@@ -109,7 +120,8 @@ class Paired:
         patients = tcga_skcm.read(folder / self.recipe.patients_folder)
         pairs, checksum, note = self._pairs(folder, lesions.train, patients.train)
         train = _joined(lesions.train, patients.train, pairs)
-        if self.recipe.method == "table":
+        metastasis = self.recipe.predicts == "metastasis"
+        if self.recipe.method == "table" or metastasis:
             # Two lesions of one patient must not be on both sides of a fold, nor two images of one lesion.
             train = replace(
                 train,
@@ -119,6 +131,9 @@ class Paired:
             )
         inputs = [lesions.train.fingerprint, patients.train.fingerprint, checksum, self.recipe.model_dump()]
         notes = (note, *lesions.notes, *patients.notes)
+        if metastasis:
+            notes = (METASTASIS.format(pairs.count(None)), *notes)
+            train = _asked_of_patients(train, patients.train, folder)
         train = replace(train, fingerprint=fingerprint(inputs))
         return DataFolder(train, None, lesions.train_images, None, notes=notes)
 
@@ -132,7 +147,8 @@ class Paired:
         checked = validate(replace(text, frame=clinical, duplicated=()), schema)
         if checked.errors:
             raise FolderError(metadata_path.parent, Readout(errors=[f"{text.name}: {e}" for e in checked.errors]))
-        cohort = replace(lesions, table=pl.concat([lesions.table, checked.table], how="horizontal"))
+        task = _of_patients(lesions.task) if self.recipe.predicts == "metastasis" else lesions.task
+        cohort = replace(lesions, table=pl.concat([lesions.table, checked.table], how="horizontal"), task=task)
         # The lesions' reader does not know the patients' columns, which is no news here.
         return cohort, images, tuple(note for note in notes if PREFIX not in note)
 
@@ -188,8 +204,9 @@ def _pairs_of_table(path: Path, lesions: Cohort, known: Sequence[str]) -> tuple[
 def _drawn(lesions: Cohort, patients: Cohort, by_label: bool, seed: int) -> list[str | None]:
     """A patient for every lesion, drawn once per lesion group; by label from those whose sample has the same one."""
     rng = np.random.default_rng(seed)
-    names = as_ids(patients.table[patients.task.group].to_list(), patients.task.group)
-    pools = [np.unique(names[patients.target == label]) if by_label else np.unique(names) for label in (0, 1)]
+    first_samples = replace(patients, table=_one_each(patients))
+    names, answer = first_samples.groups, first_samples.target
+    pools = [np.unique(names[answer == label]) if by_label else np.unique(names) for label in (0, 1)]
     groups, first = np.unique(lesions.groups, return_index=True)
     chosen = {
         group: str(rng.choice(pools[label]))
@@ -198,15 +215,39 @@ def _drawn(lesions: Cohort, patients: Cohort, by_label: bool, seed: int) -> list
     return [chosen[group] for group in lesions.groups.tolist()]
 
 
+def _one_each(patients: Cohort) -> pl.DataFrame:
+    """The first sample of every patient: its columns and its answer belong together."""
+    return patients.table.unique(patients.task.group, keep="first", maintain_order=True)
+
+
 def _joined(lesions: Cohort, patients: Cohort, pairs: Sequence[str | None]) -> Cohort:
     """The lesions with their patients' columns; of several samples of a patient the first."""
-    one_each = patients.table.unique(patients.task.group, keep="first", maintain_order=True)
+    one_each = _one_each(patients)
     columns = [pl.col(column.name.removeprefix(PREFIX)).alias(column.name) for column in CLINICAL]
     columns += [pl.col(name).alias(f"{PREFIX}{name}") for name in one_each.columns if name.startswith(RNA)]
     clinical = one_each.select(pl.col(patients.task.group).alias(PATIENT), *columns)
     table = lesions.table.with_columns(pl.Series(PATIENT, list(pairs), dtype=pl.String))
     table = table.join(clinical, on=PATIENT, how="left", maintain_order="left")
     return replace(lesions, table=table, forbidden=lesions.forbidden | {PATIENT})
+
+
+def _of_patients(lesions: Task) -> Task:
+    """The question of TCGA-SKCM, asked of lesions."""
+    return replace(lesions, classes=TASK.classes, score=TASK.score, malignant=())
+
+
+def _asked_of_patients(train: Cohort, patients: Cohort, folder: Path) -> Cohort:
+    """The lesions that have a patient, with what is known of that patient's specimen in place of their label."""
+    answers = _one_each(patients).select(
+        pl.col(patients.task.group).alias(PATIENT), pl.col(patients.task.target).alias(train.task.target)
+    )
+    table = train.table.drop(train.task.target).join(answers, on=PATIENT, how="inner", maintain_order="left")
+    if table[train.task.target].n_unique() < len(TASK.classes):
+        raise DataError(
+            f"{folder}: the {table.height:,} lesions with a patient lack a class ({' or '.join(TASK.classes)}); pair "
+            "lesions with patients of both kinds"
+        )
+    return replace(train, table=table, task=_of_patients(train.task))
 
 
 def _components(groups: np.ndarray[tuple[int], np.dtype[np.str_]], pairs: Sequence[str | None]) -> list[str]:

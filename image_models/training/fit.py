@@ -23,7 +23,7 @@ from image_models.predict import predict_on
 from image_models.recipe import ImageModelRecipe
 from image_models.setup import Setup
 from image_models.training.ddp_model import DdpModel
-from image_models.training.inner_score import checked_score, inner_score
+from image_models.training.inner_score import checked_score, inner_score, progress_scores
 from image_models.training.inputs import StepInput, step_inputs
 from image_models.training.loader import Resident, overlapped, resident_images
 from image_models.training.losses import class_weights, summed_loss
@@ -31,6 +31,7 @@ from image_models.training.optimise import AveragedModel, Optimiser
 from image_models.training.plan import FitPlan, derived_seed
 from image_models.training.report import EpochCurve
 from image_models.training.schedule import epochs_without_gain, learning_rate
+from image_models.training.shown_scores import ShownScores
 
 STEPS_IN_FLIGHT = 8
 """Steps a GPU may be behind before its loss is read: reading at once would leave it idle between steps."""
@@ -98,6 +99,7 @@ class Fit:
         self.average = AveragedModel(model, recipe.ema_decay) if recipe.ema_decay else None
         self.best: dict[str, Tensor] = {}
         self.tally = Tally()
+        self.shown = ShownScores(lesions.classes, setup.device)
         self.loss: float | None = None
         self.rate = 0.0
         self.class_weights = class_weights(recipe, plan.sampler.class_counts(plan.labels, lesions.classes))
@@ -173,7 +175,8 @@ class Fit:
         torch.manual_seed(shown.seed if self.ranks.leads else derived_seed(shown.seed, self.ranks.number))
         # Of the labels before mixup, which is the same up to the pairing and needs no word from the device.
         weight = float(self.class_weights[self.plan.labels[shown.rows]].sum()) or 1.0
-        total = torch.zeros((), device=self.device)
+        sums = torch.zeros(2 + self.shown.counts.numel(), device=self.device)
+        """The loss, then what is counted of the answers."""
         for batch in shown.batches:
             with self.ddp_model.exchanging(last=batch is shown.batches[-1]):
                 with autocast(self.setup.precision, self.device):
@@ -181,13 +184,14 @@ class Fit:
                 loss = summed_loss(logits, batch.shares, self._device_weights, self._focal_gamma)
                 # The processes' gradients are averaged, and it is their sum that is wanted.
                 self.optimiser.backward(loss / (weight / self.ranks.count))
-            total += loss.detach()
-        total = self.ranks.total(total)
+            sums += torch.cat([loss.detach().reshape(1), self.shown.counted(logits, batch.shares)])
+        sums = self.ranks.total(sums)
+        self.shown.add(sums[1:])
         norm = self.optimiser.step(rate)
         if self.average is not None:
             self.average.update()
         on_cuda = self.device.type == "cuda"
-        numbers = torch.stack([total, norm.float()]).to("cpu", non_blocking=on_cuda)
+        numbers = torch.stack([sums[0], norm.float()]).to("cpu", non_blocking=on_cuda)
         ready = None
         if on_cuda:
             ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
@@ -221,13 +225,14 @@ class Fit:
     def _close_epoch(self, tell: Callable[[], None]) -> None:
         """Score the epoch if epochs compete, and note its curve."""
         self.settle()
-        score = None
+        score, inner = None, {}
         if self.inner_rows is not None:
-            score = self.ranks.agreed(self._inner_score(tell))
+            score, inner = self.ranks.agreed(self._inner_score(tell))
             if self.tally.best_score is None or score > self.tally.best_score:
                 self.tally.best_score, self.tally.best_epoch = score, self.tally.epoch + 1
                 self.best = {name: tensor.clone() for name, tensor in self.outcome.state_dict().items()}
         tally = self.tally
+        accuracy, auc = self.shown.close()
         tally.curves.append(
             EpochCurve(
                 fit=self.plan.number,
@@ -237,6 +242,9 @@ class Fit:
                 inner_score=score,
                 seconds=tally.seconds,
                 images_per_second=self.images_per_second,
+                accuracy=accuracy,
+                auc=auc,
+                **inner,
             )
         )
         tally.epoch, tally.step = tally.epoch + 1, 0
@@ -255,8 +263,8 @@ class Fit:
         }
         return {name: value for name, value in figures.items() if value is not None}
 
-    def _inner_score(self, tell: Callable[[], None]) -> float:
-        """The recipe's score of the inner rows, against `target` whatever the labels of the fit are."""
+    def _inner_score(self, tell: Callable[[], None]) -> tuple[float, dict[str, float]]:
+        """The recipe's score of the inner rows, by `target` whatever the labels of the fit are, and their curve."""
         rows = self.inner_rows
         assert rows is not None
         probability = predict_on(
@@ -268,4 +276,6 @@ class Fit:
             resident=self.vectors,
             progress=lambda done, total, **figures: tell(),
         )
-        return inner_score(checked_score(self.recipe, self.lesions.classes), self.lesions.target[rows], probability)
+        target = self.lesions.target[rows]
+        score = inner_score(checked_score(self.recipe, self.lesions.classes), target, probability)
+        return score, progress_scores(target, probability)

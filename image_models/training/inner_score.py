@@ -45,3 +45,14 @@ def inner_score(name: str, target: Ints, probability: Floats) -> float:
     if probability.shape[1] == 1:
         return OF_TWO[name](target, probability[:, 0])
     return OF_MORE[name](target, probability)
+
+
+def progress_scores(target: Ints, probability: Floats) -> dict[str, float]:
+    """Loss, accuracy and AUC of the inner rows, as `EpochCurve` names them."""
+    two = probability.shape[1] == 1
+    by_class = np.hstack([1 - probability, probability]) if two else probability
+    return {
+        "inner_loss": log_loss(target, probability[:, 0] if two else probability),
+        "inner_accuracy": multiclass.accuracy(target, by_class),
+        "inner_auc": ranking.auc(target, probability[:, 0]) if two else multiclass.auc(target, probability),
+    }

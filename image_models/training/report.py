@@ -20,6 +20,14 @@ class EpochCurve:
     """Score on the inner split, the larger the better (a loss is negative); None without one."""
     seconds: float
     images_per_second: float
+    accuracy: float | None = None
+    """Of the images as they were shown (changed at random, drawn as the recipe says), each when it was trained on."""
+    auc: float | None = None
+    """The same; None where an epoch showed no image of a class."""
+    inner_loss: float | None = None
+    inner_accuracy: float | None = None
+    inner_auc: float | None = None
+    """Of the inner split; None without one."""
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ def tensors_of(fit: Fit) -> dict[str, Tensor]:
         **under("average", average),
         **under("best", fit.best),
         **under("optimiser", fit.optimiser.tensors()),
+        **under("shown", fit.shown.tensors()),
     }
 
 
@@ -86,6 +87,7 @@ def restore(fit: Fit, tensors: dict[str, Tensor], position: dict[str, Any]) -> N
         fit.average.updates = position["averaged_updates"]
     fit.best = {name: tensor.to(fit.device) for name, tensor in taken_from("best", tensors).items()}
     fit.optimiser.restore(taken_from("optimiser", tensors))
+    fit.shown.restore(taken_from("shown", tensors))
     # A sitting in another number format scaled no gradients and has nothing to say of it.
     if position["scaler"]:
         fit.optimiser.scaler.load_state_dict(position["scaler"])

@@ -133,16 +133,26 @@ def together_cells(together: Mapping[str, Any]) -> Cells:
     return ["rows of a group together", *(name.replace("_", " ") for name in scores)], rows
 
 
+PROGRESS = {
+    "loss": "training loss",
+    "accuracy": "training accuracy",
+    "auc": "training AUC",
+    "inner_loss": "validation loss",
+    "inner_accuracy": "validation accuracy",
+    "inner_auc": "validation AUC",
+    "inner_score": "what chooses the epoch",
+}
+
+
 def progress_cells(progress: Sequence[Mapping[str, Any]]) -> Cells:
-    """Training by epoch."""
+    """Training by epoch; a fit that keeps its last epoch has no validation part."""
     rows = [
         [
             str(epoch["epoch"]),
-            f"{epoch['loss']:.4f}",
-            "–" if epoch["inner_score"] is None else f"{epoch['inner_score']:.4f}",
+            *("–" if epoch.get(name) is None else f"{epoch[name]:.4f}" for name in PROGRESS),
             f"{epoch['learning_rate']:.2g}",
             f"{epoch['seconds']:.1f}",
         ]
         for epoch in progress
     ]
-    return ["epoch", "training loss", "score of the validation part", "learning rate", "seconds"], rows
+    return ["epoch", *PROGRESS.values(), "learning rate", "seconds"], rows

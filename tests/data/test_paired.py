@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from pydantic import ValidationError
 from scipy.stats import mannwhitneyu
@@ -144,3 +145,36 @@ def test_each_data_set_of_the_twin_is_invented_by_itself(folder: Path) -> None:
 def test_only_images_of_two_classes_are_paired(lesions: str, said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         PairingRecipe(lesions=lesions)
+
+
+@pytest.mark.parametrize("method", ["table", "at_random", "by_label"])
+def test_metastasis_is_asked_of_the_patient(folder: Path, method: str) -> None:
+    lesion, patient = (paired(method=method, predicts=what).read(folder) for what in ("diagnosis", "metastasis"))
+    before, train = lesion.train.table.drop_nulls(PATIENT), patient.train.table
+    assert train[PATIENT].to_list() == before[PATIENT].to_list()
+    with (folder / "tcga_skcm" / "data_clinical_sample.txt").open() as handle:
+        rows = list(csv.DictReader((line for line in handle if not line.startswith("#")), delimiter="\t"))
+    first: dict[str, str] = {}
+    for row in rows:
+        first.setdefault(row["PATIENT_ID"], row["SAMPLE_TYPE"])
+    assert patient.train.target.tolist() == [int(first[name] == "Metastasis") for name in train[PATIENT]]
+    assert (train["target"].to_list() == before["target"].to_list()) == (method == "by_label")
+    for column in ("lesion_id", PATIENT):  # or the answer of a patient would be on two sides of a fold
+        assert train.group_by(column).n_unique()[GROUP].max() == 1
+    assert patient.train.task.classes == ("primary", "metastasis")
+    assert patient.train.task.score == "auc"
+    assert {"dx", "target", PATIENT} <= patient.train.forbidden
+    assert "the patient's specimen was a metastasis" in patient.notes[0]
+    assert patient.train.fingerprint != lesion.train.fingerprint
+
+
+def test_metastasis_needs_patients_of_both_kinds(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="method = 'none' gives no lesion one"):
+        PairingRecipe(method="none", predicts="metastasis")
+    for part in ("ham10000", "tcga_skcm"):
+        (tmp_path / part).symlink_to(folder / part)
+    train = paired(method="by_label").read(folder).train
+    benign = train.table.filter(pl.col("target") == 0).select("image_id", pl.col(PATIENT).alias("patient_id"))
+    benign.write_csv(tmp_path / "pairing.csv")
+    with pytest.raises(DataError, match=r"lack a class \(primary or metastasis\)"):
+        paired(predicts="metastasis").read(tmp_path)
