@@ -58,6 +58,34 @@ class MemberFit:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class LoadedModels:
+    """A fitted member in memory."""
+
+    folder: Path
+    features: tuple[str, ...]
+    models: tuple[Model, ...]
+    """Their mean predicts."""
+
+    def predict(self, matrix: Matrix, rows: npt.ArrayLike, *, threads: int = 1) -> Floats:
+        """Probability of some rows: one column, or one per class."""
+        place = {name: i for i, name in enumerate(matrix.names)}
+        missing = [name for name in self.features if name not in place]
+        if missing:
+            raise DataError(
+                f"the models in {self.folder} need {len(missing)} features that the table lacks "
+                f"({', '.join(missing[:5])}); make the features with the recipe and encoders of that run"
+            )
+        columns = np.array([place[name] for name in self.features], dtype=np.int64)
+        values = take(matrix.values, np.asarray(rows, dtype=np.int64), columns)
+        parts = [model.predict(values, threads) for model in self.models]
+        mean = np.asarray(np.mean(parts, axis=0), dtype=np.float64)
+        # A file that is whole may hold leaves that are no numbers; NaN would be taken for a lesion without an image.
+        if not ((mean >= 0) & (mean <= 1)).all():
+            raise DataError(f"the models in {self.folder} predict what is no probability; train the member again")
+        return mean
+
+
 def fit_member(
     member: MemberRecipe,
     recipe: TabularRecipe,
@@ -149,25 +177,11 @@ def predict_member(
     member: MemberRecipe, folder: Path, matrix: Matrix, rows: npt.ArrayLike, *, threads: int = 1
 ) -> Floats:
     """Probability that the models in `folder` give some rows: one column, or one per class."""
-    features, models = load_models(member, folder)
-    place = {name: i for i, name in enumerate(matrix.names)}
-    missing = [name for name in features if name not in place]
-    if missing:
-        raise DataError(
-            f"the models in {folder} need {len(missing)} features that the table lacks ({', '.join(missing[:5])}); "
-            "make the features with the recipe and encoders of that run"
-        )
-    columns = np.array([place[name] for name in features], dtype=np.int64)
-    values = take(matrix.values, np.asarray(rows, dtype=np.int64), columns)
-    mean = np.asarray(np.mean([model.predict(values, threads) for model in models], axis=0), dtype=np.float64)
-    # A file that is whole may hold leaves that are no numbers; NaN would be taken for a lesion without an image.
-    if not ((mean >= 0) & (mean <= 1)).all():
-        raise DataError(f"the models in {folder} predict what is no probability; train the member again")
-    return mean
+    return load_models(member, folder).predict(matrix, rows, threads=threads)
 
 
-def load_models(member: MemberRecipe, folder: Path) -> tuple[tuple[str, ...], list[Model]]:
-    """A fitted member's features and models, each compared with its checksum before its library sees it.
+def load_models(member: MemberRecipe, folder: Path) -> LoadedModels:
+    """A fitted member's models, each compared with its checksum before its library sees it.
 
     The libraries end the whole process over many damaged files, which no Python code can catch.
     """
@@ -178,7 +192,7 @@ def load_models(member: MemberRecipe, folder: Path) -> tuple[tuple[str, ...], li
         )
     features = tuple(manifest["features"])
     models = [_load(folder, member.learner, entry, len(features), manifest["classes"]) for entry in manifest["models"]]
-    return features, models
+    return LoadedModels(folder, features, tuple(models))
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

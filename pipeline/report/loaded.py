@@ -75,9 +75,10 @@ def load_member(name: str, seeds: Iterable[Step]) -> LoadedMember:
     models: list[Model] = []
     weights: list[float] = []
     for step in seeds:
-        features, bags = load_models(booster_of(step).member, step.folder)
-        models += bags
-        weights += [1.0 / len(bags)] * len(bags)
+        loaded = load_models(booster_of(step).member, step.folder)
+        features = loaded.features
+        models += loaded.models
+        weights += [1.0 / len(loaded.models)] * len(loaded.models)
     return LoadedMember(name, features, tuple(models), tuple(weights))
 
 

@@ -19,11 +19,16 @@ from pipeline.run import Run
 BY_NAME = {fault.name: fault for fault in FAULTS}
 
 
-@pytest.fixture
-def held_out(finished_run: Path, cohort_dir: Path, monkeypatch: pytest.MonkeyPatch) -> HeldOut:
+@pytest.fixture(params=[1, 2], ids=["one at a time", "side by side"])
+def held_out(
+    request: pytest.FixtureRequest, finished_run: Path, cohort_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> HeldOut:
+    """The networks are asked one after the other, or two at once: what they say must not differ."""
     monkeypatch.setenv("FUSIONNETX_CACHE", str(cohort_dir.parent))
     here = surroundings()
-    inputs = Inputs(Run.open(finished_run), here)
+    run = Run.open(finished_run)
+    resources = run.recipe.resources.model_copy(update={"image_models_at_once": request.param})
+    inputs = Inputs(run.derive(recipe=run.recipe.model_copy(update={"resources": resources})), here)
     return HeldOut(inputs, here, plan_of(inputs))
 
 
@@ -34,7 +39,7 @@ def test_unchanged_inputs_give_the_runs_own_answers(held_out: HeldOut, finished_
     np.testing.assert_array_equal(held_out.blended(train, held_out.own_image_scores()), own)
     seen = held_out.image_scores([lambda pictures: pictures], train.table, lambda *_, **__: None)[0]
     for name in ("narrow", "wide"):
-        np.testing.assert_allclose(seen[name].to_numpy(), images[name].to_numpy(), rtol=1e-5)
+        np.testing.assert_array_equal(seen[name].to_numpy(), images[name].to_numpy())
 
 
 def test_a_fault_reaches_the_held_out_lesions_and_nothing_else(held_out: HeldOut) -> None:
