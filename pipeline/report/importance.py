@@ -166,10 +166,11 @@ def mean_gain(plan: Plan, member: str) -> dict[str, float] | None:
     """Share of each feature in a member's gain, mean over folds and seeds; None of one that keeps none."""
     fits = [(step.report() or {}).get("fit") for step in plan.of("booster") if step.key[0] == member]
     # A report whose checksum was forged may lack anything.
-    if not all(isinstance(fit, dict) and fit.get("importance") for fit in fits):
-        return None
+    shares = [fit.get("importance") if isinstance(fit, dict) else None for fit in fits]
     total: dict[str, float] = {}
-    for fit in fits:
-        for name, share in fit["importance"].items():
+    for of_fit in shares:
+        if not of_fit:
+            return None
+        for name, share in of_fit.items():
             total[name] = total.get(name, 0.0) + share / len(fits)
     return total
