@@ -10,6 +10,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -49,6 +50,24 @@ for module in (
     travel,
 ):
     app.add_typer(module.commands)
+
+
+def say_version(wanted: bool) -> None:
+    """Say which version this is, and end."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"fusionnetx {version('fusionnetx')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=say_version, is_eager=True, help="Say the version and end.")
+    ] = False,
+) -> None:
+    """What is asked of no verb."""
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,6 +1,8 @@
 """The verbs that do the work: stage one, stage two, the submission, and new patients."""
 
+import dataclasses
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -51,7 +53,9 @@ def oof(
         from pipeline.inputs import Inputs
 
         here = surroundings()
-        with here.display.listening():
+        with here.display.listening(), TemporaryDirectory() as scratch:
+            if not here.cache_dir.exists():  # invented data that it needs leave none behind
+                here = dataclasses.replace(here, cache_dir=Path(scratch))
             print_dry_run(Inputs(wanted_run(wanted), here), here)
         return
     work(wanted, How(executor, store, devices, tensorboard=tensorboard), "oof")

@@ -83,7 +83,7 @@ class ProcessesExecutor:
         yield from self._side_by_side(inputs, runtime, jobs, min(at_once, len(jobs)))
 
     def _side_by_side(self, inputs: "Inputs", runtime: "Runtime", jobs: Sequence[Job], count: int) -> Iterator[Done]:
-        player = Player(runtime.display, inputs.data.notes)
+        player = Player(runtime.display, (*inputs.data.notes, *inputs.data.understood))
         waiting, deaths = deque(jobs), dict.fromkeys(jobs, 0)
         try:
             self._give_all(self._at_work(count), waiting, inputs, runtime)

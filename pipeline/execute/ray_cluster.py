@@ -112,7 +112,7 @@ class RayExecutor:
         refuse_too_large(jobs)
         node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         post = ray.remote(Post).options(num_cpus=0, scheduling_strategy=node).remote()
-        player = self._player = self._player or Player(runtime.display, inputs.data.notes)
+        player = self._player = self._player or Player(runtime.display, (*inputs.data.notes, *inputs.data.understood))
         waiting: dict[Any, tuple[str, Job]] = {}
         unsent = list(jobs)
 

@@ -1,5 +1,6 @@
 """The command line as a whole: its verbs, its help, how each end becomes an exit code, and what help loads."""
 
+import importlib.metadata
 import re
 import shlex
 import subprocess
@@ -124,3 +125,10 @@ def test_help_loses_no_word_to_markup(verb: str) -> None:
     texts = [parameter.help for parameter in command.params if getattr(parameter, "help", None)]
     for text in [*texts, command.help or ""]:
         assert Text.from_markup(text).plain == text.replace(r"\[", "[")
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        app(args=["--version"])
+    assert not end.value.code
+    assert capsys.readouterr().out == f"fusionnetx {importlib.metadata.version('fusionnetx')}\n"

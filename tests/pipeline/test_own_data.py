@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import openpyxl
 import polars as pl
 import pytest
 from PIL import Image
@@ -244,3 +245,13 @@ def test_a_person_at_a_terminal_is_asked_until_the_answer_is_one_of_the_options(
     assert asker(display, yes=False)(question) == "patient"
     assert "(none), patient, id" in page.getvalue()
     assert "'patent' is none of these; did you mean 'patient'?" in page.getvalue()
+
+
+def test_a_title_above_the_header_of_a_workbook_is_named(cli: Callable[..., Any], tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in (["Dermatologie 2023"], ["id", "class"], *([f"r{i}", "AB"[i % 2]] for i in range(20))):
+        book.active.append(row)
+    book.save(tmp_path / "t.xlsx")
+    answer = cli("init", tmp_path / "t.xlsx", "--target", "class", "--out", tmp_path / "t.toml", "--yes")
+    assert answer.code == 2
+    assert "the first row holds 'Dermatologie 2023' alone" in answer.err

@@ -268,3 +268,9 @@ def test_a_stored_encoder_gives_every_lesion_the_numbers_it_had_in_training(chan
     network = load_model(step.folder / WEIGHTS, work.model, 2)
     found = predict(network, work.model, told, work.held_out(inputs.folds), device="cpu")
     np.testing.assert_allclose(found, predictions_of(step, inputs).probabilities, atol=1e-6)
+
+
+def test_a_dry_run_without_data_makes_no_cache(cli, variant, tmp_path):
+    answer = cli("oof", "--recipe", variant(with_models(*MODELS)), "--dry-run", cache=tmp_path / "cache")
+    assert answer.code == 0, answer.err
+    assert not (tmp_path / "cache").exists()
