@@ -118,8 +118,8 @@ def table_of(path: Path, rows: Iterator[tuple[int, list[str]]]) -> TextTable:
             columns[name].append((row[place] if place < len(row) else "") or None)
     if ragged and len(header) == 1:
         raise DataError(
-            f"{path}: the first row holds {header[0]!r} alone, the rows below it more. If it is a title, delete that row; if "
-            "the table is on another sheet, name it (--sheet, data.folder.sheet)"
+            f"{path}: the first row holds {header[0]!r} alone, the rows below it more. If it is a title, delete it; "
+            "if the table is on another sheet, name it (--sheet, data.folder.sheet)"
         )
     if problem := ragged_message(path, ragged, len(header)):
         raise DataError(problem)
