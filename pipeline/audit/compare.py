@@ -22,9 +22,9 @@ from tabular.crossfit import predict_member
 
 ABOUT_THE_RUN = frozenset(
     {"fingerprint", "key", "inputs", "seconds", "images_per_second", "finished", "energy", "peak_memory_mb",
-     "peak_memory_bytes", "artefacts", "scores", "resumed_at_step", "study", CHECKSUM}
+     "peak_memory_bytes", "artefacts", "scores", "resumed_at_step", "study", "checksum", CHECKSUM}
 )  # fmt: skip
-"""Keys of reports that tell of the run or of the scored labels, not of what was fitted."""
+"""Keys of reports that tell of the run or of the scored labels, not of what was fitted, and checksums over them."""
 
 
 def models_without(plan: Plan, fold: int) -> list[Step]:

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 from safetensors.numpy import load_file, save_file
 
+from data.files import fingerprint
 from data.readers.isic2024 import read
 from data.schemas.isic2024 import FORBIDDEN
 from pipeline.audit import audit as audit_module
@@ -222,6 +223,12 @@ def test_a_changed_weight_a_changed_record_and_a_changed_value_are_seen(
     report = json.loads((other / "report.json").read_text())
     report["seconds"] = 99.0
     (other / "report.json").write_text(json.dumps(report))
+    assert list(differing_files(one, other)) == []
+    # A fit of the same weights that took another time has another checksum of its record.
+    record = json.loads((other / "training.json").read_text())
+    record["report"]["seconds"] += 1.0
+    record["checksum"] = fingerprint(record["report"])
+    (other / "training.json").write_text(json.dumps(record))
     assert list(differing_files(one, other)) == []
     report["training"]["steps"] += 1
     (other / "report.json").write_text(json.dumps(report))
