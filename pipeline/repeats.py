@@ -7,6 +7,7 @@ for the seeds; so it goes on where it stopped, and executors know nothing of rep
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from statistics import fmean, stdev
@@ -21,7 +22,7 @@ from data.files import write_json
 from data.scores.repeated import CorrectedTest, corrected_test, fold_differences, in_words
 from data.scores.scores import SCORES, score_of
 from pipeline.ablation.made import made_variant
-from pipeline.ablation.rows import columns_of
+from pipeline.ablation.rows import columns_of, rows_of_blends
 from pipeline.columns import stacked
 from pipeline.display import Display
 from pipeline.inputs import Inputs
@@ -49,15 +50,16 @@ class Repeat:
     """Which training seed; 0: the run's own."""
     inputs: Inputs
 
-    @property
+    @cached_property
     def columns(self) -> dict[str, Any]:
-        """Out-of-fold columns of image models and members, and the blend."""
+        """Out-of-fold columns of image models and members, the blend, and what other blends would have said."""
         folder, ids = self.inputs.run.folder, self.inputs.data.train.ids
         paths = [folder / stage / "oof.parquet" for stage in STAGES]
         found = [columns_of(path, ids) for path in paths if path.is_file()]
         names = dict.fromkeys(name.partition(":")[0] for columns in found for name in columns)
         every = {name: column for columns in found for name, column in columns.items()}
-        return {name: stacked(every, name) for name in names}
+        own = {name: stacked(every, name) for name in names}
+        return own | {row.name: row.out_of_fold for row in rows_of_blends(self.inputs)}
 
 
 def run_repeats(inputs: Inputs, runtime: Runtime, splits: int | None, seeds: int | None) -> None:

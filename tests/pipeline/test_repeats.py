@@ -71,6 +71,14 @@ def test_splits_and_seeds_are_summed_up(cli: Any, variant: Any, cohort_dir: Path
     assert lead["mean"] == pytest.approx(fmean(ahead))
     assert lead["deviation"] == pytest.approx(stdev(ahead))
 
+    # Another blend of the same members, by hand.
+    logits = []
+    for frame in columns.values():
+        said = frame.select("lightgbm_metadata", "linear").to_numpy()
+        logits.append(pauc(target, np.log(said / (1 - said)).mean(axis=1)))
+    assert found["columns"]["blended.logit_mean"]["mean"] == pytest.approx(fmean(logits))
+    assert found["columns"]["blended.logit_mean"]["blend_ahead"]["evaluations"] == 6
+
     before = written(run / "repeats")
     assert cli("repeat", "--run", run, "--splits", 2, "--seeds", 2).code == 0
     assert written(run / "repeats") == before
