@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from data.errors import TrainingError
+from data.errors import DataError, TrainingError
 from data.folds import Folds
 from data.predictions import Predictions
 from image_models.recipe import ImageModelRecipe, deciding_settings
@@ -181,8 +181,17 @@ def fold_model_of(step: Step) -> FoldModel:
 
 
 def predictions_of(step: Step, inputs: Inputs) -> Predictions:
-    """What a fold model said of the lesions left out, or of the test lesions."""
-    return Predictions.read(step.folder / PREDICTIONS, inputs.data.train.task.probability_columns)
+    """What a fold model said of the lesions left out, or of the test lesions; DataError when they are others."""
+    path = step.folder / PREDICTIONS
+    said = Predictions.read(path, inputs.data.train.task.probability_columns)
+    if isinstance(step.work, FoldModel):
+        own = inputs.data.train.ids[step.work.held_out(inputs.folds)]
+        if not np.array_equal(said.lesion_id, own):
+            raise DataError(
+                f"{path} is about other lesions than those left out; delete its folder, and `fusionnetx oof` trains "
+                "that network again"
+            )
+    return said
 
 
 def use_threads(runtime: Runtime) -> None:
