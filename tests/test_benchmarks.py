@@ -18,7 +18,7 @@ LITTLE = {
 }
 ELSEWHERE = {"stage_one", "scale", "page_soak", "page_tables", "synthetic_quartiles"}
 """Tested beside what they measure, by tests of their own."""
-LONG = {"decision_hidden", "evidence_at_scale", "predict_rows", "stage_two_boosters", "stage_two_rivals"}
+LONG = {"cleaning", "decision_hidden", "evidence_at_scale", "predict_rows", "stage_two_boosters", "stage_two_rivals"}
 """Minutes even on little: they are run by hand."""
 PARTS = {"__init__", "pandas_entry", "polars_entry"}
 """Rivals that other benchmarks import."""
