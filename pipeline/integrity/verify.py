@@ -17,6 +17,7 @@ from data.progress import Progress, silent
 from pipeline.facts import InputFacts, finished_fold_count, recorded_facts, reports_of
 from pipeline.inputs import Inputs
 from pipeline.integrity.again import wrong_figures
+from pipeline.integrity.exchanged import exchanged, folds_on_record, other_lesions
 from pipeline.plan import VERBS, plan
 from pipeline.run import Run
 from pipeline.runtime import Runtime
@@ -38,6 +39,8 @@ class Finding:
     reason: str
     verb: str
     """The command that repairs it."""
+    vouched: Path | None = None
+    """The report that vouches for what is wrong: the command does nothing as long as it is there."""
 
 
 @dataclass(frozen=True)
@@ -68,19 +71,28 @@ def verify_run(run: Run, runtime: Runtime, inputs: Inputs | None = None, progres
     if inputs is None:
         notes.append(
             "the data were not read: that they are still those of this run, and that its scores follow from its "
-            "predictions, is only checked with --data"
+            "predictions, is only checked with --data; files exchanged with every checksum that names them are not told"
         )
     found = plan(run, recorded if inputs is None else inputs.facts, finished_fold_count(run))
-    findings: list[Finding] = []
+    folds = folds_on_record(found.folds)
+    reached = max((step.work.verb for step in found if step.report_path.exists()), key=VERBS.index, default=VERBS[0])
+    held: dict[str, Finding | None] = {}
+    vouched: dict[Step, str] = {}
     size = 0
     for place, step in enumerate(found, start=1):
-        finding = examine(step)
-        if finding is None and inputs is not None and (wrong := wrong_figures(step, inputs)):
-            remedy = f"its report vouches for it: delete {step.report_path} before the repair"
-            finding = Finding(step.name, "damaged", f"computed again: {wrong}; {remedy}", step.work.verb)
-        findings += [] if finding is None else [finding]
+        held[step.name] = finding = examine(step)
+        if finding is not None and finding.state == "stale":
+            vouched |= exchanged(step)
+        elif finding is None and (wrong := None if folds is None else other_lesions(step, folds)):
+            vouched[step] = wrong
+        elif finding is None and inputs is not None and (wrong := wrong_figures(step, inputs)):
+            vouched[step] = f"computed again: {wrong}"
         size += sum(facts["bytes"] for facts in (step.report() or {"artefacts": {}})["artefacts"].values())
         progress(place, len(found.steps))
+    for step, wrong in vouched.items():
+        reason = f"{wrong}, and its report vouches for it"
+        held[step.name] = held[step.name] or Finding(step.name, "damaged", reason, reached, step.report_path)
+    findings = [finding for finding in held.values() if finding is not None]
     findings += [*metrics_trouble(run, notes), *damaged_packs(recorded, runtime, notes)]
     known = {str(step.report_path.relative_to(run.folder)) for step in found}
     return Verdict(tuple(findings), len(found.steps), size, (*notes, *surplus(run, reports, known)))
@@ -166,9 +178,12 @@ def surplus(run: Run, reports: Mapping[str, Mapping[str, Any]], known: set[str])
 def repairing_command(findings: tuple[Finding, ...], run: Run, data_dir: Path | None = None) -> str:
     """One command that repairs everything: the least far-reaching verb whose work includes it all.
 
-    The run knows its recipe and its data; other data, which the check was told of, replace them.
+    The run knows its recipe and its data; other data, which the check was told of, replace them. Reports that vouch for
+    what is wrong go first.
     """
     verb = max((finding.verb for finding in findings), key=VERBS.index)
     folder = str(run.folder) if "/" in str(run.folder) else f"./{run.folder}"
     words = ["fusionnetx", verb, "--run", folder]
-    return shlex.join(words if data_dir is None else [*words, "--data", str(data_dir), "--replace"])
+    words = words if data_dir is None else [*words, "--data", str(data_dir), "--replace"]
+    reports = [str(finding.vouched) for finding in findings if finding.vouched is not None]
+    return (f"{shlex.join(['rm', *reports])} && " if reports else "") + shlex.join(words)

@@ -1,14 +1,16 @@
 """Folders and files of one step in the place of another, whole in themselves: named, and made again in their place."""
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from data.files import read_json
 from pipeline.integrity.records import content, differences
-from tests.forge import vouch
+from tests.forge import forge, vouch
 
 pytestmark = pytest.mark.slow
 MEMBERS = ("lightgbm_metadata", "lightgbm", "catboost", "xgboost")
@@ -85,3 +87,46 @@ def test_predictions_of_another_fold_are_refused_even_when_their_report_vouches_
     for folder in folders:
         shutil.rmtree(folder)
     assert cli("submission", "--run", run_copy).code == 0
+
+
+@pytest.mark.parametrize("of_fold", ["features/fold_{}", "oof/narrow/fold_{}", "tabular/lightgbm/fold_{}/seed_42"])
+@pytest.mark.parametrize("with_data", [False, True])
+def test_the_printed_command_heals_folds_that_were_swapped_with_the_names_in_their_reports(
+    cli: Any, run_copy: Path, finished_run: Path, cohort_dir: Path, of_fold: str, with_data: bool
+):
+    folders = [run_copy / of_fold.format(fold) for fold in (0, 1)]
+    reports = [path.relative_to(folders[0]) for path in folders[0].rglob("report.json")]
+    names = [[read_json(folder / path)["step"] for path in reports] for folder in folders]
+    swap(*folders)
+    for folder, own in zip(folders, names, strict=True):
+        for path, name in zip(reports, own, strict=True):
+            forge(folder / path, lambda report, name=name: report.update(step=name))
+    data = ("--data", cohort_dir) if with_data else ()
+    answer = cli("verify", "--run", run_copy, *data)
+    assert answer.code == 1
+    assert len(re.findall(r"^damaged: .*and its report vouches for it$", answer.out, re.MULTILINE)) == 2 * len(reports)
+    command = re.search(r"^  rm (.*) && fusionnetx (.*)$", answer.out, re.MULTILINE)
+    assert command is not None
+    for path in shlex.split(command[1]):
+        Path(path).unlink()
+    healed = cli(*shlex.split(command[2]))
+    assert healed.code == 0, healed
+    assert cli("verify", "--run", run_copy).code == 0
+    assert differences(content(finished_run), content(run_copy)) == []
+
+
+@pytest.mark.parametrize(
+    ("of_fold", "consumer"), [("oof/narrow/fold_{}", "oof"), ("tabular/lightgbm/fold_{}/seed_42", "tabular")]
+)
+def test_predictions_about_other_lesions_are_named_without_the_data_and_without_a_consumer(
+    cli: Any, run_copy: Path, of_fold: str, consumer: str
+):
+    folders = [run_copy / of_fold.format(fold) for fold in (0, 1)]
+    swap(*(folder / "predictions.parquet" for folder in folders))
+    for folder in folders:
+        vouch(folder / "report.json", "predictions.parquet")
+    for report in (f"{consumer}/report.json", "submission.json"):
+        (run_copy / report).unlink()
+    answer = cli("verify", "--run", run_copy)
+    for fold in (0, 1):
+        assert re.search(rf"damaged: .*, fold {fold}.*about other lesions than those of fold {fold}", answer.out)

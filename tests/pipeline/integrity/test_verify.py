@@ -172,7 +172,7 @@ def test_a_forged_column_is_computed_again(judge: Any, run_copy: Path, cohort_di
     table.with_columns(blend=1 - pl.col("blend")).write_parquet(path)
     vouch(run_copy / "tabular" / "report.json", "oof.parquet")
     reasons = {one.step: one.reason for one in judge(run_copy, cohort_dir).findings}
-    assert reasons["blend"].startswith("computed again: oof.parquet: blend is not what its models said; ")
+    assert reasons["blend"].startswith("computed again: oof.parquet: blend is not what its models said, ")
 
 
 def test_metrics_of_another_submission(judge: Any, run_copy: Path):
