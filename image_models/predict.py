@@ -23,11 +23,21 @@ from image_models.recipe import ImageModelRecipe
 from image_models.setup import Setup
 from image_models.training.augment import symmetries
 from image_models.training.distributed import ALONE, Ranks
-from image_models.training.inputs import Shown, plain_inputs
-from image_models.training.loader import Resident, overlapped
+from image_models.training.inputs import Shown, are_vectors, plain_inputs
+from image_models.training.loader import Resident, overlapped, resident_images
 from image_models.training.losses import log_probabilities
 
-__all__ = ["load_model", "predict"]
+__all__ = ["held_images", "load_model", "predict"]
+
+
+def held_images(recipe: ImageModelRecipe, lesions: Lesions, device: str = "auto") -> Resident | None:
+    """The images of these lesions on the device, for all networks that look at them; None where they are gathered
+    batch by batch: on a processor, and where they do not fit or the recipe keeps them off.
+    """
+    shown = lesions.seen_by(recipe)
+    if recipe.backbone == "none":
+        return None
+    return resident_images(recipe, shown, np.flatnonzero(shown.present), choose_device(device))
 
 
 def predict(
@@ -38,13 +48,15 @@ def predict(
     *,
     device: str = "auto",
     cache_dir: Path | None = None,
+    held: Resident | None = None,
     progress: Progress = silent,
     ranks: Ranks = ALONE,
 ) -> npt.NDArray[np.float64]:
     """Probabilities (len(rows), columns) in [0, 1]: of the positive class alone when binary, else one per class.
 
-    `cache_dir` keeps the precision measured for this machine and a frozen network's vectors, as in `train_fold`. Where
-    several processes predict together, each computes its share of the rows and all get the whole.
+    `cache_dir` keeps the precision measured for this machine and a frozen network's vectors, as in `train_fold`; `held`
+    are images that are on the device already. Where several processes predict together, each computes its share of the
+    rows and all get the whole.
     """
     place = choose_device(device)
     lesions = lesions.seen_by(recipe)
@@ -55,7 +67,7 @@ def predict(
     setup = Setup(place, precision, ranks)
     model = placed(model, recipe, place)
     ranks.same_weights(model)
-    resident = None
+    resident = held
     # Kept vectors are those of the image as it is; its symmetries would need vectors of their own.
     worthwhile = recipe.test_time == "none" and cache_dir is not None and bool(lesions.images_fingerprint)
     with fastest_convolutions(place):
@@ -81,14 +93,15 @@ def predict_on(
     resident: Resident | None = None,
     progress: Progress = silent,
 ) -> npt.NDArray[np.float64]:
-    """`predict` with a model that is already on the device, from images or from `resident` vectors."""
+    """`predict` with a model that is already on the device, from images or from what is `resident` there."""
     device, precision, ranks = setup.device, setup.precision, setup.ranks
     probabilities = np.full((len(rows), lesions.columns), np.nan)
     places = np.flatnonzero(lesions.present[rows])
     shown = rows[places]
     mine = shown[ranks.share(len(shown))]
     # Where this process has nothing to predict, the others' logits are still put behind its none.
-    views = 1 if resident is not None else {"none": 1, "flips": 4, "dihedral": 8}[recipe.test_time]
+    vectors = resident is not None and are_vectors(resident.images)
+    views = 1 if vectors else {"none": 1, "flips": 4, "dihedral": 8}[recipe.test_time]
     found = [torch.empty(views, 0, lesions.columns, device=device)]
     done = 0
     model.eval()

@@ -27,14 +27,17 @@ from data.progress import Progress
 from data.recipe import DataRecipe
 from image_models.recipe import ImageModelRecipe
 from pipeline.columns import named
+from pipeline.execute.shared import Shared
 from pipeline.export.onnx_network import FILE, OnnxNetwork
 from pipeline.runtime import Runtime
 from pipeline.step import Step
 from pipeline.steps.fold_model import WEIGHTS, fold_model_of
-from pipeline.steps.lesions import unlabelled_lesions
+from pipeline.steps.lesions import images_on_device, unlabelled_lesions
 from pipeline.steps.metadata import with_stored_metadata
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from image_models.lesions import Lesions
 
 Floats = npt.NDArray[np.float64]
@@ -88,7 +91,8 @@ def columns_of_parts(
     count = sum(len(part.table) for part in parts) if count is None else count
     seeing = [name for name, model in models_of(fold_models).items() if model.backbone != "none"]
     refuse_no_images(seeing, parts, source, count)
-    networks = fold_networks(fold_models, len(next(iter(parts)).task.classes), runtime.threads)
+    held = Shared()
+    networks = fold_networks(fold_models, len(next(iter(parts)).task.classes), runtime.threads, held)
     devices = {network.device for network in networks}
     missing = Missing(count)
     turns = {device: threading.Lock() for device in devices}
@@ -106,6 +110,7 @@ def columns_of_parts(
                 for _ in pool.map(partial(FoldNetwork.see, table=part.table, lesions=lesions, turns=turns), networks):
                     seen += len(part.ids)
                     progress(seen, views)
+                held.forget(*devices)
             yield said_so_far(networks, cohort)
     if words := missing.words(source):
         runtime.display.warn(words)
@@ -140,18 +145,25 @@ def free_devices() -> list[str]:
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())] or ["auto"]
 
 
-def fold_networks(fold_models: Sequence[Step], classes: int, threads: int) -> list[FoldNetwork]:
-    """Load the networks; they go round the devices in turn. Those of an exported run need no torch."""
+def fold_networks(fold_models: Sequence[Step], classes: int, threads: int, held: Shared) -> list[FoldNetwork]:
+    """Load the networks; they go round the devices in turn. Those of an exported run need no torch.
+
+    `held` keeps the images of a block on the devices until it forgets them.
+    """
     if all(FILE in step.artefacts() for step in fold_models):
         opened = (OnnxNetwork.open(step.folder / FILE, fold_model_of(step).model, threads) for step in fold_models)
         return [FoldNetwork(step, "cpu", one.predict) for step, one in zip(fold_models, opened, strict=True)]
     from image_models.predict import load_model, predict
 
+    def asked(network: "nn.Module", model: ImageModelRecipe, device: str, lesions: "Lesions", rows: Rows) -> Floats:
+        images = images_on_device(held, device, model, lesions, device)
+        return predict(network, model, lesions, rows, device=device, held=images)
+
     found = []
     for step, device in zip(fold_models, cycle(free_devices()), strict=False):
         model = fold_model_of(step).model
         network = load_model(step.folder / WEIGHTS, model, classes)
-        found.append(FoldNetwork(step, device, partial(predict, network, model, device=device)))
+        found.append(FoldNetwork(step, device, partial(asked, network, model, device)))
     return found
 
 

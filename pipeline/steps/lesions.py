@@ -12,12 +12,14 @@ from data.readers import READERS
 from data.relabel import relabelled
 from data.tables.near import did_you_mean
 from features.vector import refuse_columns
+from pipeline.execute.shared import Shared
 from pipeline.inputs import Inputs
 from pipeline.runtime import Runtime
 
 if TYPE_CHECKING:
     from image_models.lesions import Lesions
     from image_models.recipe import ImageModelRecipe
+    from image_models.training.loader import Resident
 
 
 def shared_training_lesions(inputs: Inputs, runtime: Runtime) -> "Lesions":
@@ -28,6 +30,16 @@ def shared_training_lesions(inputs: Inputs, runtime: Runtime) -> "Lesions":
 def shared_test_lesions(inputs: Inputs, runtime: Runtime) -> "Lesions":
     """The test lesions."""
     return runtime.shared.get("test lesions", "", lambda: test_lesions(inputs))
+
+
+def images_on_device(
+    shared: Shared, kind: str, model: "ImageModelRecipe", lesions: "Lesions", device: str = "auto"
+) -> "Resident | None":
+    """The images of some lesions on a device, put there by the first network that looks at them, for all others."""
+    from image_models.predict import held_images
+
+    key = f"{model.backbone == 'none'} {model.resident} {model.pictures}"
+    return shared.get(kind, key, lambda: held_images(model, lesions, device))
 
 
 def training_lesions(inputs: Inputs, *, images: bool = True) -> "Lesions":

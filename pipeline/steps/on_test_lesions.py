@@ -14,7 +14,7 @@ from pipeline.runtime import Runtime
 from pipeline.stage_two import PREDICTIONS
 from pipeline.step import Need, Resources, Step, Work
 from pipeline.steps.fold_model import WEIGHTS, fold_model_of, networks_at_once, packs, resources_of, use_threads
-from pipeline.steps.lesions import shared_test_lesions
+from pipeline.steps.lesions import images_on_device, shared_test_lesions
 from pipeline.steps.metadata import artefacts, with_stored_metadata
 
 
@@ -74,12 +74,13 @@ class OnTestLesions(Work):
         attempt = step.begin() if ranks.leads else None
         lesions = shared_test_lesions(inputs, runtime)
         lesions = with_stored_metadata(self.model, self.trained.folder, test.table, lesions)
+        held = images_on_device(runtime.shared, "test images on the device", self.model, lesions)
         network = load_model(self.trained.folder / WEIGHTS, self.model, lesions.classes)
         title = fold_model_of(self.trained).title
         with runtime.display.task(f"{title}: predicting {len(lesions):,} test lesions") as progress:
             probability = predict(
-                network, self.model, lesions, np.arange(len(lesions)), cache_dir=runtime.cache_dir, progress=progress,
-                ranks=ranks,
+                network, self.model, lesions, np.arange(len(lesions)), cache_dir=runtime.cache_dir, held=held,
+                progress=progress, ranks=ranks,
             )  # fmt: skip
         if attempt is None:
             return

@@ -10,6 +10,7 @@ from image_models.networks.model_file import save_model
 from image_models.networks.zoo import build
 from image_models.predict import load_model, predict
 from image_models.training.augment import prepare
+from image_models.training.loader import Resident
 
 pytestmark = pytest.mark.usefixtures("single_threaded")
 
@@ -47,6 +48,18 @@ def test_many_classes_get_a_column_each(toy_lesions, toy_recipe):
     probability = predict(build(recipe, 4), recipe, lesions, np.arange(60), device="cpu")
     assert probability.shape == (60, 4)
     np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-12)
+
+
+@pytest.mark.parametrize("test_time", ["none", "flips"])
+def test_images_that_are_on_the_device_are_those_of_the_pack(trained, toy_lesions, monkeypatch, test_time):
+    path, _, recipe = trained
+    recipe, rows, lesions = dataclasses.replace(recipe, test_time=test_time), np.array([5, 3, 59, 3, 0]), toy_lesions()
+    gathered = predict(load_model(path, recipe, 2), recipe, lesions, rows, device="cpu")
+    there = np.flatnonzero(lesions.present)
+    held = Resident(there, torch.from_numpy(lesions.images[there]))
+    monkeypatch.setattr("image_models.training.loader.gathered", None)
+    again = predict(load_model(path, recipe, 2), recipe, lesions, rows, device="cpu", held=held)
+    np.testing.assert_array_equal(again, gathered)
 
 
 @pytest.mark.parametrize("batch", [1, 7, 60])

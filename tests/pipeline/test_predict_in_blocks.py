@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from data.cohort import Cohort
+from image_models.training.loader import Resident
 from pipeline.actions.predict import of_boosters
 from pipeline.plan import Plan
 from pipeline.runtime import Runtime
@@ -146,3 +148,24 @@ def test_nothing_is_left_of_a_table_that_is_wrong_at_its_end(
     assert not out.exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scratch", "t.csv"]
     assert not list((tmp_path / "scratch").iterdir())
+
+
+def test_networks_of_a_device_share_the_images_of_a_block(
+    predict: Predict, cohort_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A processor holds none, so it is told to; four blocks, each put there once for all fold models."""
+    put: list[int] = []
+
+    def held(model: Any, lesions: Any, device: str) -> Resident:
+        rows = np.flatnonzero(lesions.present)
+        put.append(len(rows))
+        return Resident(rows, torch.from_numpy(np.asarray(lesions.images)[rows]))
+
+    table = table_of(cohort_dir, "in a row", tmp_path / "table.csv")
+    predict(table, tmp_path / "gathered.csv")
+    monkeypatch.setattr("image_models.predict.held_images", held)
+    size = pl.read_csv(table).height
+    monkeypatch.setattr("pipeline.new_images.BLOCK_BYTES", -(-size // 4) * 64 * 64 * 3)
+    predict(table, tmp_path / "held.csv")
+    assert (tmp_path / "held.csv").read_bytes() == (tmp_path / "gathered.csv").read_bytes()
+    assert put == [128, size - 128]
