@@ -12,13 +12,17 @@ LITTLE = {
     "audit_false_alarms": "--tables 1",
     "bootstrap": "--lesions 20000 --replicates 20",
     "large_table": "--rows 2000 --batch 1000",
+    "network_choices": "--recipe demo --model lesion_net --set data.synthetic.lesions=200 --set data.image_size=32 "
+    "--set image_models[lesion_net].image_size=32 --set image_models[lesion_net].epochs=1 --splits 1 --folds 2 "
+    "--way falls image_models[lesion_net].cosine_steps=0 --way climbs image_models[lesion_net].cosine_steps=1 "
+    'image_models[lesion_net].after_cosine="cycle"',
     "pack": "--images 40 --size 32 --workers 1",
     "stage_two_choices": "--lesions 600 --seeds 1 --without catboost --only mean",
     "stage_two_features": "--lesions 1500",
 }
 ELSEWHERE = {"stage_one", "scale", "page_soak", "page_tables", "synthetic_quartiles"}
 """Tested beside what they measure, by tests of their own."""
-LONG = {"cleaning", "decision_hidden", "evidence_at_scale", "predict_rows", "stage_two_boosters", "stage_two_rivals"}
+LONG = {"decision_hidden", "evidence_at_scale", "predict_rows", "stage_two_boosters", "stage_two_rivals"}
 """Minutes even on little: they are run by hand."""
 PARTS = {"__init__", "pandas_entry", "polars_entry"}
 """Rivals that other benchmarks import."""

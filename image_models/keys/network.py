@@ -39,8 +39,9 @@ class NetworkRecipe(Group):
     """The categorical column of `site_branches`: every value seen in training has a branch of its own."""
     frozen: bool = False
     """Train the head alone on image vectors that are computed once and kept; there is no augmentation then."""
-    classifier: Literal["plain", "batch_norm"] = "plain"
-    """What follows the last vector: a layer, GELU, dropout and the output; or with batch norm and a ReLU."""
+    classifier: Literal["plain", "batch_norm", "softmax"] = "plain"
+    """What follows the last vector: a layer, GELU, dropout and the output; a layer with batch norm and a ReLU in place
+    of GELU; or, as one paper prints it, a softmax over the vector, a layer and a ReLU."""
     hidden: int = 64
     """Width of the fully connected layer before the output; 0 leaves it out."""
     dropout: float = 0.3
@@ -73,7 +74,9 @@ class NetworkRecipe(Group):
             self.require(False, "fusion", FUSIONS.unknown(self.fusion))
         self._check_second_backbone()
         self.require(
-            self.classifier == "plain" or self.hidden >= 1, "hidden", 'classifier = "batch_norm" needs at least 1'
+            self.classifier == "plain" or self.hidden >= 1,
+            "hidden",
+            f'classifier = "{self.classifier}" needs at least 1',
         )
         self.require(
             not (self.frozen and self.head == "self_attention"),

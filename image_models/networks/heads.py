@@ -21,6 +21,8 @@ def classifier(inputs: int, recipe: ImageModelRecipe, outputs: int) -> nn.Sequen
     widening: list[nn.Module] = []
     if recipe.classifier == "batch_norm":
         widening = [nn.Linear(inputs, hidden), nn.BatchNorm1d(hidden), nn.ReLU()]
+    elif recipe.classifier == "softmax":
+        widening = [nn.Softmax(dim=1), nn.Linear(inputs, hidden), nn.ReLU()]
     elif hidden:
         widening = [nn.Linear(inputs, hidden), nn.GELU()]
     return nn.Sequential(*widening, nn.Dropout(recipe.dropout), nn.Linear(hidden or inputs, outputs))

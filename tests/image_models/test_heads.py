@@ -38,6 +38,12 @@ def test_the_batch_norm_classifier_is_an_mlp() -> None:
     assert (layers[3].p, layers[4].out_features) == (0.4, 7)
 
 
+def test_the_softmax_classifier_shares_one_among_the_features() -> None:
+    layers = classifier(5, dataclasses.replace(RECIPE, classifier="softmax"), 7)
+    assert [type(layer) for layer in layers] == [nn.Softmax, nn.Linear, nn.ReLU, nn.Dropout, nn.Linear]
+    torch.testing.assert_close(layers[0](torch.randn(3, 5)).sum(1), torch.ones(3))
+
+
 def test_weighted_vectors_of_branch_and_image_reach_the_classifier() -> None:
     torch.manual_seed(0)
     head = lively(Concatenation.head(5, SHAPE, RECIPE, 2))
