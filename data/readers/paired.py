@@ -56,10 +56,11 @@ NOTES = {
     "none": "no lesion is paired with a patient: the tcga_ columns are empty",
     "at_random": "lesions are paired with patients at random: the tcga_ columns can tell nothing of the lesion",
     "by_label": "lesions are paired with patients BY LABEL, malignant ones with patients who have a metastasis: the "
-    "tcga_ columns tell the label that is to be predicted, and a patient occurs in several folds. Scores show the "
-    "pairing, not what is known of a lesion; compare data.pairing.method = 'at_random'",
+    "tcga_ columns tell the label that is to be predicted{folds}. Scores show the pairing, not what is known of a "
+    "lesion; compare data.pairing.method = 'at_random'",
 }
 """What each way to pair without a table does, told at every run."""
+SEVERAL_FOLDS = ", and a patient occurs in several folds"
 METASTASIS = (
     "the answer is whether the patient's specimen was a metastasis; {0:,} lesions without a patient are left out"
 )
@@ -177,7 +178,8 @@ class Paired:
         if self.recipe.method == "none":
             return [None] * len(lesions.ids), "", NOTES["none"]
         pairs = _drawn(lesions, patients, self.recipe.method == "by_label", self.recipe.seed)
-        return pairs, "", NOTES[self.recipe.method]
+        folds = "" if self.recipe.predicts == "metastasis" else SEVERAL_FOLDS
+        return pairs, "", NOTES[self.recipe.method].format(folds=folds)
 
 
 def _pairs_of_table(path: Path, lesions: Cohort, known: Sequence[str]) -> tuple[list[str | None], str, str]:

@@ -165,6 +165,8 @@ def test_metastasis_is_asked_of_the_patient(folder: Path, method: str) -> None:
     assert patient.train.task.score == "auc"
     assert {"dx", "target", PATIENT} <= patient.train.forbidden
     assert "the patient's specimen was a metastasis" in patient.notes[0]
+    apart = [any("in several folds" in note for note in data.notes) for data in (lesion, patient)]
+    assert apart == [method == "by_label", False]
     assert patient.train.fingerprint != lesion.train.fingerprint
 
 
