@@ -18,6 +18,8 @@ from tabular.recipe import BlendRecipe
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+RankMap = tuple[tuple[float, ...], tuple[float, ...]]
+"""Values in rising order and the share of training rows below each."""
 Method = Literal["mean", "logit_mean", "rank_mean", "weighted", "stacker", "rank_stacker", "chosen"]
 
 CHOSEN_FROM: tuple[Method, ...] = ("mean", "logit_mean", "rank_mean", "stacker", "rank_stacker")
@@ -40,8 +42,10 @@ class BlendState:
     """`weighted`: not negative, summing to one. Stackers: coefficients of the members' logits."""
     intercept: float = 0.0
     """Of a stacker."""
-    ranks: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = ()
-    """Methods on ranks: per member, probabilities in rising order and the share of training rows below each."""
+    ranks: tuple[RankMap, ...] = ()
+    """Methods on ranks: one per member."""
+    scale: RankMap | tuple[()] = ()
+    """Of a chosen way: what it says as a share of training rows, for folds may choose ways of different scales."""
     class_factors: tuple[float, ...] = ()
     """Unless the likeliest class is called: what each class is multiplied by."""
 
@@ -51,6 +55,10 @@ class BlendState:
 
     def apply_to(self, values: Floats) -> Floats:
         """The same on an array (rows, members), or (rows, members, classes) for the mean."""
+        blended = self._blended(values)
+        return np.interp(blended, *self.scale) if self.scale else blended
+
+    def _blended(self, values: Floats) -> Floats:
         equal = np.ones(len(self.members))
         if self.method == "mean":
             mean = _mean_of_present(values, equal)
@@ -75,15 +83,17 @@ class BlendState:
     def from_json(cls, value: Mapping[str, Any]) -> "BlendState":
         """Back from JSON."""
         try:
+            scale = value.get("scale") or ()
             return cls(
                 method=value["method"],
                 members=tuple(value["members"]),
                 weights=tuple(value["weights"]),
                 intercept=value["intercept"],
                 ranks=tuple((tuple(points), tuple(levels)) for points, levels in value["ranks"]),
+                scale=(tuple(scale[0]), tuple(scale[1])) if scale else (),
                 class_factors=tuple(value.get("class_factors", ())),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             raise DataError(f"the blend's state cannot be read ({error!r}); blend the members again") from error
 
 
@@ -153,7 +163,9 @@ def _learn(
     values: Floats, members: tuple[str, ...], recipe: BlendRecipe, target: npt.NDArray[Any], folds: npt.NDArray[Any]
 ) -> BlendState:
     if recipe.method == "chosen":
-        recipe = recipe.model_copy(update={"method": _best_method(values, members, recipe, target, folds)})
+        way = recipe.model_copy(update={"method": _best_method(values, members, recipe, target, folds)})
+        state = _learn(values, members, way, target, folds)
+        return replace(state, scale=_rank_map(state.apply_to(values)))
     if recipe.calls != "likeliest" and values.ndim == 3:
         mean = BlendState("mean", members)
         return replace(mean, class_factors=class_factors(mean.apply_to(values), target, recipe.calls))
@@ -249,12 +261,12 @@ def _filled_logits(values: Floats) -> Floats:
     return np.where(np.isnan(logits), _mean_of_present(logits, np.ones(values.shape[1]))[:, None], logits)
 
 
-def _ranked(values: Floats, maps: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]) -> Floats:
+def _ranked(values: Floats, maps: tuple[RankMap, ...]) -> Floats:
     """Every member's probabilities as shares of the rows that its map was learned on."""
     return np.column_stack([np.interp(column, *ranks) for column, ranks in zip(values.T, maps, strict=True)])
 
 
-def _rank_map(column: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _rank_map(column: Floats) -> RankMap:
     """The distribution function of a column at some hundred points, rising strictly over the whole of [0, 1]."""
     known = column[~np.isnan(column)]
     if not len(known):

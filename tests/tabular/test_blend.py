@@ -1,5 +1,6 @@
 """Blending: closed forms, honesty across folds, every lesion by itself."""
 
+import itertools
 import json
 
 import numpy as np
@@ -124,6 +125,19 @@ def test_the_chosen_way_is_the_one_that_scores_most_on_the_other_folds(members):
         assert state.method == max(scores, key=scores.get)
     two = (columns, target, folds % 2)
     assert {state.method for state in run(two, "chosen").by_fold.values()} == {"mean"}, "a single fold compares nothing"
+
+
+def test_folds_that_choose_different_ways_speak_on_one_scale(members, monkeypatch):
+    """Ranks of a rare class lie around a half, probabilities far below: pooled as they are, folds would be sorted."""
+    _, target, folds = members
+    turns = itertools.cycle(["mean", "rank_mean"])
+    monkeypatch.setattr("tabular.blend._best_method", lambda *_: next(turns))
+    chosen = run(members, "chosen")
+    assert {state.method for state in chosen.by_fold.values()} == {"mean", "rank_mean"}
+    levels = [np.nanmean(chosen.out_of_fold[folds == fold]) for fold in range(5)]
+    assert np.ptp(levels) < 0.1
+    alone = min(pauc(target, run(members, method).out_of_fold) for method in ("mean", "rank_mean"))
+    assert pauc(target, chosen.out_of_fold) > alone - 0.005
 
 
 def test_weights_are_a_mixture_and_prefer_the_good(members):
