@@ -73,6 +73,7 @@ def measured(words: list[str]) -> tuple[float, float, float]:
     began = time.monotonic()
     child = subprocess.Popen([sys.executable, "-m", "fusionnetx", "predict", *words], stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(child.pid, 0)
+    child.returncode = status
     if status:
         raise SystemExit("predict ended with an error")
     return used.ru_utime + used.ru_stime, time.monotonic() - began, used.ru_maxrss / 1e3

@@ -11,19 +11,22 @@ from pipeline.runtime import Runtime
 LITTLE = {
     "audit_false_alarms": "--tables 1",
     "bootstrap": "--lesions 20000 --replicates 20",
+    "decision_hidden": "--run {run}",
     "large_table": "--rows 2000 --batch 1000",
     "network_choices": "--recipe demo --model lesion_net --set data.synthetic.lesions=200 --set data.image_size=32 "
     "--set image_models[lesion_net].image_size=32 --set image_models[lesion_net].epochs=1 --splits 1 --folds 2 "
     "--way falls image_models[lesion_net].cosine_steps=0 --way climbs image_models[lesion_net].cosine_steps=1 "
     'image_models[lesion_net].after_cosine="cycle"',
     "pack": "--images 40 --size 32 --workers 1",
+    "predict_rows": "--run {run} --rows 20",
+    "stage_two_boosters": "--rows 20000 --features 8 --image-features 2 --folds 2 --trials 0 --threads 1",
     "stage_two_choices": "--lesions 600 --seeds 1 --without catboost --only mean",
     "stage_two_features": "--lesions 1500",
 }
 ELSEWHERE = {"stage_one", "scale", "page_soak", "page_tables", "synthetic_quartiles"}
 """Tested beside what they measure, by tests of their own."""
-LONG = {"decision_hidden", "evidence_at_scale", "predict_rows", "stage_two_boosters", "stage_two_rivals"}
-"""Minutes even on little: they are run by hand."""
+LONG = {"evidence_at_scale", "stage_two_rivals"}
+"""Half a minute and more even on little: they are run by hand."""
 PARTS = {"__init__", "pandas_entry", "polars_entry"}
 """Rivals that other benchmarks import."""
 
@@ -37,11 +40,13 @@ def test_every_benchmark_is_known_here():
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("name", LITTLE)
 def test_a_benchmark_runs(
-    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+    name: str, finished_run: Path, cohort_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):  # fmt: skip
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     monkeypatch.setattr(Runtime, "threads", 1)
-    monkeypatch.setattr(sys, "argv", [name, *LITTLE[name].split()])
+    monkeypatch.setenv("FUSIONNETX_CACHE", str(cohort_dir.parent))
+    monkeypatch.setattr(sys, "argv", [name, *LITTLE[name].format(run=finished_run).split()])
     import_module(f"benchmarks.{name}").main()
     assert capsys.readouterr().out.strip()
