@@ -147,14 +147,17 @@ def as_frame(values: Any, categories: list[int]) -> Any:
     return frame
 
 
-def lightgbm_alone(train: Cohort, test: Cohort) -> Floats:
-    """LightGBM as it comes."""
+def lightgbm_alone(train: Cohort, test: Cohort, *images: Floats) -> Floats:
+    """LightGBM as it comes; with columns of networks, of the training and the test lesions, beside the table's."""
     recipe = FeatureRecipe(families=("published", "patient_z"), categories="native", impute="none")
     rows = np.arange(len(train.ids))
     encoder, matrix = Encoder.fit_transform(build(train, recipe), rows, train.target, recipe)
     model = lightgbm.LGBMClassifier(random_state=42, n_jobs=THREADS, verbosity=-1)
-    model.fit(matrix.values, train.target, categorical_feature=list(matrix.categorical))
-    return np.asarray(model.predict_proba(encoder.transform(build(test, recipe)).values)[:, 1])
+    shown = [matrix.values, encoder.transform(build(test, recipe)).values]
+    if images:
+        shown = [np.column_stack(both) for both in zip(shown, images, strict=True)]
+    model.fit(shown[0], train.target, categorical_feature=list(matrix.categorical))
+    return np.asarray(model.predict_proba(shown[1])[:, 1])
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ LITTLE = {
     "stage_two_boosters": "--rows 20000 --features 8 --image-features 2 --folds 2 --trials 0 --threads 1",
     "stage_two_choices": "--lesions 600 --seeds 1 --without catboost --only mean",
     "stage_two_features": "--lesions 1500",
+    "stage_two_members": "--run {run}",
 }
 ELSEWHERE = {"stage_one", "scale", "page_soak", "page_tables", "synthetic_quartiles"}
 """Tested beside what they measure, by tests of their own."""
