@@ -38,6 +38,12 @@ class Task:
         """Columns of a predictions table: the positive class alone when binary, else one per class."""
         return self.classes[1:] if len(self.classes) == 2 else self.classes
 
+    @property
+    def words(self) -> dict[str, str]:
+        """What people are told of rows and groups: `row`, `rows`, `group`, `groups`."""
+        row, group = self.row_noun, self.group_noun
+        return {"row": row, "rows": f"{row}s", "group": group, "groups": f"{group}s"}
+
 
 @dataclass(frozen=True)
 class Cohort:

@@ -66,9 +66,7 @@ def run_repeats(inputs: Inputs, runtime: Runtime, splits: int | None, seeds: int
     """Make what is missing, write repeats.json, print it."""
     folds = inputs.run.recipe.folds
     if folds.by is not None and (splits or folds.repeats) > 1:
-        raise RecipeError(
-            f"folds.by = {folds.by!r} divides the patients in one way; repeat with --splits 1 and --seeds alone"
-        )
+        raise RecipeError(f"folds.by = {folds.by!r} gives one division; repeat with --splits 1 and --seeds alone")
     counts = splits or folds.repeats, seeds or folds.training_seeds
     why = f", or --splits (now {counts[0]:,}) and --seeds (now {counts[1]:,})"
     refuse_years(plan_of(inputs).upto("tabular"), inputs, runtime, math.prod(counts), why)
@@ -127,6 +125,7 @@ def study_figures(inputs: Inputs, repeats: Sequence[Repeat]) -> dict[str, Any]:
     return {
         "of": state_of(inputs.run),
         "score": score,
+        "words": train.task.words,
         "synthetic": inputs.run.invented,
         "optimistic": inputs.run.recipe.tabular.optimistic,
         "folds": inputs.folds.count,
@@ -204,9 +203,10 @@ def as_json(test: CorrectedTest | None) -> dict[str, Any] | None:
 
 def print_study(display: Display, figures: dict[str, Any]) -> None:
     """The table."""
+    divisions = f"{figures['splits']} divisions of the {figures['words']['groups']}"
     table = Table(
-        title=f"{SCORES[figures['score']].title}, {figures['splits']} divisions of the patients into "
-        f"{figures['folds']} folds x {figures['training_seeds']} training seeds\n"
+        title=f"{SCORES[figures['score']].title}, {divisions} into {figures['folds']} folds x "
+        f"{figures['training_seeds']} training seeds\n"
         "the gain of the blend is tested with the correction for overlapping training sets (Nadeau and Bengio)",
         title_justify="left",
         box=box.SIMPLE_HEAD,

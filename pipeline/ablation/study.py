@@ -81,7 +81,7 @@ def study_figures(inputs: Inputs, runtime: Runtime, rows: list[Row], absent: lis
     if answers is not None and test is not None:
         samples.append(Sample("hidden_test", answers.target, test.groups, score, seed))
     found = []
-    with runtime.display.task("intervals over patients") as progress:
+    with runtime.display.task(f"intervals over {train.task.words['groups']}") as progress:
         for place, row in enumerate(rows):
             found.append(row_figures(row, rows[0], samples))
             progress(place + 1, len(rows))
@@ -89,6 +89,7 @@ def study_figures(inputs: Inputs, runtime: Runtime, rows: list[Row], absent: lis
     return {
         "of": state_of(inputs.run),
         "score": score,
+        "words": train.task.words,
         "synthetic": inputs.run.invented,
         "optimistic": recipe.tabular.optimistic,
         "samples": {

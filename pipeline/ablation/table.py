@@ -9,6 +9,7 @@ from data.scores.repeated import in_words
 from data.scores.scores import SCORES
 from pipeline.display import Display
 from pipeline.report.ablation import PARTS, VERDICTS
+from pipeline.report.words import counted
 
 
 def print_study(display: Display, figures: dict[str, Any]) -> None:
@@ -24,16 +25,16 @@ def print_study(display: Display, figures: dict[str, Any]) -> None:
     if figures["optimistic"]:
         display.say(f"the cross-validated figures are {figures['optimistic']}")
     if figures["synthetic"]:
-        display.say("these lesions are synthetic: the figures compare the parts here, not on real patients")
+        display.say("these lesions are synthetic: the figures compare the parts here, not on real skin")
 
 
 def part_table(figures: dict[str, Any], part: str, label: str, *, published: bool) -> Table:
     """Score and difference from full of every row, on one sample."""
-    sample = figures["samples"][part]
+    sample, words = figures["samples"][part], figures["words"]
     table = Table(
         title=f"What each part brings, {label}: {SCORES[figures['score']].title}\n"
-        f"{sample['lesions']:,} lesions of {sample['patients']:,} patients, {sample['positives']:,} malignant; "
-        "differences on the same drawn patients",
+        f"{counted(sample['lesions'], sample['patients'], words)}, {sample['positives']:,} malignant; "
+        f"differences on the same drawn {words['groups']}",
         title_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),

@@ -68,6 +68,11 @@ class Audit:
         """The training lesions."""
         return self.inputs.data.train
 
+    @property
+    def words(self) -> dict[str, str]:
+        """What lesions and patients are called in these data."""
+        return self.train.task.words
+
     @cached_property
     def fold(self) -> Ints:
         """Fold of every training lesion, as the run has it or would have it."""
@@ -98,7 +103,7 @@ class Audit:
         findings = independence(trio, progress)
         rows = len(trio.scored_rows)
         summary = (
-            f"nothing made for fold {SCORED_FOLD} changed when its {rows} lesions did"
+            f"nothing made for fold {SCORED_FOLD} changed when its {rows} {self.words['rows']} did"
             if not findings
             else f"{len(findings)} things know of the fold they predict (first: {findings[0]})"
         )
@@ -124,11 +129,13 @@ class Audit:
         moved = () if test is None else predictions_by_patient(run.inputs, run.runtime, run.plan, test)
         broken = [*own.undeclared, *moved]
         if broken:
-            summary = f"{', '.join(broken[:3])} change with the other patients of the table"
+            summary = f"{', '.join(broken[:3])} change with the other {self.words['groups']} of the table"
         elif own.declared:
             summary = f"transductive by the recipe's wish: {', '.join(own.declared[:3])}"
         else:
-            summary = f"features and predictions of {own.patients} patients are the same alone and in the table"
+            summary = (
+                f"features and predictions of {own.patients} {self.words['groups']} are the same alone and in the table"
+            )
         status: Status = "failed" if broken else "look" if own.declared else "passed"
         return Check("own patient", status, summary, {**asdict(own), "predictions": list(moved)})
 
@@ -151,7 +158,9 @@ class Audit:
             f"farthest from chance: {far.name}, {result.score} {far.score:.4f} where chance has {far.chance:.4f} "
             f"({far.chance_low:.4f} to {far.chance_high:.4f}), p {result.p:.3f}"
         )
-        return Check("null test", "passed" if result.passed else "failed", summary, result.as_dict())
+        return Check(
+            "null test", "passed" if result.passed else "failed", summary, {**result.as_dict(), "words": self.words}
+        )
 
     def pictures(self) -> Iterator[Check]:
         """Copies of pictures across folds, and patients under two ids."""
@@ -174,7 +183,7 @@ class Audit:
         first = [asdict(person) for person in people[:SHOWN]]
         yield Check(
             "two ids", "failed" if people else "passed",
-            f"{len(people)} pairs of patient ids share a picture or a row of measurements",
+            f"{len(people)} pairs of {self.words['group']} ids share a picture or a row of measurements",
             {"count": len(people), "first": first},
         )  # fmt: skip
 
@@ -193,10 +202,11 @@ class Audit:
         """Columns that name the patient."""
         columns = patient_columns(self.train)
         naming = [column for column in columns if column.singled_out > 0.5]
+        most, words = columns[0], self.words
         summary = (
-            f"{', '.join(column.name for column in naming[:3])}: a value of their own for most patients"
+            f"{', '.join(column.name for column in naming[:3])}: a value of their own for most {words['groups']}"
             if naming
-            else f"no column names the patient (most: {columns[0].name}, {columns[0].singled_out:.0%} singled out)"
+            else f"no column names the {words['group']} (most: {most.name}, {most.singled_out:.0%} singled out)"
         )
         facts = {"columns": [asdict(column) for column in columns[:SHOWN]]}
         return Check("patient columns", "look" if naming else "passed", summary, facts)
@@ -210,7 +220,8 @@ class Audit:
         large = [column.name for column in found.columns if column.stability >= LARGE]
         summary = f"tables told apart with AUC {found.auc:.3f}; {len(large)} columns differ much"
         summary += f" ({', '.join(large[:3])})" if large else ""
-        facts = {"auc": found.auc, "columns": [asdict(column) for column in found.columns[:SHOWN]]}
+        shown = [asdict(column) for column in found.columns[:SHOWN]]
+        facts = {"auc": found.auc, "columns": shown, "words": self.words}
         return Check("drift", "look" if large else "passed", summary, facts)
 
 
@@ -219,7 +230,7 @@ def run_audit(inputs: Inputs, runtime: Runtime, *, draws: int = 3, planted: Plan
     run, display = inputs.run, runtime.display
     audit = Audit(inputs, runtime, run.folder / SCRATCH, draws, planted)
     shutil.rmtree(audit.scratch_dir, ignore_errors=True)  # what a killed audit left
-    what = f"{len(audit.train.ids):,} {'synthetic lesions' if run.invented else 'lesions'}"
+    what = f"{len(audit.train.ids):,} {'synthetic ' * run.invented}{audit.words['rows']}"
     plan = f"exact checks, null test ({draws} draws), searches of the data"
     display.say(f"leak audit of {what}: {plan}", style="bold")
     done: list[tuple[Check, float]] = []

@@ -104,7 +104,7 @@ def patients_in_two_folds(trio: Trio) -> list[str]:
     _, patient = np.unique(inputs.data.train.groups, return_inverse=True)
     pairs = np.unique(np.column_stack([patient, inputs.folds.fold]), axis=0)
     torn = int(np.sum(np.bincount(pairs[:, 0]) > 1))
-    return [f"folds: {torn} patients are in more than one"] if torn else []
+    return [f"folds: {torn} {inputs.data.train.task.words['groups']} are in more than one"] if torn else []
 
 
 def answer_findings(trio: Trio) -> list[str]:

@@ -38,8 +38,9 @@ def show_summary(display: Display, checks: Sequence[Check]) -> None:
 def null_table(facts: Mapping[str, Any]) -> Table:
     """Every column under dealt labels."""
     textbook = "" if facts["textbook_chance"] is None else f" (textbook chance {facts['textbook_chance']:g})"
+    groups = facts["words"]["groups"]
     table = Table(
-        "column", "score", "95 % over patients", "draws", "chance here", "99 % of chance", "sd off", "p",
+        "column", "score", f"95 % over {groups}", "draws", "chance here", "99 % of chance", "sd off", "p",
         title=f"null test: {facts['score']}{textbook}, {facts['draws']} draws, {facts['deals']} deals each; "
         f"false alarms in at most {facts['alarm']:.0%} of tables", title_justify="left",
     )  # fmt: skip
@@ -70,7 +71,7 @@ def mutation_table(facts: Mapping[str, Any]) -> Table:
 def drift_table(facts: Mapping[str, Any]) -> Table:
     """Columns that differ most between the tables, weighted by their use to a model."""
     table = Table(
-        "column", "stability index", "KS of patients", "p", "missing", "unseen", "use to tell apart",
+        "column", "stability index", f"KS of {facts['words']['groups']}", "p", "missing", "unseen", "use to tell apart",
         title="columns a model could exploit to tell the tables apart", title_justify="left",
     )  # fmt: skip
     for column in facts["columns"][:SHOWN]:

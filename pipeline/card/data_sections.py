@@ -9,13 +9,13 @@ class DataAnswers(Files):
 
     def data(self) -> Section:
         """Setting, lesions, events."""
-        cohort = self.metrics.at("cohort")
+        cohort, words = self.metrics.at("cohort"), self.words
         rows: list[tuple[Cell, ...]] = [
             ("Data set (reader)", self.recipe.at("data", "reader").show()),
-            ("Training lesions", cohort.at("lesions").show(",d")),
-            ("Patients or other groups", cohort.at("patients").show(",d")),
-            ("Events (positive lesions)", cohort.at("positives").show(",d")),
-            ("Test lesions", cohort.at("test_lesions").show(",d")),
+            (f"Training {words['rows']}", cohort.at("lesions").show(",d")),
+            (f"Training {words['groups']}", cohort.at("patients").show(",d")),
+            (f"Events (positive {words['rows']})", cohort.at("positives").show(",d")),
+            (f"Test {words['rows']}", cohort.at("test_lesions").show(",d")),
         ]
         return Section("data", "Data, setting, events", head=("", ""), rows=rows if cohort else [])
 
@@ -27,7 +27,9 @@ class DataAnswers(Files):
             for division in self.divisions if division.at("name").value != "fold"
             for row in division.at("groups").each()
         ]  # fmt: skip
-        return Section("patients", "Characteristics of patients", head=("", "Lesions", "Patients", "Events"), rows=rows)
+        many = {key: word.capitalize() for key, word in self.words.items()}
+        head = ("", many["rows"], many["groups"], "Events")
+        return Section("patients", f"Characteristics of {self.words['groups']}", head=head, rows=rows)
 
     def predictors(self) -> Section:
         """What models are told."""
@@ -53,14 +55,14 @@ class DataAnswers(Files):
         share = self.recipe.at("data", "max_missing_images")
         said = (
             "A missing number stays missing for boosters that can take it and is filled by values of the fold's "
-            "training part for those that cannot; a lesion without an image has no image score.",
+            "training part for those that cannot; a row without an image has no image score.",
         )
         found = self.report.at("quality")
         rows: list[tuple[Cell, ...]] = [
             (f"Missing: {one.at('column').value}", one.at("share").show(".2%")) for one in found.at("missing").each()
         ]
         rows += [("Missing, mean of all columns", found.at("missing_share").show(".2%"))] if found else []
-        rows.append(("Lesions without a usable image allowed", share.show(".1%")))
+        rows.append((f"{self.words['rows'].capitalize()} without a usable image allowed", share.show(".1%")))
         return Section("missing", "Missing data", said, ("", ""), rows)
 
     def quality(self) -> Section:
@@ -75,8 +77,8 @@ class DataAnswers(Files):
         )
         steps = data.at("clean")
         rows: list[tuple[Cell, ...]] = [
-            ("Columns that a new lesion has", found.at("columns").show("d")),
-            ("Training lesions without a usable image", found.at("without_image").show(",d")),
+            ("Columns that a new row has", found.at("columns").show("d")),
+            (f"Training {self.words['rows']} without a usable image", found.at("without_image").show(",d")),
             ("Side of packed images, px", data.at("image_size").show("d")),
             ("Cleaning of images", Figure(", ".join(steps.value) or "none", steps.key)),
         ]
@@ -91,5 +93,7 @@ class DataAnswers(Files):
             ("Seed of the folds", self.recipe.at("folds", "seed").show()),
             ("Seed of the run", self.recipe.at("seed").show("d")),
         ]
-        said = ("All lesions of a patient are in one fold; nothing that is fitted sees the fold that it predicts.",)
+        row, group = self.words["row"], self.words["group"]
+        whole = "" if row == group else f"All {row}s of a {group} are in one fold; "
+        said = (f"{whole}nothing that is fitted sees the fold that it predicts".capitalize() + ".",)
         return Section("division", "How the data were divided", said, ("", ""), rows if folds else rows[2:])

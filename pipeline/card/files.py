@@ -5,6 +5,7 @@ from functools import cached_property
 
 from pipeline.card.figures import Cell, Source
 from pipeline.decision import FILE, FOLDER
+from pipeline.report.words import UNKNOWN
 from pipeline.run import Run
 
 
@@ -38,6 +39,11 @@ class Files:
     def score(self) -> str:
         """The score that counts."""
         return str(self.metrics.at("score").value or "auc")
+
+    @property
+    def words(self) -> dict[str, str]:
+        """What lesions and patients are called in these data."""
+        return dict(self.report.at("words").value or UNKNOWN)
 
     @property
     def divisions(self) -> list[Source]:

@@ -37,11 +37,14 @@ class Answers(DataAnswers):
 
     def use(self) -> Section:
         """What it is for, and what not; rules of the software, not figures."""
+        of_patients, row = self.words["group"] == "patient", self.words["row"]
+        ordered = f"the {row}s of one patient" if of_patients else f"{row}s"
+        alone = f"not for a patient of whom only one {row} is given, " if of_patients else ""
         said = [
-            "For research: to order the lesions of one patient by how much they deserve a look, for people who can "
-            "judge the answer, on data like those below.",
-            "Not for a diagnosis, not for a decision without a person, not for a patient of whom only one lesion is "
-            "given, and not at another site before its thresholds have been checked there (`fusionnetx recalibrate`).",
+            f"For research: to order {ordered} by how much they deserve a look, for people who can judge the answer, "
+            "on data like those below.",
+            f"Not for a diagnosis, not for a decision without a person, {alone}and not at another site before its "
+            "thresholds have been checked there (`fusionnetx recalibrate`).",
         ]
         if self.run.invented:
             said.append("The models have only ever seen invented lesions: what they say of patients means nothing.")
@@ -95,7 +98,11 @@ class Answers(DataAnswers):
             if part == "out of fold" or name == "blend"
         ]
         reason = self.metrics.at("optimistic").value
-        said = ("With 95 % intervals over patients.", *([f"Out of fold, {reason}."] if reason else [])) if rows else ()
+        said = (
+            (f"With 95 % intervals over {self.words['groups']}.", *([f"Out of fold, {reason}."] if reason else []))
+            if rows
+            else ()
+        )
         return Section("discrimination", "Discrimination", said, ("Lesions", "Column", self.score, "auc"), rows)
 
     def calibrated(self) -> Section:
@@ -123,21 +130,22 @@ class Answers(DataAnswers):
                 (path.stem, site.at("patients").show(",d"), site.at("positives").show(",d"),
                  losses.at("before").show(".4f"), losses.at("after").show(".4f"))
             )  # fmt: skip
-        head = ("Site", "Patients", "Events", "Log loss before", "Log loss after")
+        head = ("Site", self.words["groups"].capitalize(), "Events", "Log loss before", "Log loss after")
         return Section("recalibration", "Recalibration at other sites", head=head, rows=rows)
 
     def utility(self) -> Section:
         """What must be looked at for each lesion found, and net benefit."""
         blend = self.metrics.at("cross_validated", "members", "blend")
-        names = {"nnt_80": "Lesions per malignant one found, at 80 % sensitivity",
-                 "nnt_90": "the same at 90 %", "se_top_15": "Sensitivity within each patient's 15 highest"}  # fmt: skip
+        names = {"nnt_80": f"{self.words['rows'].capitalize()} per malignant one found, at 80 % sensitivity",
+                 "nnt_90": "the same at 90 %",
+                 "se_top_15": f"Sensitivity within the 15 highest of each {self.words['group']}"}  # fmt: skip
         rows: list[tuple[Cell, ...]] = [
             (label, blend.at(key).interval(".2f")) for key, label in names.items() if blend.at(key)
         ]
         curve = self.report.at("curves", "decision")
         grid = curve.at("threshold").value or ()
         for i in sorted({min(range(len(grid)), key=lambda j: abs(grid[j] - wanted)) for wanted in ACTED_AT if grid}):
-            label = f"Net benefit per 1,000 lesions, acting at a probability of {grid[i]:.3g}"
+            label = f"Net benefit per 1,000 {self.words['rows']}, acting at a probability of {grid[i]:.3g}"
             rows.append((label, curve.at("recalibrated", i).show(".2f")))
         return Section("utility", "Utility", head=("", "Blend, out of fold"), rows=rows)
 
@@ -152,16 +160,16 @@ class Answers(DataAnswers):
                  work.at("lesions_per_patient").show(".1f"), work.at("nnt").show(".1f"))
             )  # fmt: skip
         said = (
-            "The target holds on average over samples of patients like these, the bound in 95 of 100 samples; what "
-            "each did is tried on folds that did not set it.",
+            f"The target holds on average over samples of {self.words['groups']} like these, the bound in 95 of 100 "
+            "samples; what each did is tried on folds that did not set it.",
         )
         head = (
             "Target",
             "Probability",
             "Bound",
-            "Sensitivity over patients",
+            f"Sensitivity over {self.words['groups']}",
             "Specificity",
-            "Lesions per patient",
+            f"{self.words['rows'].capitalize()} per {self.words['group']}",
             "NNT",
         )
         return Section("thresholds", "Outputs and thresholds", said if rows else (), head, rows)
@@ -169,8 +177,10 @@ class Answers(DataAnswers):
     def subgroups(self) -> Section:
         """Fairness: scores by group."""
         rows = self.scored_groups([one for one in self.divisions if one.at("name").value not in ("fold", SITE)])
-        said = ("The blend out of fold, with 95 % intervals over patients.",) if rows else ()
-        return Section("subgroups", "Subgroups", said, ("Group", "Lesions", "Events", self.score), rows)
+        said = (f"The blend out of fold, with 95 % intervals over {self.words['groups']}.",) if rows else ()
+        return Section(
+            "subgroups", "Subgroups", said, ("Group", self.words["rows"].capitalize(), "Events", self.score), rows
+        )
 
     def sites(self) -> Section:
         """Heterogeneity between sites."""
@@ -186,7 +196,13 @@ class Answers(DataAnswers):
                 ]  # fmt: skip
             fall = study.at("mean", told, self.score, "fall")
             rows += [(f"Mean of what being unseen costs, {told} it", "", "", fall.interval("+.4f"))] if fall else []
-        return Section("sites", "Heterogeneity between sites", (), ("Site", "Lesions", "Events", self.score), rows)
+        return Section(
+            "sites",
+            "Heterogeneity between sites",
+            (),
+            ("Site", self.words["rows"].capitalize(), "Events", self.score),
+            rows,
+        )
 
     def robustness(self) -> Section:
         """Worse pictures and missing columns, where `fusionnetx evidence --robustness` asked."""
@@ -214,7 +230,7 @@ class Answers(DataAnswers):
         ]  # fmt: skip
         # No lesion is named: the card leaves with models that must not tell of their patients.
         said = ("Which lesions these are, and what they look like, is in the gallery of report.html.",)
-        head = ("", "Rank by score", "Score", "Lesions of the patient")
+        head = ("", "Rank by score", "Score", f"{self.words['rows'].capitalize()} of the {self.words['group']}")
         return Section("failures", "Failure analysis", said=said if rows else (), head=head, rows=rows)
 
     def account(self) -> Section:

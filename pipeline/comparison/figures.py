@@ -14,7 +14,7 @@ from pipeline.comparison.sides import Side
 from pipeline.inputs import Inputs
 from pipeline.recipe import Recipe
 from pipeline.repeats import as_json, finished_repeats, gain
-from pipeline.report.words import UNKNOWN, words_of
+from pipeline.report.words import UNKNOWN
 from pipeline.step_reports import changed_keys
 from pipeline.steps.submission import answers_of
 
@@ -37,7 +37,7 @@ def comparison_figures(sides: Sequence[Side], progress: Progress = silent) -> di
     return {
         "score": first.score,
         "first": first.label,
-        "words": words_of(first.inputs.data.train.task) if first.inputs else UNKNOWN,
+        "words": first.inputs.data.train.task.words if first.inputs else UNKNOWN,
         "synthetic": any(side.run.invented for side in sides),
         "runs": [run_figures(side) for side in sides],
         "differences": differences,

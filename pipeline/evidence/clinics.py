@@ -42,7 +42,7 @@ def clinics_figures(inputs: Inputs, runtime: Runtime, plan: Plan, by: str) -> di
     columns = clinic_columns(inputs, runtime, recipe, by)
     metrics = tuple(dict.fromkeys((train.task.score, "auc")))
     rows, means = [], dict[str, list[Any]]()
-    with runtime.display.task("intervals over patients") as progress:
+    with runtime.display.task(f"intervals over {train.task.words['groups']}") as progress:
         for fold, name in enumerate(division.names):
             found = at_one_clinic(train, division, fold, columns, metrics, derive(recipe.seed, "clinic", name))
             for key, drawn in found.pop("drawn").items():

@@ -37,7 +37,7 @@ def figures_of_rows(inputs: Inputs, runtime: Runtime, rows: dict[str, Row], abse
     """The table."""
     train = inputs.data.train
     metrics = metrics_of(train.task)
-    with runtime.display.task("intervals over patients") as progress:
+    with runtime.display.task(f"intervals over {train.task.words['groups']}") as progress:
         scored = compared(
             {name: row.out_of_fold for name, row in rows.items()},
             train.target,

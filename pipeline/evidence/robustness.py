@@ -42,7 +42,7 @@ def robustness_figures(inputs: Inputs, runtime: Runtime, plan: Plan) -> dict[str
             columns[key_of("missing", name)] = held_out.blended(cohort, own)
             told(place, len(gaps))
     metrics = metrics_of(train.task)
-    with runtime.display.task("intervals over patients") as told:
+    with runtime.display.task(f"intervals over {train.task.words['groups']}") as told:
         found = compared(columns, train.target, train.groups, metrics, inputs.run.recipe.seed, told)
     return {
         "metrics": list(metrics),

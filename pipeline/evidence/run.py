@@ -18,7 +18,6 @@ from pipeline.report.ablation import state_of
 from pipeline.report.evidence import FILE, PARTS, evidence_of, evidence_plots
 from pipeline.report.metrics import BEST
 from pipeline.report.page import render
-from pipeline.report.words import words_of
 from pipeline.run import Run
 from pipeline.runtime import Runtime
 from pipeline.scoring import CHANCE
@@ -60,7 +59,7 @@ def keep(run: Run, runtime: Runtime, task: Task, part: str, found: Any) -> None:
         "score": task.score,
         "chance": CHANCE.get(task.score),
         "best": BEST.get(task.score, 1.0),
-        "words": words_of(task),
+        "words": task.words,
         **dict.fromkeys(PARTS),
         **{name: kept for name, kept in (evidence_of(run) or {}).items() if name in PARTS},
         part: found,

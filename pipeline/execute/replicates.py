@@ -34,7 +34,7 @@ def drawn_scores(inputs: Inputs, runtime: Runtime, path: Path, columns: Iterable
         known, _ = known_rows(column_of(inputs, table, column))
         blocks = block_count(len(np.unique(inputs.data.train.groups[known])), REPLICATES)
         jobs += [replicates_job(inputs, table, column, first, blocks) for first in range(0, blocks, BLOCKS_PER_JOB)]
-    done = run_all(inputs, runtime, jobs, "intervals over patients")
+    done = run_all(inputs, runtime, jobs, f"intervals over {inputs.data.train.task.words['groups']}")
     answers = {finished.job.arguments: finished.answer for finished in done}
     scores: dict[str, list[float]] = {}
     for job in jobs:

@@ -17,7 +17,6 @@ from pipeline.explain.words import sentences
 from pipeline.report.finished import Floats
 from pipeline.report.leads import finite
 from pipeline.report.page import data_uri, render
-from pipeline.report.words import words_of
 
 OTHERS = 8
 """Other lesions of the patient on the sheet, the most suspicious first."""
@@ -47,7 +46,7 @@ def figures_of(
         "run": population.plan.run.name,
         "models_invented": population.plan.run.invented,
         "lesion_invented": population.invented,
-        "words": words_of(cohort.task),
+        "words": cohort.task.words,
         "lesion": str(population.ids[row]),
         "patient": str(cohort.groups[row]),
         "group_column": cohort.task.group,

@@ -15,7 +15,6 @@ from pipeline.answers import Said
 from pipeline.decision import Decision, percent
 from pipeline.explain.population import Population, class_probability
 from pipeline.page.measured import Measured, levels
-from pipeline.report.words import words_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -54,7 +53,7 @@ class View:
     @cached_property
     def words(self) -> dict[str, str]:
         """What rows and groups are called."""
-        return words_of(self.cohort.task)
+        return self.cohort.task.words
 
     @cached_property
     def score(self) -> Floats:

@@ -28,7 +28,6 @@ from pipeline.report.patients import patient_figures
 from pipeline.report.published import PUBLISHED, PUBLISHED_ON, SOURCE
 from pipeline.report.quality import quality_figures
 from pipeline.report.searches import searches
-from pipeline.report.words import words_of
 from pipeline.report.workload import flagged, sensitivity_at_specificities, workload_curve
 from pipeline.stage_two import training_features
 
@@ -47,7 +46,7 @@ def report_figures(finished: FinishedRun) -> dict[str, Any]:
         **dict.fromkeys(("curves", "groups", "correlation", "leave_one_out", "boosters", "gallery")),
         **dict.fromkeys(("classes", "class_groups", "agreement")),
         "resampled": finished.recipe.tabular.resample.method != "none",
-        "words": words_of(finished.task),
+        "words": finished.task.words,
         "decision": decision_figures(finished),
     }
     of_task = two_class_figures if finished.binary else many_class_figures

@@ -43,7 +43,7 @@ class BlendMembers(Work):
         columns["blend"] = blended.out_of_fold
         write_json(step.folder / STATE_FILE, blended.to_json())
         write_table(step.folder / FILE, train.ids, folds.fold, flat(columns, train.task.probability_columns))
-        with runtime.display.task("intervals over patients"):
+        with runtime.display.task(f"intervals over {train.task.words['groups']}"):
             drawn = drawn_scores(inputs, runtime, step.folder / FILE, columns)
             scores = score_columns(train, columns, seed=self.seed, drawn=drawn)
             weak = self.weak_members(inputs, columns)

@@ -19,7 +19,6 @@ from pipeline.ablation.scores import verdict
 from pipeline.actions.opening import surroundings
 from pipeline.inputs import Inputs
 from pipeline.report.ablation import study_of, study_plot
-from pipeline.report.words import words_of
 from pipeline.run import Run
 
 READING = re.compile(r"published order .*?, (.+?): (.+)")
@@ -169,7 +168,7 @@ def test_the_report_shows_a_study_of_this_run_and_of_no_other(
     run = Run.open(shutil.copytree(studied, tmp_path / "tiny"))
     study = study_of(run)
     assert study is not None
-    drawn = study_plot(study, words_of(Inputs(run, surroundings()).data.train.task))
+    drawn = study_plot(study, Inputs(run, surroundings()).data.train.task.words)
     assert len(drawn.y.ticks) == 17  # all but full and the two rows that this recipe does not have
     path = run.folder / "ablation.json"
     path.write_text(json.dumps({**study, "of": "other columns"}))
