@@ -7,18 +7,20 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 from rich.text import Text
 
 from data.errors import Interrupted
 from data.progress import Progress as Listener
 from data.secrets import masked
 from pipeline.bars import Bars, Pace, around, fitting, format_figures, shortened
+from pipeline.tables import print_table
 
 LOG_SECONDS = 15.0
 KEPT_SECONDS = 1.0
@@ -95,6 +97,10 @@ class Display:
     def say(self, text: str, style: str | None = None) -> None:
         """Print one line as it is: names and paths may hold brackets."""
         self.console.print(printable(text), style=style, markup=False, emoji=False)
+
+    def table(self, table: Table, spare: Sequence[str] = ()) -> None:
+        """Print a table that keeps its shape in a terminal of any width."""
+        print_table(self.console, table, spare)
 
     def warn(self, text: str) -> None:
         """Print one line that deserves a look."""

@@ -212,7 +212,7 @@ def print_study(display: Display, figures: dict[str, Any]) -> None:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    table.add_column("column", min_width=16)
+    table.add_column("column")
     for heading in ("mean", "sd, splits", "sd, seeds", "blend ahead", "95 %", "more than the spread?"):
         table.add_column(heading, justify="right")
     for name, one in figures["columns"].items():
@@ -220,6 +220,6 @@ def print_study(display: Display, figures: dict[str, Any]) -> None:
         spreads = ["" if one[key] is None else f"{one[key]:.4f}" for key in ("between_splits", "between_seeds")]
         lead = ["", ""] if test is None else [f"{test['mean']:+.4f}", f"{test['low']:+.4f} to {test['high']:+.4f}"]
         table.add_row(name, f"{one['mean']:.4f}", *spreads, *lead, in_words(test))
-    display.console.print(table)
+    display.table(table, spare=("sd, seeds", "sd, splits"))
     if figures["optimistic"]:
         display.say(f"these figures are {figures['optimistic']}")

@@ -16,7 +16,7 @@ def print_study(display: Display, figures: dict[str, Any]) -> None:
     """A table per sample, the published figures beside the last, and whether the published order shows."""
     parts = [(part, label) for part, label in PARTS.items() if part in figures["samples"]]
     for part in parts:
-        display.console.print(part_table(figures, *part, published=part == parts[-1]))
+        display.table(part_table(figures, *part, published=part == parts[-1]), spare=("published*",))
     for row in figures["rows"]:
         if row["absent"]:
             display.say(f"{row['title']}: {row['absent']}")
@@ -41,7 +41,7 @@ def part_table(figures: dict[str, Any], part: str, label: str, *, published: boo
     )
     table.add_column("row", min_width=20)
     for heading in ("score", "95 %", "from full", "95 %"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right")
     folds = part == "cross_validated"
     if folds:
         table.add_column("more than the spread of folds?", justify="right")

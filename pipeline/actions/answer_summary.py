@@ -70,4 +70,4 @@ class Summary:
             kept = f"{one.target:.2f} on average, {one.bound:.2f} in 95 of 100 samples"
             table.add_row(f"at {percent(one.target)}", f"{count:,}", f"{count / self.patients:.1f}", kept)
         table.add_row(f"the top of every {task.group_noun}", f"{self.top:,}", f"{self.top / self.patients:.1f}", "")
-        display.console.print(table)
+        display.table(table)

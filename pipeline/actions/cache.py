@@ -61,7 +61,7 @@ def print_cache(cache_dir: Path, display: Display) -> None:
     table = Table("entry", "what", "MB", "written")
     for entry in entries:
         table.add_row(entry.path.name, entry.what, f"{entry.bytes / 1e6:,.1f}", f"{entry.written:%Y-%m-%d %H:%M}")
-    display.console.print(table)
+    display.table(table)
     display.say(
         f"{cache_dir}: {sum(entry.bytes for entry in entries) / 1e6:,.1f} MB; all of it is made again when needed"
     )

@@ -23,17 +23,16 @@ def run_check(inputs: Inputs, runtime: Runtime) -> bool:
     # What the data lack already is no news of the recipe.
     errors = (*report.errors, *(one.text for one in found if one.level == "error"))
     warnings = (*report.warnings, *(one.text for one in found if one.level == "warning"))
-    console = display.console
     display.say(str(report.folder), style="bold")
     for title, table, images in (
         ("train", report.train, report.train_images),
         ("test", report.test, report.test_images),
     ):
         if table is not None or images is not None:
-            console.print(findings(title, table, images))
+            display.table(findings(title, table, images))
     # Of a data set as published the columns are known: there they are listed where nothing else asks for a look.
     if report.train is not None and (not errors or data.reader == "folder"):
-        console.print(columns_table(report.train.columns))
+        display.table(*columns_table(report.train.columns))
     for line in (*report.understood, *(one.text for one in found if one.level == "fact")):
         display.say(line)
     for warning in warnings:

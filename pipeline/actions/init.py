@@ -170,7 +170,7 @@ def print_proposal(proposal: Proposal, display: Display, pictures: Pictures | No
     """Say what was understood; `count` is the number of pictures."""
     say = display.say
     say(f"{proposal.table.text.name}: {proposal.rows:,} rows, read as {proposal.table.understood}", style="bold")
-    display.console.print(columns_table(proposal.columns, roles_of(proposal)))
+    display.table(*columns_table(proposal.columns, roles_of(proposal)))
     for name, guess in (("row", proposal.lesion), ("patient", proposal.group)):
         say(f"{name}: {guess.value or 'none'} ({guess.why})")
     shares = ", ".join(f"{value} {count:,} ({count / proposal.rows:.1%})" for value, count in proposal.counts.items())

@@ -20,7 +20,7 @@ def print_runs(folder: Path, display: Display) -> None:
     table = Table("run", "data", "models", "members", "score", "cross-validated")
     for path in found:
         table.add_row(*row_of(path))
-    display.console.print(table)
+    display.table(table)
 
 
 def row_of(path: Path) -> tuple[str, ...]:

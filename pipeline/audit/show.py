@@ -21,7 +21,7 @@ def show_check(display: Display, check: Check) -> None:
     display.console.print(Text.assemble(status, f"  {check.name}: {printable(check.summary)}"))
     table = {"null test": null_table, "mutations": mutation_table, "drift": drift_table}.get(check.name)
     if table is not None and check.facts:
-        display.console.print(table(check.facts))
+        display.table(table(check.facts))
     for path in check.facts.get("left_open_by_recipe", ()):
         display.say(f"          open by the recipe: {path}")
 

@@ -18,6 +18,7 @@ def recipes() -> None:
     from rich.table import Table
 
     from pipeline.recipe import load_recipe, shipped_recipes
+    from pipeline.tables import print_table
 
     table = Table("recipe", "image models", "members", "what it is", title="Shipped recipes")
     for name in shipped_recipes():
@@ -28,7 +29,7 @@ def recipes() -> None:
             "\n".join(member.name for member in recipe.tabular.members) or "none",
             recipe.description,
         )
-    Console().print(table)
+    print_table(Console(), table)
 
 
 @commands.command(

@@ -80,7 +80,7 @@ def diff(
         table = Table("score", str(runs[0]), str(runs[1]), title="Scores that differ", title_justify="left")
         for name, mine, other in found.scores:
             table.add_row(name, *("-" if value is None else f"{value:.4f}" for value in (mine, other)))
-        display.console.print(table)
+        display.table(table)
     if found.same_results:
         display.say("the results are the same, byte for byte")
         return

@@ -9,6 +9,7 @@ from rich.table import Table
 from data.scores.repeated import in_words
 from data.scores.scores import SCORES
 from pipeline.ablation.table import two_cells
+from pipeline.tables import NAME, print_table
 
 MOST_CHANGES = 12
 """Recipe keys listed per run in a terminal; the page lists all."""
@@ -16,8 +17,8 @@ MOST_CHANGES = 12
 
 def print_comparison(console: Console, figures: dict[str, Any]) -> None:
     """Scores with differences, cost, and the recipe keys that differ."""
-    console.print(score_table(figures))
-    console.print(cost_table(figures))
+    print_table(console, score_table(figures))
+    print_table(console, cost_table(figures))
     for note in figures["notes"]:
         console.print(note, markup=False, style="yellow")
     for one in figures["recipes"]:
@@ -39,10 +40,10 @@ def score_table(figures: dict[str, Any]) -> Table:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    table.add_column("column", overflow="fold")
-    table.add_column("run", overflow="fold")
+    table.add_column("column")
+    table.add_column("run", min_width=NAME)
     for heading in ("score", "95 %", f"from {figures['first']}", "95 %"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right")
     table.add_column("more than the spread?", justify="right")
     leads = {(one["column"], one["run"]): one["cross_validated"] for one in figures["differences"]}
     apart = {(one["column"], one["run"]): one["told_apart"] for one in figures["differences"]}

@@ -37,7 +37,7 @@ def print_inputs(display: Display, figures: dict[str, Any]) -> None:
     if part["published"]:
         table.caption = f"in each cell: score, difference from the first row, published: {part['published']['source']}"
         table.caption_justify = "left"
-    display.console.print(table)
+    display.table(table)
     for row in part["rows"]:
         if row["absent"]:
             display.say(f"{row['title']}: {row['absent']}")
@@ -66,7 +66,7 @@ def print_clinics(display: Display, figures: dict[str, Any]) -> None:
             found = one["told"][told][score] if one["told"] else None
             cells = [interval(found[key], spec) for key, spec in COLUMNS] if found else ["too few", "", ""]
             table.add_row(one["name"][:60], str(one["positives"]), *cells)
-        display.console.print(table)
+        display.table(table)
         for metric, mean in part["mean"][told].items():
             if mean:
                 fall = interval(mean["fall"], "+.4f")
@@ -90,7 +90,7 @@ def print_robustness(display: Display, figures: dict[str, Any]) -> None:
             table.add_row(f"{fault['title']} ({fault['unit']})", f"{row['strength']:g}", *pair(row, score))
     for row in part["missing"]:
         table.add_row(f"missing: {row['name']}", "", *pair(row, score))
-    display.console.print(table)
+    display.table(table)
 
 
 def pair(row: dict[str, Any], score: str) -> tuple[str, str]:
@@ -112,7 +112,7 @@ def print_shuffled(display: Display, figures: dict[str, Any]) -> None:
                 for one, spec in cells
             ),
         )
-    display.console.print(table)
+    display.table(table)
     display.say("every cell is chance" if part["passed"] else "a cell is no chance: something leaks", style="bold")
 
 
@@ -123,13 +123,13 @@ def print_evaluations(display: Display, figures: dict[str, Any]) -> None:
         for metric in one["metrics"]:
             spec = spec_of(metric)
             table.add_row(title(metric), interval(one["scores"][metric], spec), interval(one["own"][metric], spec))
-        display.console.print(table)
+        display.table(table)
         alone = grid("each column alone", ("column", *(f"{title(figures['score'])}, {where}" for where in PLACES)))
         for column in one["columns"]:
             alone.add_row(
                 column["name"], *(interval(column[key][figures["score"]], ".4f") for key in ("scores", "own"))
             )
-        display.console.print(alone)
+        display.table(alone)
         gaps = ", ".join(f"{gap['column']} ({gap['missing_share']:.0%})" for gap in one["missing"])
         if gaps:
             display.say(f"learned from and missing there: {gaps}")

@@ -5,9 +5,9 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 
+from pipeline import tables
 from research.systems.scored import TITLES
 
 NOTHING = "–"
@@ -124,19 +124,10 @@ def print_table(console: Console, figures: Mapping[str, Any]) -> None:
 
 
 def print_cells(console: Console, title: str, heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """One table in the terminal; where it does not fit, a list for each row."""
+    """One table in the terminal."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for place, text in enumerate(heading):
         table.add_column(text, justify="left" if place < 2 else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    if Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= console.width:
-        console.print(table)
-        return
-    console.print(f"{title}\n", style="bold", markup=False)
-    width = max(map(len, heading))
-    for name, *cells in rows:
-        console.print(name, style="bold", markup=False)
-        for text, value in zip(heading[1:], cells, strict=True):
-            console.print(f"  {text:<{width}}  {value}", markup=False, highlight=False)
-        console.print()
+    tables.print_table(console, table)
