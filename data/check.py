@@ -37,8 +37,8 @@ class TableCheck:
     """Lesions of any class but the first, which is the negative one of two; None for a test table."""
     classes: dict[str, int]
     """Lesions of each class; empty for a test table."""
-    group: str
-    """Column that keeps lesions together, whose values `patients` counts."""
+    words: dict[str, str]
+    """What rows and groups are called, as `Task.words`."""
     missing: dict[str, float]
     """Share of missing values of every column that has any, largest first."""
     columns: tuple[ColumnLook, ...]
@@ -149,7 +149,7 @@ def _check_table(cohort: Cohort | None) -> TableCheck | None:
         patients=table[task.group].n_unique(),
         positives=int((table[task.target] > 0).sum()) if labelled else None,
         classes={name: int((table[task.target] == i).sum()) for i, name in enumerate(task.classes)} if labelled else {},
-        group=task.group,
+        words=task.words,
         missing=dict(sorted(((name, share) for name, share in shares.items() if share), key=lambda item: -item[1])),
         columns=columns_of_cohort(cohort),
     )

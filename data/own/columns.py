@@ -1,6 +1,7 @@
 """What each column of a table is: numbers, categories, names, free text, dates, or nothing at all."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import polars as pl
@@ -8,12 +9,13 @@ import polars as pl
 from data.cohort import Cohort
 from data.tables.any_table import AnyTable
 
-Kind = Literal["number", "category", "names", "text", "date", "constant", "empty"]
+Kind = Literal["number", "category", "names", "groups", "text", "date", "constant", "empty"]
 
 KINDS: dict[Kind, str] = {
     "number": "number",
     "category": "category",
     "names": "names rows",
+    "groups": "names groups",
     "text": "free text",
     "date": "date",
     "constant": "one value alone",
@@ -55,10 +57,25 @@ def columns_of(table: AnyTable) -> tuple[ColumnLook, ...]:
 
 def columns_of_cohort(cohort: Cohort) -> tuple[ColumnLook, ...]:
     """The same of a table whose columns have types already."""
-    table = cohort.table
-    return tuple(
-        look_at(table[name].cast(pl.String).alias(name), table.schema[name].is_numeric()) for name in table.columns
-    )
+    table, task = cohort.table, cohort.task
+    if cohort.labelled and task.target in table.columns:
+        names = pl.Series(task.classes)
+        table = table.with_columns(names.gather(table[task.target].cast(pl.Int64)).alias(task.target))
+    looks = tuple(look_at(spelled(table[name]), table.schema[name].is_numeric()) for name in table.columns)
+    return in_roles(looks, task.lesion, task.group, task.target)
+
+
+def spelled(cells: pl.Series) -> pl.Series:
+    """Cells as texts; whole numbers as such."""
+    if cells.dtype.is_float() and (cells.drop_nulls() % 1 == 0).all():
+        cells = cells.cast(pl.Int64, strict=False)
+    return cells.cast(pl.String)
+
+
+def in_roles(looks: Sequence[ColumnLook], lesion: str, group: str, target: str) -> tuple[ColumnLook, ...]:
+    """The same columns, where those that name rows and groups, and the answer, are taken for that and nothing else."""
+    roles: dict[str, Kind] = {target: "category", group: "groups", lesion: "names"}
+    return tuple(replace(look, kind=roles.get(look.name, look.kind)) for look in looks)
 
 
 def look_at(cells: pl.Series, number: bool) -> ColumnLook:
@@ -84,7 +101,8 @@ def kind_of(there: pl.Series, different: int, number: bool) -> Kind:
 
 
 def is_date(there: pl.Series) -> bool:
-    """Whether every value is a day, in one of the spellings."""
-    first = there.head(100)
-    spelled = [form for form in DATES if first.str.to_datetime(form, strict=False).null_count() == 0]
-    return any(there.str.to_datetime(form, strict=False).null_count() == 0 for form in spelled)
+    """Whether every value is a day, with or without a time, in some spelling."""
+    left = there
+    for form in DATES:
+        left = left.filter(left.str.to_datetime(form, strict=False).is_null())
+    return left.is_empty()

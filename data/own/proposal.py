@@ -14,10 +14,11 @@ import polars as pl
 from data.errors import DataError, examples
 from data.folds import DEFAULT_COUNT
 from data.own.asking import Ask, Question
-from data.own.columns import KINDS, ColumnLook, columns_of
+from data.own.columns import KINDS, ColumnLook, columns_of, in_roles
 from data.own.leaks import Giveaway, giveaways
-from data.own.roles import Guess, group_guess, image_guess, lesion_guess, positive_guess
+from data.own.roles import Guess, group_guess, group_noun, image_guess, lesion_guess, positive_guess
 from data.tables.any_table import AnyTable, read_any
+from data.tables.csv import TextTable
 from data.tables.form import FOUND_OUT, TableForm
 from data.tables.marks import UnclearTableError
 from data.tables.near import did_you_mean
@@ -79,6 +80,11 @@ class Proposal:
     def groups(self) -> int:
         """Groups whose rows stay in one fold."""
         return self.table.text.frame[self.group.value].n_unique() if self.group.value else self.rows
+
+    @property
+    def group_noun(self) -> str:
+        """What a group is called."""
+        return group_noun(self.group.value)
 
     @property
     def features(self) -> tuple[ColumnLook, ...]:
@@ -145,7 +151,7 @@ def propose(
     """Look at a table and say what it is for; `stems` are the names of the images, None for a table alone."""
     keys = tuple(name for name in (said.target, said.group, said.lesion) if name)
     table, form, notes = read_unsure(path, replace(form, texts=(*form.texts, *keys)))
-    refuse_absent(said, table.text.columns)
+    refuse_absent(said, table.text)
     if table.text.duplicated:
         raise DataError(f"{path.name}: column {table.text.duplicated[0]} occurs more than once; rename one")
     columns, rows = columns_of(table), table.text.frame.height
@@ -176,20 +182,19 @@ def propose(
     reasons = {c.name: KINDS[c.kind] for c in columns if c.name not in roles and not c.usable}
     reasons |= {one.name: str(one) for one in suspects} | dict.fromkeys(said.forbidden, "forbidden by name")
     groups = table.text.frame[group.value].to_numpy() if group.value else np.arange(rows)
-    folds = fold_count(groups, answer)
+    folds = fold_count(groups, answer, group_noun(group.value))
     return Proposal(
-        table, form, columns, said, lesion, group, image, counts, tuple(positive), suspects, reasons, folds,
-        (*notes, *warnings),
+        table, form, in_roles(columns, lesion.value, group.value, said.target), said, lesion, group, image, counts,
+        tuple(positive), suspects, reasons, folds, (*notes, *warnings),
     )  # fmt: skip
 
 
-def refuse_absent(said: Said, known: Sequence[str]) -> None:
+def refuse_absent(said: Said, text: TextTable) -> None:
     """DataError for a column that the table does not have."""
     for name in said.named:
-        if name not in known:
-            raise DataError(
-                f"the table has no column {name!r}{did_you_mean(name, known)}; it has {examples(known, 30)}"
-            )
+        if name not in text.columns:
+            hint = text.elsewhere(name) or did_you_mean(name, text.columns)
+            raise DataError(f"the table has no column {name!r}{hint}; it has {examples(text.columns, 30)}")
 
 
 def given(name: str | None) -> Guess | None:
@@ -268,9 +273,9 @@ def refuse_strange(positive: Sequence[str], counts: dict[str, int], target: str)
         raise DataError(f"column {target}: every answer is a positive one; name some of {examples(counts, 8)}")
 
 
-def fold_count(groups: Any, answer: Any) -> int:
+def fold_count(groups: Any, answer: Any, noun: str) -> int:
     """As many folds as every class has groups for, five at most; DataError when there are not two."""
     most = min(len(np.unique(groups[answer == code])) for code in np.unique(answer))
     if most < 2:
-        raise DataError("a class has rows of one patient alone: folds need every class in two; get more data")
+        raise DataError(f"a class is in one {noun} alone: folds need every class in two {noun}s; get more data")
     return min(DEFAULT_COUNT, most)

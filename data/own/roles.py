@@ -17,6 +17,7 @@ from data.own.columns import ColumnLook
 PATIENT_NAME = re.compile(
     r"pat(ient|nr|id|_|$)|person|subject|proband|individual|mrn|case_?id|fall_?(nr|nummer|id)", re.I
 )
+LESION_NAME = re.compile(r"lesion|läsion|laesion|n[ae]+vus|\bmole", re.I)
 ROW_NAME = re.compile(r"(^|_|\b)(id|nr|no|nummer|number|key|code|name|bild|image|img|datei|file|lesion|läsion)", re.I)
 POSITIVE = re.compile(
     r"^(1|1\.0|true|yes|y|ja|j|oui|s[ií]|pos(itive?|itiv)?)$|malig|bösartig|boesartig|mel(anoma?)?$", re.I
@@ -49,6 +50,13 @@ def group_guess(columns: Sequence[ColumnLook], rows: int, taken: Collection[str]
     if fitting:
         return Guess(fitting[0], True, "named like patients, each with one row")
     return Guess("", False, "no column is named like patients, so every row counts as another person")
+
+
+def group_noun(column: str) -> str:
+    """What a value of a group column stands for, by its name; rows where no column groups them."""
+    if not column:
+        return "row"
+    return "patient" if PATIENT_NAME.search(column) else "lesion" if LESION_NAME.search(column) else "group"
 
 
 def image_guess(frame: pl.DataFrame, stems: Collection[str], prefer: str = "") -> Guess:

@@ -19,6 +19,7 @@ from data.cohort import Cohort, DataFolder, Task
 from data.errors import DataError, examples
 from data.images.named import NamedImages, stem_of
 from data.images.sources import ImageSource
+from data.own.roles import group_noun
 from data.progress import Progress
 from data.readers.reading import Reader, Readout, Unlabelled, given_images
 from data.synthetic.recipe import TwinRecipe
@@ -90,7 +91,7 @@ class FolderRecipe(BaseModel):
     def task(self) -> Task:
         """The task that the columns pose; the target column will hold class indices."""
         classes = self.classes or ("negative", "positive")
-        noun = "patient" if self.group else "row"
+        noun = group_noun(self.group)
         return Task(self.lesion, self.group or self.lesion, self.target, classes, self.score, "row", noun)
 
     @property

@@ -8,8 +8,8 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -42,11 +42,18 @@ class TextTable:
     """Column names that occur more than once; the first is kept."""
     sha256: str
     one_row_per_line: bool
+    sheets: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Columns of the other sheets of a workbook."""
 
     @property
     def columns(self) -> list[str]:
         """Column names as published."""
         return [name for name in self.frame.columns if name != ROW]
+
+    def elsewhere(self, name: str) -> str:
+        """Which other sheets have a column, for a message that this one does not; empty when none has."""
+        having = [sheet for sheet, columns in self.sheets.items() if name in columns]
+        return f"; sheet {examples(map(repr, having))} has it (--sheet, data.folder.sheet)" if having else ""
 
     def place(self, row: int) -> str:
         """Where a row is: its line, or its number where quoted line breaks make lines and rows differ."""

@@ -5,7 +5,7 @@ that is the one. Where both do and differ (`1,234` may be 1234), the rest of the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -199,7 +199,7 @@ def rewritten(text: TextTable, cells: dict[str, pl.Series], chosen: dict[str, Re
     frame = pl.DataFrame(
         [text.frame[ROW], *(column.alias(name) for column, name in zip(columns, text.columns, strict=True))]
     )
-    return TextTable(text.name, frame, text.duplicated, text.sha256, text.one_row_per_line)
+    return replace(text, frame=frame)
 
 
 def marks_of(chosen: dict[str, Reading], cells: dict[str, pl.Series]) -> tuple[str, ...]:

@@ -97,7 +97,7 @@ def validate(text: TextTable, columns: Sequence[Column], likely: Sequence[str] |
     if known.isdisjoint(text.columns):
         return Validated(pl.DataFrame(), [_another_table(text, declared)], [])
     errors += [
-        f"column {name} is missing{_nearest(name, extra if likely is None else likely)}"
+        f"column {name} is missing{text.elsewhere(name) or _nearest(name, extra if likely is None else likely)}"
         for name in declared
         if name not in text.columns
     ]
@@ -221,9 +221,10 @@ def unknown_remarks(counts: dict[str, int], remark: str) -> list[str]:
 
 def _another_table(text: TextTable, declared: Sequence[str]) -> str:
     """One sentence about a table that has none of the declared columns."""
+    elsewhere = next((hint for name in declared if (hint := text.elsewhere(name))), "")
     return (
         f"it has none of the {len(declared)} columns {_few(declared)}; its first line is "
-        f"{_short(','.join(text.columns))}. Is its header missing, or is it another file?"
+        f"{_short(','.join(text.columns))}{elsewhere}. Is its header missing, or is it another file?"
     )
 
 

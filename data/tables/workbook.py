@@ -35,7 +35,12 @@ def read_workbook(path: Path, sheet: str = "") -> tuple[TextTable, str]:
             book = load_workbook(file, read_only=True, data_only=True)
             try:
                 found = chosen_sheet(book, sheet, path)
-                return table_of(path, rows_of(found, path)), str(found.title)
+                others = {
+                    str(other.title): next(rows_of(other, path), (0, []))[1]
+                    for other in book.worksheets
+                    if other.title != found.title
+                }
+                return table_of(path, rows_of(found, path), others), str(found.title)
             finally:
                 book.close()
     except DataError:
@@ -96,11 +101,12 @@ def spelled(value: Any) -> str:
     return str(value).strip()
 
 
-def table_of(path: Path, rows: Iterator[tuple[int, list[str]]]) -> TextTable:
+def table_of(path: Path, rows: Iterator[tuple[int, list[str]]], others: dict[str, list[str]]) -> TextTable:
     """The rows below the header as columns; rows may end early, but have nothing beyond the header."""
     _, header = next(rows, (0, []))
+    further = "".join(f"; sheet {name!r} begins with {examples(row, 4)}" for name, row in others.items() if row)
     if not header:
-        raise DataError(f"{path} has an empty sheet. Is it the right one (data.folder.sheet)?")
+        raise DataError(f"{path}: the sheet is empty{further}. Name the right one (--sheet, data.folder.sheet)")
     names = {}
     doubled = []
     for place, name in enumerate(header):
@@ -119,13 +125,13 @@ def table_of(path: Path, rows: Iterator[tuple[int, list[str]]]) -> TextTable:
     if ragged and len(header) == 1:
         raise DataError(
             f"{path}: the first row holds {header[0]!r} alone, the rows below it more. If it is a title, delete it; "
-            "if the table is on another sheet, name it (--sheet, data.folder.sheet)"
+            f"if the table is on another sheet, name it (--sheet, data.folder.sheet){further}"
         )
     if problem := ragged_message(path, ragged, len(header)):
         raise DataError(problem)
     frame = pl.DataFrame({ROW: places, **columns}, schema={ROW: pl.Int64, **dict.fromkeys(columns, pl.String)})
     return TextTable(
-        path.name, frame, tuple(dict.fromkeys(doubled)), hashlib.sha256(path.read_bytes()).hexdigest(), True
+        path.name, frame, tuple(dict.fromkeys(doubled)), hashlib.sha256(path.read_bytes()).hexdigest(), True, others
     )
 
 

@@ -47,8 +47,9 @@ def findings(title: str, table: TableCheck | None, images: ImagesCheck | None) -
     """One small table for one part of the folder."""
     shown = Table(title=title, title_justify="left", show_header=False)
     if table is not None:
-        shown.add_row("lesions", f"{table.rows:,}")
-        shown.add_row("patients" if table.group == "patient_id" else table.group, f"{table.patients:,}")
+        shown.add_row(table.words["rows"], f"{table.rows:,}")
+        if table.words["row"] != table.words["group"]:
+            shown.add_row(table.words["groups"], f"{table.patients:,}")
         # Of two classes the first is what is left.
         for name, count in list(table.classes.items())[len(table.classes) == 2 :]:
             shown.add_row(name, f"{count:,} ({count / max(table.rows, 1):.3%})")

@@ -16,7 +16,7 @@ COMMENTS = {
     "sheet": "of the workbook",
     "missing": "spellings of a missing value beside the usual ones",
     "lesion": "names a row",
-    "group": "the patient: all rows of one stay in one fold",
+    "group": "the patient, or what else rows share: all rows of one stay in one fold",
     "target": "the answer",
     "positive": "these answers are the positive ones, all others negative",
     "classes": "every answer, in the order of the class index",
@@ -99,8 +99,8 @@ def explained(key: str, value: Any, proposal: Proposal) -> Iterable[str]:
 
 def folds_part(proposal: Proposal) -> Iterable[str]:
     """The table [folds]."""
-    noun = "patients" if proposal.group.value else "rows"
-    yield from ("", f"# {proposal.groups:,} {noun} are divided; every class is in each fold.", "[folds]")
+    noun = proposal.group_noun
+    yield from ("", f"# {proposal.groups:,} {noun}s are divided; every class is in each fold.", "[folds]")
     yield f"count = {proposal.folds}"
     yield "seed = 42"
 

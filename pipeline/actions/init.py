@@ -171,7 +171,8 @@ def print_proposal(proposal: Proposal, display: Display, pictures: Pictures | No
     say = display.say
     say(f"{proposal.table.text.name}: {proposal.rows:,} rows, read as {proposal.table.understood}", style="bold")
     display.table(*columns_table(proposal.columns, roles_of(proposal)))
-    for name, guess in (("row", proposal.lesion), ("patient", proposal.group)):
+    noun = proposal.group_noun
+    for name, guess in (("row", proposal.lesion), (noun if proposal.group.value else "patient", proposal.group)):
         say(f"{name}: {guess.value or 'none'} ({guess.why})")
     shares = ", ".join(f"{value} {count:,} ({count / proposal.rows:.1%})" for value, count in proposal.counts.items())
     positive = f"; positive: {', '.join(proposal.positive)}" if proposal.positive else ""
@@ -182,8 +183,7 @@ def print_proposal(proposal: Proposal, display: Display, pictures: Pictures | No
         display.warn(f"{one}; left out as forbidden (--keep {quoted(one.name)} uses it)")
     for warning in proposal.warnings:
         display.warn(warning)
-    noun = "patients" if proposal.group.value else "rows"
-    say(f"folds: {proposal.folds}, of {proposal.groups:,} {noun}")
+    say(f"folds: {proposal.folds}, of {proposal.groups:,} {noun}s")
     if pictures is not None:
         model = pictures.model
         say(f"network: {model.backbone} at {model.image_size} px, {model.epochs} epochs: {pictures.why}")
@@ -193,7 +193,11 @@ def roles_of(proposal: Proposal) -> dict[str, str]:
     """What becomes of each column."""
     roles = {column.name: "feature" for column in proposal.features}
     roles |= dict.fromkeys(proposal.left_out, "left out") | dict.fromkeys(proposal.forbidden, "forbidden")
-    return roles | {proposal.group.value: "patient", proposal.lesion.value: "row", proposal.said.target: "answer"}
+    return roles | {
+        proposal.group.value: proposal.group_noun,
+        proposal.lesion.value: "row",
+        proposal.said.target: "answer",
+    }
 
 
 def below(path: Path, folder: Path) -> str:

@@ -204,7 +204,7 @@ SHEET = '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/
 @pytest.mark.parametrize(
     ("inside", "words"),
     [
-        ('<dimension ref="A1:XFD1048576"/><sheetData/>', "has an empty sheet"),
+        ('<dimension ref="A1:XFD1048576"/><sheetData/>', "the sheet is empty"),
         (
             '<sheetData><row r="1"><c r="A1"><v>1</v></c></row><row r="99999999999"><c r="A99999999999"><v>1</v></c>'
             "</row></sheetData>",

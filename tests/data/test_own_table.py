@@ -61,7 +61,7 @@ def proposed(tmp_path: Path) -> Callable[..., Proposal]:
 def test_every_column_is_what_it_is(proposed: Callable[..., Proposal]) -> None:
     kinds = {column.name: column.kind for column in proposed().columns}
     assert kinds == {
-        "Aufnahme-Nr": "names", "Patient": "text", "Größe (mm)": "number", "Alter": "number", "Stadium": "category",
+        "Aufnahme-Nr": "names", "Patient": "groups", "Größe (mm)": "number", "Alter": "number", "Stadium": "category",
         "Ort": "category", "Datum": "date", "Notiz": "text", "Klinik": "constant", "Dauer": "constant",
         "Schnitt": "category", "Diagnose": "category",
     }  # fmt: skip
@@ -124,7 +124,7 @@ def test_folds_are_as_many_as_the_rarest_class_has_patients(proposed: Callable[.
     few = ["Melanom" if i in (0, 1, 40, 80) else "Nävus" for i in range(ROWS)]
     assert proposed(frame(Diagnose=few)).folds == 3
     one = ["Melanom" if i < 3 else "Nävus" for i in range(ROWS)]
-    with pytest.raises(DataError, match="rows of one patient alone"):
+    with pytest.raises(DataError, match="in one patient alone"):
         proposed(frame(Diagnose=one))
 
 

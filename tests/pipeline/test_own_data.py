@@ -1,6 +1,8 @@
 """An evening with a clinic's own folder: from a table and photographs to a report in six commands, at a small scale."""
 
+import datetime
 import io
+import re
 import shutil
 import tomllib
 from collections.abc import Callable
@@ -245,6 +247,45 @@ def test_a_person_at_a_terminal_is_asked_until_the_answer_is_one_of_the_options(
     assert asker(display, yes=False)(question) == "patient"
     assert "(none), patient, id" in page.getvalue()
     assert "'patent' is none of these; did you mean 'patient'?" in page.getvalue()
+
+
+def test_a_workbook_with_several_sheets_dates_and_numbered_patients(
+    cli: Callable[..., Any], there: Path, tmp_path: Path
+) -> None:
+    book = openpyxl.Workbook()
+    book.active.title = "Hinweise"
+    for row in (["Name", "Telefon"], ["Dr. Groß", "0221"]):
+        book.active.append(row)
+    sheet = book.create_sheet("Daten")
+    sheet.append(["Foto", "Person", "Termin", "Größe", "Diagnose"])
+    for i in range(40):
+        # As people have them: with a suffix, without, in capitals; with a time of day, and without.
+        name = f"Läsion_{i:03d}" + ("", ".png", ".PNG")[i % 3]
+        day = datetime.datetime(2024, 1 + i % 12, 1 + i % 28, 8 * (i % 2), 30 * (i % 2))
+        sheet.append([name, 100 + i // 2, day, 1.5 + i, ("Nävus", "Melanom")[i % 4 == 0]])
+    table = tmp_path / "mappe.xlsx"
+    book.save(table)
+    out = tmp_path / "mappe.toml"
+    command = ("init", table, PHOTOS, "--target", "Diagnose", "--group", "Person", "--out", out)
+    answer = cli(*command)
+    assert answer.code == 2
+    assert "the table has no column 'Person'; sheet 'Daten' has it (--sheet, data.folder.sheet)" in answer.err
+    answer = cli(*command, "--sheet", "Daten")
+    assert answer.code == 0, answer
+    folder = load_recipe(str(out)).data.folder
+    assert folder is not None
+    assert (folder.ignored, folder.numbers, folder.image) == (("Termin",), ("Größe",), "")
+    said = cli("check", "--recipe", out, "--data", tmp_path)
+    assert said.code == 0, said
+    for words in (answer.out, said.out):
+        assert re.search(r"Foto +│ names rows", words)
+        assert re.search(r"Person +│ names groups", words)
+        assert re.search(r"Diagnose +│ category", words)
+    assert "40 found, 0 missing, " in said.out
+    assert re.search(r"│ rows +│ 40 ", said.out)
+    assert re.search(r"│ patients +│ 20 ", said.out)
+    wrong = cli("check", "--recipe", out, "--data", tmp_path, "--set", "data.folder.sheet=Hinweise")
+    assert "sheet 'Daten' has it" in wrong.out
 
 
 def test_a_title_above_the_header_of_a_workbook_is_named(cli: Callable[..., Any], tmp_path: Path) -> None:
