@@ -98,6 +98,17 @@ class Display:
         """Print one line as it is: names and paths may hold brackets."""
         self.console.print(printable(text), style=style, markup=False, emoji=False)
 
+    def ask(self, text: str) -> str:
+        """What a person answers; Ctrl-C and Ctrl-D end the command at once, since nothing is going on."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return input(text).strip()
+        except (EOFError, KeyboardInterrupt) as error:
+            self.say("")
+            raise Interrupted(130) from error
+        finally:
+            signal.signal(signal.SIGINT, before)
+
     def table(self, table: Table, spare: Sequence[str] = ()) -> None:
         """Print a table that keeps its shape in a terminal of any width."""
         print_table(self.console, table, spare)

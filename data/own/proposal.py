@@ -16,7 +16,15 @@ from data.folds import DEFAULT_COUNT
 from data.own.asking import Ask, Question
 from data.own.columns import KINDS, ColumnLook, columns_of, in_roles
 from data.own.leaks import Giveaway, giveaways
-from data.own.roles import Guess, group_guess, group_noun, image_guess, lesion_guess, positive_guess
+from data.own.roles import (
+    PATIENT_NAME,
+    Guess,
+    group_guess,
+    group_noun,
+    image_guess,
+    lesion_guess,
+    positive_guess,
+)
 from data.tables.any_table import AnyTable, read_any
 from data.tables.csv import TextTable
 from data.tables.form import FOUND_OUT, TableForm
@@ -175,11 +183,13 @@ def propose(
         answer = np.isin(np.array(list(counts))[answer], positive).astype(np.int64)
     roles = {lesion.value, group.value, said.target}
     # A name of the patient tells nothing of the next one, however it is spelled.
-    used = [c for c in columns if c.name not in roles and c.usable and c.name not in said.forbidden]
+    naming = {c.name for c in columns if PATIENT_NAME.search(c.name)} - {*roles, *said.kept}
+    used = [c for c in columns if c.usable and c.name not in {*roles, *naming, *said.forbidden}]
     suspects = tuple(
         one for one in giveaways(table.text.frame, used, answer) if one.suspect and one.name not in said.kept
     )
     reasons = {c.name: KINDS[c.kind] for c in columns if c.name not in roles and not c.usable}
+    reasons |= dict.fromkeys(naming, "named like patients")
     reasons |= {one.name: str(one) for one in suspects} | dict.fromkeys(said.forbidden, "forbidden by name")
     groups = table.text.frame[group.value].to_numpy() if group.value else np.arange(rows)
     folds = fold_count(groups, answer, group_noun(group.value))

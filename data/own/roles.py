@@ -14,9 +14,14 @@ import polars as pl
 from data.images.named import stem_of
 from data.own.columns import ColumnLook
 
+_WHO = r"pat(ient)?|person|subject|proband|individual|participant"
+_OF_WHOM = rf"({_WHO})(s|e|en|in|innen)?"
+_NUMBER = r"(id|nr|no|num|nummer|number|code|key|name|kennung|pseudonym|uuid)"
 PATIENT_NAME = re.compile(
-    r"pat(ient|nr|id|_|$)|person|subject|proband|individual|mrn|case_?id|fall_?(nr|nummer|id)", re.I
+    rf"(^|[\W_])((id|nr|no)[\W_]*)?({_OF_WHOM}[\W_]*{_NUMBER}?|(case|fall)[\W_]*{_NUMBER}|mrn|pseudonym)[\W_]*$", re.I
 )
+"""The name of a column that names patients; that of what is known of them (their age) goes on."""
+PATIENT_WORD = re.compile(rf"{_WHO}|\bmrn\b|pseudonym|case|fall", re.I)
 LESION_NAME = re.compile(r"lesion|läsion|laesion|n[ae]+vus|\bmole", re.I)
 ROW_NAME = re.compile(r"(^|_|\b)(id|nr|no|nummer|number|key|code|name|bild|image|img|datei|file|lesion|läsion)", re.I)
 POSITIVE = re.compile(
@@ -38,7 +43,7 @@ class Guess:
 
 
 def group_guess(columns: Sequence[ColumnLook], rows: int, taken: Collection[str]) -> Guess:
-    """The column of patients: named like one, and naming several rows at least once."""
+    """The column of patients: named like it, and naming several rows at least once."""
     fitting = [
         column.name
         for column in columns
@@ -46,7 +51,9 @@ def group_guess(columns: Sequence[ColumnLook], rows: int, taken: Collection[str]
     ]
     repeated = [name for column in columns if (name := column.name) in fitting and column.different < rows]
     if repeated:
-        return Guess(repeated[0], len(repeated) == 1, "named like patients, whose rows must stay in one fold")
+        if len(repeated) > 1:
+            return Guess(repeated[0], False, f"named like it: {', '.join(repeated)}")
+        return Guess(repeated[0], True, "named like patients, whose rows must stay in one fold")
     if fitting:
         return Guess(fitting[0], True, "named like patients, each with one row")
     return Guess("", False, "no column is named like patients, so every row counts as another person")
@@ -56,7 +63,7 @@ def group_noun(column: str) -> str:
     """What a value of a group column stands for, by its name; rows where no column groups them."""
     if not column:
         return "row"
-    return "patient" if PATIENT_NAME.search(column) else "lesion" if LESION_NAME.search(column) else "group"
+    return "patient" if PATIENT_WORD.search(column) else "lesion" if LESION_NAME.search(column) else "group"
 
 
 def image_guess(frame: pl.DataFrame, stems: Collection[str], prefer: str = "") -> Guess:

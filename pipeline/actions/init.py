@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-import typer
 
 from data.errors import DataError, examples
 from data.files import write_text
@@ -103,7 +102,8 @@ def asker(display: Display, yes: bool) -> Ask:
         display.say(question.text, style="bold")
         display.say("  " + ", ".join(option or "(none)" for option in question.options))
         while True:
-            answer: str = typer.prompt("answer", default=question.guess.value, show_default=bool(question.guess.value))
+            guess = question.guess.value
+            answer = display.ask(f"answer [{guess}]: " if guess else "answer: ") or guess
             if answer in question.options:
                 return answer
             display.say(f"  {answer!r} is none of these{did_you_mean(answer, question.options)}")

@@ -148,6 +148,29 @@ def test_mistakes_are_answered_with_what_was_meant(
         proposed(**said)
 
 
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        *((name, True) for name in ("patient", "Patient_ID", "Patienten-Nr.", "pat_nr", "PatientID", "Person ID", "MRN",
+                                    "study_patient_key", "Fallnummer", "subject", "patients", "Probandin", "case id")),
+        *((name, False) for name in ("patient_age", "Patientenalter", "patient_sex", "outpatient", "case", "pathology",
+                                     "subjective", "personal_history", "pattern")),
+    ],
+)  # fmt: skip
+def test_what_is_told_of_a_patient_names_none(name: str, names: bool) -> None:
+    looks = [look_at(pl.Series(name, [str(i // 2) for i in range(20)]), True)]
+    assert group_guess(looks, 20, ()).value == (name if names else "")
+
+
+def test_other_names_of_the_patient_are_no_features(proposed: Callable[..., Proposal]) -> None:
+    table = frame(Fallnummer=[str(i // 2) for i in range(ROWS)])
+    with pytest.raises(DataError, match=r"which column names the patient, .* \(named like it: Patient, Fallnummer\)"):
+        proposed(table, ask=refuse_unsure)
+    found = proposed(table, group="Patient")
+    assert found.left_out["Fallnummer"] == "named like patients"
+    assert "Fallnummer" in [one.name for one in proposed(table, group="Patient", kept=("Fallnummer",)).features]
+
+
 def test_images_that_no_column_names(proposed: Callable[..., Proposal]) -> None:
     with pytest.raises(DataError, match=r"no column of aufnahmen\.csv names the images: of 2 images"):
         proposed(stems=["x", "y"])

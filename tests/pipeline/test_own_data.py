@@ -1,13 +1,11 @@
 """An evening with a clinic's own folder: from a table and photographs to a report in six commands, at a small scale."""
 
 import datetime
-import io
 import re
 import shutil
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,13 +13,8 @@ import openpyxl
 import polars as pl
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from data.files import read_json
-from data.own.asking import Question
-from data.own.roles import Guess
-from pipeline.actions.init import asker
-from pipeline.display import Display
 from pipeline.recipe import load_recipe
 
 ROWS = 90
@@ -178,20 +171,6 @@ def test_mistakes_get_one_message(
     assert not (tmp_path / "new.toml").exists()
 
 
-def test_where_it_is_unsure_it_asks_or_takes_its_guess(cli: Callable[..., Any], tmp_path: Path) -> None:
-    rows = [f"r{i};{'AB'[i % 2]};{i % 7},5" for i in range(40)]
-    (tmp_path / "t.csv").write_text("\n".join(["id;class;size", *rows]))
-    command = ("init", tmp_path / "t.csv", "--target", "class", "--out", tmp_path / "t.toml")
-    answer = cli(*command)
-    assert answer.code == 2
-    assert "which column names the patient" in answer.err
-    assert "--yes takes the guess" in answer.err
-    answer = cli(*command, "--yes")
-    assert answer.code == 0, answer
-    assert "every row counts as another person" in answer.out
-    assert load_recipe(str(tmp_path / "t.toml")).data.folder is not None
-
-
 @pytest.fixture
 def recipe(cli: Callable[..., Any], there: Path, tmp_path: Path) -> Path:
     out = tmp_path / "mine.toml"
@@ -235,20 +214,6 @@ def test_check_warns_of_a_feature_that_gives_the_answer_away(cli: Callable[..., 
     assert "warning: Histologie: it alone tells the answer" in answer.out
 
 
-def test_a_person_at_a_terminal_is_asked_until_the_answer_is_one_of_the_options(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    page = io.StringIO()
-    display = Display(Console(file=page, force_terminal=True, width=80, color_system=None))
-    answers = iter(["patent", "patient"])
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
-    monkeypatch.setattr("typer.prompt", lambda *_, **__: next(answers))
-    question = Question("which column names the patient", Guess("", False, "none"), ("", "patient", "id"), "say so")
-    assert asker(display, yes=False)(question) == "patient"
-    assert "(none), patient, id" in page.getvalue()
-    assert "'patent' is none of these; did you mean 'patient'?" in page.getvalue()
-
-
 def test_a_workbook_with_several_sheets_dates_and_numbered_patients(
     cli: Callable[..., Any], there: Path, tmp_path: Path
 ) -> None:
@@ -286,13 +251,3 @@ def test_a_workbook_with_several_sheets_dates_and_numbered_patients(
     assert re.search(r"│ patients +│ 20 ", said.out)
     wrong = cli("check", "--recipe", out, "--data", tmp_path, "--set", "data.folder.sheet=Hinweise")
     assert "sheet 'Daten' has it" in wrong.out
-
-
-def test_a_title_above_the_header_of_a_workbook_is_named(cli: Callable[..., Any], tmp_path: Path) -> None:
-    book = openpyxl.Workbook()
-    for row in (["Dermatologie 2023"], ["id", "class"], *([f"r{i}", "AB"[i % 2]] for i in range(20))):
-        book.active.append(row)
-    book.save(tmp_path / "t.xlsx")
-    answer = cli("init", tmp_path / "t.xlsx", "--target", "class", "--out", tmp_path / "t.toml", "--yes")
-    assert answer.code == 2
-    assert "the first row holds 'Dermatologie 2023' alone" in answer.err
