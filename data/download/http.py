@@ -114,12 +114,17 @@ def network(url: str) -> Iterator[None]:
         if error.code == NOT_SATISFIABLE:
             raise ChangedError("it is shorter than it was") from error
         if error.code in TRY_AGAIN:
-            raise LostError(f"the server answers {error.code} {error.reason}") from error
-        raise DataError(f"{url}: the server answers {error.code} {error.reason}.") from error
+            raise LostError(f"the server answers {error.code} {one_line(error.reason)}") from error
+        raise DataError(f"{url}: the server answers {error.code} {one_line(error.reason)}.") from error
     except (OSError, http.client.HTTPException) as error:
-        raise LostError(str(getattr(error, "reason", error)) or type(error).__name__) from error
+        raise LostError(one_line(getattr(error, "reason", error)) or type(error).__name__) from error
     except ValueError as error:  # an address without http
         raise DataError(f"{url} is not an address that can be fetched ({error}).") from error
+
+
+def one_line(reason: object) -> str:
+    """What a server says, which may be anything."""
+    return " ".join(str(reason).split())[:200]
 
 
 def patiently(url: str, patience: Patience, ask: Callable[[], T]) -> T:

@@ -1,6 +1,8 @@
 """A server on this machine that fails in every way servers do."""
 
 import hashlib
+import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +23,10 @@ class Behaviour:
     tags: bool = True
     break_after: int | None = None
     """Bytes of an answer after which the connection breaks."""
+    resets: bool = False
+    """Whether it breaks by a reset, as a router does, and not by an end."""
+    redirects: bool = False
+    """Whether every answer sends the caller to the same address again."""
     breaks: int = 10**9
     """How often it does."""
     overstate: int = 0
@@ -75,6 +81,11 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, body: bool) -> None:
         does, name = self.does, self.path.lstrip("/")
         does.asked.append((self.command, name, self.headers.get("Range")))
+        if does.redirects:
+            self.send_response(302)
+            self.send_header("Location", self.path)
+            self.end_headers()
+            return
         if does.statuses:
             self.send_error(does.statuses.pop(0))
             return
@@ -113,6 +124,11 @@ class Handler(BaseHTTPRequestHandler):
             sent = sent[: does.break_after]
             self.close_connection = True
         self.wfile.write(sent)
+        if does.resets and len(sent) == does.break_after:
+            threading.Event().wait(0.02)  # the reset must not overtake the bytes
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.rfile.close()
+            self.connection.close()
 
 
 @pytest.fixture

@@ -176,6 +176,33 @@ def test_a_spoilt_byte_is_noticed_and_fetched_once_more(server: Any, hasty: Pati
     assert left_behind(tmp_path) == ["a.csv"]
 
 
+def test_a_page_in_the_place_of_a_table_is_no_table(server: Any, hasty: Patience, tmp_path: Path) -> None:
+    server.does.files["a.csv"] = b"<html>Please log in to the network.</html>"
+    server.does.tags = False
+    with pytest.raises(DataError, match="fetched twice, and it is not a table with a column isic_id"):
+        fetch(server.url("a.csv"), tmp_path / "a.csv", hasty, Count())
+    assert left_behind(tmp_path) == []
+    server.does.files["a.csv"] = b"\xef\xbb\xbfisic_id,malignant\nISIC_1,0\n"
+    fetch(server.url("a.csv"), tmp_path / "a.csv", hasty, Count())
+
+
+def test_what_came_before_a_reset_stays(
+    server: Any, hasty: Patience, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "CHUNK", 2**20)
+    server.does.files["a.csv"] = CONTENT
+    server.does.break_after, server.does.resets = 70_000, True
+    fetch(server.url("a.csv"), tmp_path / "a.csv", hasty, Count())
+    assert (tmp_path / "a.csv").read_bytes() == CONTENT
+
+
+def test_what_a_server_says_is_one_line(server: Any, hasty: Patience, tmp_path: Path) -> None:
+    server.does.redirects = True
+    with pytest.raises(DataError, match="the server answers 302") as caught:
+        fetch(server.url("a.csv"), tmp_path / "a.csv", hasty, Count())
+    assert "\n" not in str(caught.value)
+
+
 def test_a_spoilt_archive_is_noticed_without_a_checksum_of_the_server(
     server: Any, hasty: Patience, tmp_path: Path
 ) -> None:
