@@ -2,15 +2,19 @@
 
 import re
 
-_IN_ADDRESS = re.compile(r"(\w[\w+.-]*:/{1,2}[^\s/@:]*|[^\s/@:]+(?=:(?!/))):(\S*)@")
+# A run of letters is looked at from its beginning alone: from each of its letters it would take their square.
+_IN_ADDRESS = re.compile(r"((?<![\w+.-])[\w+.-]+:/{1,2}[^\s/@:]*|(?<![^\s/@:])[^\s/@:]+(?=:(?!/))):(\S*)@")
 _BLANK = re.compile(r"\s")
-_WITHOUT_HOST = re.compile(r"(\w[\w+.-]*:/{1,2}[^\s/@:\[]*):(?!\d*(?:[^\d\w]|$))([^\s/@]+)(?![^\s]*@)")
+_WITHOUT_HOST = re.compile(r"((?<![\w+.-])[\w+.-]+:/{1,2}[^\s/@:\[]*):(?!\d*(?:[^\d\w]|$))([^\s/@]+)(?![^\s]*@)")
 """`scheme://user:password` with nothing behind it; a number there is a port."""
 _IN_QUERY = re.compile(r"(?i)\b(\w*(?:password|passwd|pwd|token|secret))=([^\s&'\"]+)")
+_LONG = re.compile(r"([^\s:=]{0,100})\S{1024,}")
+"""Hardly a path or address is as long; of many colons the patterns above take the square, too."""
 
 
 def masked(text: str) -> str:
     """The text with `user:***@` and `password=***`, however the rest of the address is malformed."""
+    text = _LONG.sub(lambda word: f"{word[1]}... ({len(word[0]):,} characters)", text)
     text = _WITHOUT_HOST.sub(r"\1:***", _IN_ADDRESS.sub(r"\1:***@", text))
     return _IN_QUERY.sub(r"\1=***", text)
 

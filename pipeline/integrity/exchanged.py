@@ -32,8 +32,8 @@ def other_lesions(step: Step, folds: pl.DataFrame) -> str | None:
         said = Predictions.read(step.folder / PREDICTIONS).frame().select(KEY_COLUMNS)
     except DataError as error:
         return str(error)
-    own = folds.filter(pl.col("fold").is_in(left_out))
-    if said.sort("lesion_id").equals(own.sort("lesion_id").cast(dict(said.schema))):
+    own = folds.filter(pl.col("fold").is_in(left_out)).with_columns(pl.col("fold").cast(pl.Int64))
+    if said.sort("lesion_id").equals(own.sort("lesion_id")):
         return None
     return f"{PREDICTIONS} is about other lesions than those of fold {' and '.join(map(str, left_out))}"
 

@@ -53,12 +53,26 @@ class LoadedMember:
         because logits mean something only beside each other. None of a member whose models cannot tell.
         """
         values = self.values(matrix, rows)
-        found = [model.contributions(values, threads) for model in self.models]
+        found = [explained(self.name, model, values, threads) for model in self.models]
         parts = [for_class(one, towards) for one in found if one is not None]
         return self._mean(parts) if len(parts) == len(found) else None
 
     def _mean(self, parts: list[Floats]) -> Floats:
         return np.asarray(np.average(np.stack(parts), axis=0, weights=self.weights), dtype=np.float64)
+
+
+def explained(member: str, model: Model, values: Values, threads: int) -> Floats | None:
+    """A model's own attributions; DataError for a forged one, which may predict and yet have none."""
+    try:
+        found = model.contributions(values, threads)
+    except MemoryError:
+        raise
+    except Exception as error:  # each library has its own
+        reason = str(error).strip().partition("\n")[0][:100]
+        raise DataError(f"member {member}: its models cannot say why ({reason}); train it again") from error
+    if found is not None and not np.isfinite(found).all():
+        raise DataError(f"member {member}: what its models say of their reasons is no number; train it again")
+    return found
 
 
 def load_members(steps: Iterable[Step]) -> list[LoadedMember]:

@@ -48,12 +48,11 @@ class XGBoostModel(Model):
         self.model.set_param({"nthread": threads})
         rows = xgb.DMatrix(
             values,
-            feature_names=self.model.feature_names,
             feature_types=self.model.feature_types,
             enable_categorical=True,
             nthread=threads,
         )
-        return np.asarray(self.model.predict(rows, pred_contribs=True), dtype=np.float64)
+        return np.asarray(self.model.predict(rows, pred_contribs=True, validate_features=False), dtype=np.float64)
 
     def save(self, path: Path) -> None:
         """Write UBJ, whatever the temporary file is called."""

@@ -1,9 +1,9 @@
 """XGBoost's UBJ: read by a reader of our own and compared with what is expected, before XGBoost sees it.
 
 Covered: columns, classes and objective, the length of every array of every tree, every index into them (columns,
-children, categories, classes, rounds), and that trees are trees. Only boosters of trees pass (`gbtree`, `dart`). Not
-covered: whether the numbers in the leaves are those of the training, which is what the checksum in the member's
-manifest says.
+children, categories, classes, rounds), that trees are trees, and that their numbers are finite. Only boosters of trees
+pass (`gbtree`, `dart`). Not covered: whether the numbers in the leaves are those of the training, which is what the
+checksum in the member's manifest says.
 """
 
 from pathlib import Path
@@ -75,6 +75,8 @@ def trees_of(booster: dict[str, Any], groups: int) -> list[dict[str, Any]]:
     trees, info = model["trees"], array(model["tree_info"])
     rounds = array(model["iteration_indptr"])
     count = len(trees)
+    if drop is not None and not np.isfinite(np.asarray(drop)).all():
+        raise ValueError("the weights of its trees are not all finite")
     if (
         model["gbtree_model_param"]["num_trees"] != str(count)
         or len(info) != count
@@ -123,6 +125,10 @@ def check_trees(trees: list[dict[str, Any]], columns: int) -> None:
         raise ValueError("the children of a tree make no tree")
     check_parents(left, right, parent, sizes)
     check_categories(trees, kind, sizes)
+    # A split by category has no threshold: XGBoost writes NaN there.
+    for key, needed in (("split_conditions", kind == 0), ("sum_hessian", slice(None)), ("base_weights", slice(None))):
+        if not np.isfinite(np.concatenate([tree[key] for tree in trees])[needed]).all():
+            raise ValueError(f"{key} are not all finite")
 
 
 def check_parents(left: Ints, right: Ints, parent: Ints, sizes: Ints) -> None:

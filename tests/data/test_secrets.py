@@ -1,6 +1,7 @@
 import pytest
 
 from data.secrets import masked, shown_address, without_parts
+from tests.time_limit import no_longer_than
 
 
 @pytest.mark.parametrize(
@@ -33,3 +34,14 @@ def test_a_password_with_blanks_is_hidden_in_an_address_and_in_words_about_it():
     assert "hunter2" not in shown_address(address)
     assert "hunter2" not in without_parts("invalid literal: 'hunter2'", address)
     assert "hunter2" not in without_parts("no port: 'hunter2'", "postgresql://tuner:hunter2")
+
+
+@pytest.mark.parametrize("word", ["x", "a:", "a:/", "@a:", "password", "a://u:p", "-"])
+def test_long_text_takes_no_time_and_gives_nothing_away(word: str):
+    """A forged report holds 100,000 characters where a name is expected; every letter was a place to begin."""
+    with no_longer_than(2):
+        said = masked(f"of {word * 100_000}://tuner:hunter2@db, as is {word}")
+    assert len(said) < 200
+    assert said.startswith("of ")
+    assert said.endswith(f" as is {masked(word)}")
+    assert "hunter2" not in said

@@ -132,6 +132,19 @@ def test_families_shuffle_as_one(run: FinishedRun, monkeypatch: pytest.MonkeyPat
     assert abs(pushed[0]["contribution"]) == pytest.approx(np.abs(attribution.of(3)).max())
 
 
+def test_a_model_that_cannot_say_why_is_named(fold_zero: Any) -> None:
+    """As one whose file was forged: XGBoost predicts with sums of Hessians that it refuses to explain."""
+    members, matrix, _ = fold_zero
+
+    def fail(values: Any, threads: int) -> Any:
+        raise ValueError("[08:36] Check failed: unique_path\nStack trace")
+
+    for forged in (fail, lambda values, threads: np.full((len(values), 3), np.nan)):
+        member = replace(members[3], models=(SimpleNamespace(contributions=forged),), weights=(1.0,))
+        with pytest.raises(DataError, match=r"^member xgboost: .* models .*train it again$"):
+            member.contributions(matrix, np.arange(10))
+
+
 def test_a_member_without_contributions_is_left_out_of_the_mean(run: FinishedRun, fold_zero: Any) -> None:
     members, matrix, rows = fold_zero
     silent = replace(members[2], models=(SimpleNamespace(contributions=lambda values, threads: None),), weights=(1.0,))

@@ -1,5 +1,6 @@
 """Model files are input: what kills a bare library is a DataError here, and what our training writes passes."""
 
+import math
 import re
 import signal
 import struct
@@ -80,7 +81,7 @@ def in_text(pattern: bytes, by: bytes) -> Callable[[bytes], bytes]:
     return change
 
 
-def in_ubj(key: str, place: int, value: int, kind: str = ">i") -> Callable[[bytes], bytes]:
+def in_ubj(key: str, place: int, value: float, kind: str = ">i") -> Callable[[bytes], bytes]:
     """The file with one number of the first array of a name replaced."""
 
     def change(whole: bytes) -> bytes:
@@ -146,6 +147,8 @@ FORGED = {
     "xgboost: a category that is none": ("xgboost", in_ubj("categories", 0, -1)),
     "xgboost: categories beyond their list": ("xgboost", in_ubj("categories_sizes", 0, 2**40, ">q")),
     "xgboost: a split of no kind": ("xgboost", in_ubj("split_type", 0, 7, ">b")),
+    "xgboost: a leaf that is no number": ("xgboost", in_ubj("split_conditions", 0, math.nan, ">f")),
+    "xgboost: a weight that is endless": ("xgboost", in_ubj("sum_hessian", 0, math.inf, ">f")),
     "xgboost: something after its end": ("xgboost", lambda whole: whole + b"}"),
     "catboost: another magic": ("catboost", lambda whole: b"CBM2" + whole[4:]),
     "catboost: a core larger than the file": ("catboost", lambda whole: whole[:4] + b"\xff\xff\xff\x7f" + whole[8:]),
