@@ -70,3 +70,14 @@ def counted(recipe: ImageModelRecipe) -> Count:
             backbone.forward_features(torch.zeros(1, 3, recipe.image_size, recipe.image_size))
     parameters = sum(parameter.numel() for parameter in backbone.parameters())
     return Count(parameters, tuple(outputs), counter.get_total_flops())
+
+
+def memory_remedy(recipe: ImageModelRecipe) -> str:
+    """What to change when the device's memory is full."""
+    batch = (
+        f"lower batch_size (now {recipe.batch_size}; raise accumulate, now {recipe.accumulate}, by the same factor to "
+        "keep the step)"
+    )
+    if recipe.trains_on_vectors:
+        return batch
+    return f"{batch} or image_size (now {recipe.image_size}), or set precision = 'bf16' or resident = 'host'"

@@ -48,13 +48,20 @@ class Optimiser:
         return {f"{number}.{name}": value for number, moments in state.items() for name, value in moments.items()}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Take over state saved by `tensors`."""
+        """Take over state saved by `tensors`; ValueError for moments that are not those of these parameters."""
+        moments: dict[str, set[str]] = {}
+        for name in tensors:
+            moments.setdefault(name.partition(".")[0], set()).add(name.partition(".")[2])
+        if any(found != {"step", "exp_avg", "exp_avg_sq"} for found in moments.values()):
+            raise ValueError("a parameter's moments are not all there")
         for name, value in tensors.items():
             number, moment = name.split(".", 1)
             parameter = self.parameters[int(number)]
             if value.shape == parameter.shape:
                 # Moments share the parameter's memory layout, as fused updates expect.
                 value = torch.empty_like(parameter, requires_grad=False).copy_(value)
+            elif moment != "step" or value.dtype != torch.float32 or value.numel() != 1:
+                raise ValueError(f"{name} is of another shape")
             elif self.rule.defaults["fused"]:
                 value = value.to(parameter.device)
             self.rule.state[parameter][moment] = value

@@ -1,7 +1,10 @@
 """What a fit reports: its curve by epoch, its speed and what it ran on."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
+
+from data.files import fingerprint, read_json
 
 
 @dataclass(frozen=True)
@@ -63,3 +66,13 @@ class TrainingReport:
     def from_dict(cls, values: dict[str, Any]) -> "TrainingReport":
         """Read what `as_dict` gave."""
         return cls(**{**values, "epochs": tuple(EpochCurve(**epoch) for epoch in values["epochs"])})
+
+
+def finished_report(path: Path, key: dict[str, Any]) -> dict[str, Any] | None:
+    """The report of a fit that this key finished before, as it was written; None where there is none."""
+    try:
+        found = read_json(path)
+        whole = found["key"] == key and found["checksum"] == fingerprint(found["report"])
+        return TrainingReport.from_dict(found["report"]).as_dict() if whole else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

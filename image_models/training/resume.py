@@ -4,7 +4,10 @@ The file itself is `state.py`'s. A state may be taken up on another device, or b
 was saved on.
 """
 
+import math
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,30 @@ from image_models.training.distributed import Ranks
 from image_models.training.fit import Fit, Tally
 from image_models.training.report import EpochCurve
 from image_models.training.state import load_state, taken_from, under
+
+POSITION = {"fit": int, "state": dict, "steps": int, "curves": list, "device": str, "precision": str}
+"""What every saved position says."""
+
+
+class ForeignStateError(Exception):
+    """A state that vouches for itself and yet is none of this fit."""
+
+
+@contextmanager
+def refusing_the_foreign() -> Iterator[None]:
+    """Whatever taking up a forged state raises, as ForeignStateError."""
+    try:
+        yield
+    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ForeignStateError(f"{type(error).__name__}: {str(error).partition(chr(10))[0][:100]}") from error
+
+
+def require_numbers(values: Mapping[str, Any], but: str) -> None:
+    """ValueError unless all values are finite numbers, or None; one key is not looked at."""
+    for key, value in values.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if key != but and value is not None and not number:
+            raise ValueError(f"{key} is no number")
 
 
 @dataclass
@@ -43,7 +70,8 @@ class Sitting:
     def continue_fit(self, fit: Fit) -> None:
         """Bring a fit to where it was, if it is the one that was interrupted; the tensors are then let go of."""
         if self.position.get("fit") == fit.plan.number:
-            restore(fit, self.tensors, self.position["state"])
+            with refusing_the_foreign():
+                restore(fit, self.tensors, self.position["state"])
             self.tensors = {}
 
 
@@ -51,6 +79,12 @@ def earlier_sitting(path: Path, key: dict[str, Any], ranks: Ranks, *, keep_threa
     """What the leading process finds in the state file, in every process; its threads are taken up if they are kept."""
     saved = ranks.agreed_state(load_state(path, key) if ranks.leads else None)
     sitting = Sitting() if saved is None else Sitting(*saved)
+    with refusing_the_foreign():
+        if saved is not None and not all(isinstance(sitting.position[key], kind) for key, kind in POSITION.items()):
+            raise TypeError("its position is of another kind")
+        require_numbers({key: sitting.position.get(key) for key in ("seconds", "threads")}, but="")
+        for curve in sitting.curves:
+            require_numbers(asdict(curve), but="")
     threads = sitting.position.get("threads")
     if keep_threads and ranks.count == 1 and threads and threads <= (os.cpu_count() or 1):
         torch.set_num_threads(threads)
@@ -85,12 +119,16 @@ def restore(fit: Fit, tensors: dict[str, Tensor], position: dict[str, Any]) -> N
     if fit.average is not None:
         fit.average.model.load_state_dict(taken_from("average", tensors))
         fit.average.updates = position["averaged_updates"]
-    fit.best = {name: tensor.to(fit.device) for name, tensor in taken_from("best", tensors).items()}
+    best, own = taken_from("best", tensors), fit.model.state_dict()
+    if best and {name: one.shape for name, one in best.items()} != {name: one.shape for name, one in own.items()}:
+        raise ValueError("the best weights are of another network")
+    fit.best = {name: tensor.to(fit.device) for name, tensor in best.items()}
     fit.optimiser.restore(taken_from("optimiser", tensors))
     fit.shown.restore(taken_from("shown", tensors))
     # A sitting in another number format scaled no gradients and has nothing to say of it.
     if position["scaler"]:
         fit.optimiser.scaler.load_state_dict(position["scaler"])
     tally = position["tally"]
+    require_numbers(tally, but="curves")
     fit.tally = Tally(**{**tally, "curves": [EpochCurve(**curve) for curve in tally["curves"]]})
     fit.rate = position["rate"]

@@ -34,7 +34,10 @@ def load_state(path: Path, key: dict[str, Any]) -> tuple[dict[str, Tensor], dict
         if header.get("key") != {**key, "layout": LAYOUT}:
             log.info("%s is the state of another fit; starting anew", path)
             return None
-        return read_tensors(path), header["position"]
+        position = header.get("position")
+        if not isinstance(position, dict):
+            raise ValueError("it says of no fit how far it came")
+        return read_tensors(path), position
     except (SafetensorError, ValueError, OSError) as error:
         log.warning("%s cannot be read (%s); starting anew", path, error)
         return None

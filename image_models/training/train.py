@@ -7,27 +7,27 @@ to the caller.
 """
 
 import dataclasses
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import nn
 
 from data.errors import Interrupted
-from data.files import fingerprint, read_json, write_json
+from data.files import fingerprint, write_json
 from data.progress import Progress, silent
 from image_models.device import choose_device, explained_out_of_memory, peak_memory_bytes, reproducible
 from image_models.frozen import kept_vectors
 from image_models.networks.layers import batch_norms, branch_batch_norms
+from image_models.networks.memory import memory_remedy
 from image_models.networks.model_file import finished_by, load_model, save_model
 from image_models.networks.zoo import build
 from image_models.precision import Precision, choose_precision, goes_on_in
 from image_models.predict import placed
-from image_models.recipe import ImageModelRecipe
 from image_models.setup import Setup
 from image_models.training.ddp_model import DdpModel, with_shared_statistics
 from image_models.training.distributed import ALONE, Ranks
@@ -35,13 +35,21 @@ from image_models.training.fit import Fit
 from image_models.training.inputs import Shown
 from image_models.training.loader import Resident
 from image_models.training.plan import STREAM_START, FitPlan, derived_seed, plan_training
-from image_models.training.report import TrainingReport
-from image_models.training.resume import earlier_sitting, position_of, tensors_of
+from image_models.training.report import TrainingReport, finished_report
+from image_models.training.resume import (
+    ForeignStateError,
+    earlier_sitting,
+    position_of,
+    refusing_the_foreign,
+    tensors_of,
+)
 from image_models.training.scalars import Scalars
 from image_models.training.state import save_state
 from image_models.training.task import FoldTask, Places
 
 __all__ = ["MODEL_FILE", "FoldTask", "Places", "Trained", "train_fold"]
+
+log = logging.getLogger(__name__)
 
 STATE_FILE, MODEL_FILE, REPORT_FILE = "last.safetensors", "model.safetensors", "training.json"
 
@@ -67,41 +75,32 @@ def train_fold(
     among them: beside rounding and the masks of dropout, the result does not depend on their number.
     """
     place = choose_device(device)
-    done = ranks.agreed(_finished_report(places.folder, task.key) if ranks.leads else None)
+    finished = ranks.leads and finished_by(places.folder / MODEL_FILE, task.key)  # the model file is written last
+    done = ranks.agreed(finished_report(places.folder / REPORT_FILE, task.key) if finished else None)
     if done is not None:
         network = load_model(places.folder / MODEL_FILE, task.recipe, task.lesions.classes)
         return Trained(network, TrainingReport.from_dict(done))
-    with reproducible(place), explained_out_of_memory(_memory_remedy(task.recipe), place):
-        training = _Training(task, places, place, progress, ranks)
-        with Scalars(places.log_dir if ranks.leads else None, training.steps_before) as scalars:
-            report = training.run(scalars)
+    with reproducible(place), explained_out_of_memory(memory_remedy(task.recipe), place):
+        try:
+            training, report = _trained(task, places, place, progress, ranks)
+        except ForeignStateError as error:  # the same in every process: they have it from the leading one
+            state = places.folder / STATE_FILE
+            log.warning("%s cannot be gone on from (%s); starting anew", state, error)
+            if ranks.leads:
+                state.unlink()
+            training, report = _trained(task, places, place, progress, ranks)
     # Behind this nobody goes on before the model file is there.
     report = TrainingReport.from_dict(ranks.agreed(report.as_dict()))
     return Trained(training.model.eval(), report)
 
 
-def _memory_remedy(recipe: ImageModelRecipe) -> str:
-    """What to change when the device's memory is full."""
-    batch = (
-        f"lower batch_size (now {recipe.batch_size}; raise accumulate, now {recipe.accumulate}, by the same factor to "
-        "keep the step)"
-    )
-    if recipe.trains_on_vectors:
-        return batch
-    return f"{batch} or image_size (now {recipe.image_size}), or set precision = 'bf16' or resident = 'host'"
-
-
-def _finished_report(folder: Path, key: dict[str, Any]) -> dict[str, Any] | None:
-    """Report of a fit that this key finished before; the model file is written last."""
-    if not finished_by(folder / MODEL_FILE, key):
-        return None
-    try:
-        found = read_json(folder / REPORT_FILE)
-        whole = found["key"] == key and found["checksum"] == fingerprint(found["report"])
-        report: dict[str, Any] | None = found["report"] if whole else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return report
+def _trained(
+    task: FoldTask, places: Places, place: torch.device, progress: Progress, ranks: Ranks
+) -> tuple["_Training", TrainingReport]:
+    """The fits, from where the saved state left them."""
+    training = _Training(task, places, place, progress, ranks)
+    with Scalars(places.log_dir if ranks.leads else None, training.steps_before) as scalars:
+        return training, training.run(scalars)
 
 
 class _Training:
@@ -143,7 +142,8 @@ class _Training:
         model: nn.Module = build(start, self.lesions.classes, weights_dir=weights_dir, metadata=shape)
         if self.before.begun:
             # A frozen network's vectors are made before the fit takes up the rest of its state.
-            model.load_state_dict(self.before.model)
+            with refusing_the_foreign():
+                model.load_state_dict(self.before.model)
         model = placed(model, self.recipe, device)
         self.ranks.same_weights(model)
         return model

@@ -1,6 +1,7 @@
 """What the cache holds (packed images, synthetic cohorts), and how it is emptied."""
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,14 @@ from data.errors import DataError, examples
 from data.files import is_held, is_leftover, read_json, remove_leftovers, temporary_beside
 from data.whole_folder import MANIFEST
 from pipeline.display import Display
+
+UNKNOWN = "unknown"
+MEASURED = {
+    "cpu_precision": "number formats measured on processors",
+    "cpu_threads": "threads measured on processors",
+    "image_vectors": "vectors of frozen networks",
+}
+"""Folders of the cache that say nothing of themselves."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +43,11 @@ def entries_of(cache_dir: Path) -> list[Entry]:
 def entry_at(path: Path) -> Entry:
     """What lies there; links are counted as themselves."""
     inside = [path] if path.is_symlink() or path.is_file() else [path, *path.rglob("*")]
-    facts = [one.lstat() for one in inside]
-    written = datetime.fromtimestamp(max(fact.st_mtime for fact in facts), UTC)
+    facts = []
+    for one in inside:
+        with suppress(FileNotFoundError):  # of what is being made: gone since it was listed
+            facts.append(one.lstat())
+    written = datetime.fromtimestamp(max((fact.st_mtime for fact in facts), default=0.0), UTC)
     return Entry(path, what_is(path), sum(fact.st_blocks * 512 for fact in facts), written, is_held(path) is True)
 
 
@@ -45,11 +57,13 @@ def what_is(path: Path) -> str:
         return "left by a process that died" if is_leftover(path) else "being made"
     if (path / MANIFEST).is_file():
         return "synthetic cohort"
+    if path.name in MEASURED and path.is_dir() and not path.is_symlink():
+        return MEASURED[path.name]
     try:
         report = read_json(path / "report.json")
         return f"{report['lesions']:,} packed images of {report['image_size']} px"
     except (OSError, ValueError, KeyError, TypeError):
-        return "unknown"
+        return UNKNOWN
 
 
 def print_cache(cache_dir: Path, display: Display) -> None:
@@ -68,13 +82,15 @@ def print_cache(cache_dir: Path, display: Display) -> None:
 
 
 def clear_cache(cache_dir: Path, names: list[str], display: Display) -> None:
-    """Remove entries by name, or with none named all that no process is making."""
+    """Remove entries by name, or with none named all that this project made and no process is making."""
     entries = {entry.path.name: entry for entry in entries_of(cache_dir)}
     unknown = [name for name in names if name not in entries]
     if unknown:
         raise DataError(f"the cache {cache_dir} holds no {examples(unknown)}; `fusionnetx cache` lists what it holds")
     remove_leftovers(cache_dir)
     chosen = [entries[name] for name in names] or list(entries.values())
+    foreign = [entry.path.name for entry in chosen if entry.what == UNKNOWN and not names]
+    chosen = [entry for entry in chosen if entry.path.name not in foreign]
     kept = [entry.path.name for entry in chosen if entry.what == "being made"]
     gone = [entry for entry in chosen if entry.what != "being made"]
     for entry in gone:
@@ -82,6 +98,8 @@ def clear_cache(cache_dir: Path, names: list[str], display: Display) -> None:
     display.say(f"removed {len(gone)} entries of {cache_dir}: {sum(entry.bytes for entry in gone) / 1e6:,.1f} MB")
     if kept:
         display.say(f"note: a process is making {examples(kept)}; left alone")
+    if foreign:
+        display.say(f"note: not of this project, it seems: {examples(foreign)}; left alone unless named")
 
 
 def remove(path: Path) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from data.errors import Interrupted
+from image_models.tensor_file import read_header, read_tensors, write_tensors
 from image_models.training.train import FoldTask, Places, train_fold
 
 ROWS = np.arange(48)
@@ -53,6 +55,34 @@ def test_a_flipped_bit_of_a_saved_state_never_ends_in_another_model(tmp_path, to
             assert fit(folder, recipe, lesions).resumed_at_step is None
         assert "last.safetensors cannot be read" in caplog.text
         assert (folder / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
+
+
+FORGED = {
+    "no position": lambda header, tensors: header.pop("position"),
+    "no fit": lambda header, tensors: header["position"].pop("fit"),
+    "no tally": lambda header, tensors: header["position"]["state"].pop("tally"),
+    "a loss that is text": lambda header, tensors: header["position"]["state"]["tally"].update(loss_sum="x"),
+    "curves that are none": lambda header, tensors: header["position"].update(curves="none"),
+    "a weight less": lambda header, tensors: tensors.pop(next(n for n in tensors if n.startswith("model/"))),
+    "a moment less": lambda header, tensors: tensors.pop("optimiser/0.exp_avg"),
+    "a step of another type": lambda header, tensors: tensors.update({"optimiser/0.step": torch.zeros(3).half()}),
+    "best weights of another network": lambda header, tensors: tensors.update({"best/x": torch.zeros(3)}),
+}
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_a_forged_state_that_does_not_fit_is_said_and_training_begins_anew(
+    tmp_path, toy_lesions, toy_recipe, caplog, what
+):
+    lesions, recipe, path = toy_lesions(), toy_recipe(epochs=1), tmp_path / "last.safetensors"
+    with pytest.raises(Interrupted):
+        fit(tmp_path, recipe, lesions, stop=2)
+    header, tensors = read_header(path), read_tensors(path)
+    FORGED[what](header, tensors)
+    write_tensors(path, tensors, header)
+    with caplog.at_level(logging.WARNING):
+        assert fit(tmp_path, recipe, lesions).resumed_at_step is None
+    assert "starting anew" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "training.json"])
