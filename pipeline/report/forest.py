@@ -7,7 +7,8 @@ from typing import Any
 from pipeline.report.axis import Axis, around
 from pipeline.report.svg import Dots, Frame, Plot
 
-ROW = 26
+ROW, LETTER, MOST_OF_NAMES = 26, 7, 300
+"""Height of a row, width of a letter, and what the names take of the width at most."""
 
 
 @dataclass(frozen=True)
@@ -70,5 +71,6 @@ def forest(
              [mark.low for mark, _ in found], [mark.high for mark, _ in found], flat=True)
         for (name, colour), found in series.items()
     ]  # fmt: skip
-    frame = Frame(width=900, height=8 + ROW * len(rows) + 44, left=300, right=16, top=8, bottom=44)
+    names = min(LETTER * max(len(name) for name, _ in rows) + 12, MOST_OF_NAMES)
+    frame = Frame(width=900, height=8 + ROW * len(rows) + 44, left=names, right=16, top=8, bottom=44)
     return Plot(title, about, description, x, y, layers, source, frame, reference)

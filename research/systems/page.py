@@ -63,7 +63,7 @@ def score_plot(figures: Mapping[str, Any], name: str, title: str) -> Plot:
             mark = Mark(found["low"], found["estimate"], found["high"], result["protocol"], 1 + sound)
             rows.setdefault(result["system"], []).append(mark)
     marks = Marks(list(rows.items()))
-    about = "bars: 95 % over lesions or patients"
+    about = f"bars: 95 % over {figures['words']['groups']}"
     return forest(f"{title} by both protocols", about, marks.in_words(".3f"), title, marks, "/results")
 
 
@@ -75,7 +75,7 @@ def cost_plots(figures: Mapping[str, Any]) -> list[Plot]:
     for key, title in COSTS.items():
         marks = Marks([(name, [plain(one["cost"][key])]) for name, one in one_each.items()])
         plots.append(
-            forest(title.capitalize(), "the smaller the better", marks.in_words(".3g"), title, marks, "/results")
+            forest(f"Cost in {title}", "the smaller the better", marks.in_words(".3g"), title, marks, "/results")
         )
     rows = []
     for name, one in one_each.items():

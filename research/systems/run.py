@@ -38,6 +38,7 @@ def run_systems(
         "synthetic": inputs.run.invented,
         "fast": comparison.fast,
         "classes": len(inputs.data.train.task.classes),
+        "words": inputs.data.train.task.words,
         "results": [result for job in jobs for result in answers[job.title]],
     }
     text = markdown(figures)

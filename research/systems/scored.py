@@ -55,7 +55,7 @@ class Scored:
         together = patient_figures if probability.ndim == 1 else class_figures_by_group
         return {
             "scores": scores,
-            "confusion": confusion_matrix(target, by_class).tolist(),
+            "confusion": confusion_matrix(target, by_class).astype(int).tolist(),
             "classes": [one_class(name, target == code, by_class[:, code]) for code, name in enumerate(classes)],
             "together": together(target, probability, groups)
             if len(np.unique(groups)) < len(np.unique(rows))

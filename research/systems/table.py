@@ -63,7 +63,7 @@ def summary_cells(figures: Mapping[str, Any]) -> Cells:
 def score_cells(figures: Mapping[str, Any]) -> Cells:
     """One row per system and protocol, with every score."""
     heading = ["system", "protocol", *TITLES.values(), "largest class", "copies learned from",
-               "lesions learned from", "rows", "what was run"]  # fmt: skip
+               f"{figures['words']['groups']} learned from", "rows", "what was run"]  # fmt: skip
     rows = [
         [
             result["system"],
@@ -82,10 +82,11 @@ def score_cells(figures: Mapping[str, Any]) -> Cells:
 
 def notes(figures: Mapping[str, Any]) -> list[str]:
     """What a reader must know to read the table."""
+    group, groups = figures["words"]["group"], figures["words"]["groups"]
     found = [
-        "Intervals: 95 % over lesions or patients. Copies learned from: share of the scored rows whose very image is "
-        "among the training rows; lesions learned from: the same for the lesion or patient. Largest class: the "
-        "accuracy of always naming it."
+        f"Intervals: 95 % over {groups}. Copies learned from: share of the scored rows whose very image is among the "
+        f"training rows; {groups} learned from: the same for the {group}. Largest class: the accuracy of always naming "
+        "it."
     ]
     if figures["classes"] > 2:
         found.append("AUC, average precision, precision, recall and F1 are means over the classes.")

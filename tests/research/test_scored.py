@@ -92,8 +92,11 @@ def check_classes(cohort: Cohort, rows: np.ndarray, probability: np.ndarray, fou
     result = {**found, "progress": progress, "cost": cost, "system": "s5_image", "protocol": "sound",
               "published": {}, "published_on": ""}  # fmt: skip
     page = html_page({"results": [result], "data_set": "", "classes": len(found["classes"]), "fast": True,
-                      "synthetic": True})  # fmt: skip
+                      "synthetic": True, "words": {"group": "lesion", "groups": "lesions"}})  # fmt: skip
     assert page.count("<svg") >= 7
     assert all(f"<td>{count}</td>" in page for row in found["confusion"] for count in row)
     assert "<td>0.5000</td><td>–</td>" in page
     assert "width=device-width" in page
+    assert "bars: 95 % over lesions" in page
+    assert "Cost in MB" in page
+    assert all(isinstance(count, int) for row in found["confusion"] for count in row)
