@@ -170,7 +170,7 @@ def make_folds(cohort: Cohort, recipe: FoldRecipe) -> Folds:
             if not problems:
                 return _folds(cohort, fold, method)
     raise DataError(
-        f"no balanced {count} folds of whole patients were found: {'; '.join(problems)}. "
+        f"no balanced {count} folds of whole {cohort.task.words['groups']} were found: {'; '.join(problems)}. "
         "Use fewer folds (folds.count) or allow it (folds.max_positive_imbalance)."
     )
 

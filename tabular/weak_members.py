@@ -36,9 +36,9 @@ class Weakness:
     high: float
     """Interval of the loss."""
 
-    def sentence(self, score_name: str) -> str:
-        """For the display and the report."""
-        loss = f"{self.other - self.score:.4f} ({self.low:.4f} to {self.high:.4f} over patients)"
+    def sentence(self, score_name: str, groups: str) -> str:
+        """For the display; `groups` is what the interval is over."""
+        loss = f"{self.other - self.score:.4f} ({self.low:.4f} to {self.high:.4f} over {groups})"
         if self.kind == "behind":
             return (
                 f"member {self.member} lies below every other member: {score_name} {self.score:.4f}, the next "

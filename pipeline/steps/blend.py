@@ -53,7 +53,7 @@ class BlendMembers(Work):
         for name, figures in scores.items():
             runtime.display.say(f"cross-validated, {name}: {train.task.score} {shown(figures, train.task.score)}")
         for one in weak:
-            runtime.display.warn(one.sentence(train.task.score))
+            runtime.display.warn(one.sentence(train.task.score, train.task.words["groups"]))
 
     def weak_members(self, inputs: Inputs, columns: Mapping[str, Floats]) -> list[Weakness]:
         """Members below all their peers, and those that the blend would be better without."""

@@ -41,7 +41,8 @@ def test_a_useless_member_is_named_for_both_reasons(answers: Answers):
     assert set(weak) == {("c", "behind"), ("c", "harmful")}
     for one in weak.values():
         assert 0 < one.low < one.other - one.score < one.high
-        assert "member c" in one.sentence("pauc")
+        assert "member c" in one.sentence("pauc", "lesions")
+        assert "over lesions)" in one.sentence("pauc", "lesions")
 
 
 def test_a_member_that_sees_less_is_not_compared_with_those_that_see_more(answers: Answers):
