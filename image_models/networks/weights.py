@@ -1,11 +1,12 @@
 """Pretrained weights for a backbone: from the weights folder, from a named file or from the model hub.
 
 The classifier of a weight file is dropped and position embeddings are resized; anything else that does not fit is an
-error, because a half-loaded network trains without complaint. Weights that training itself writes and reads are not
-handled here.
+error, because a half-loaded network trains without complaint. What training writes is taken as a start for other
+data, less its head; whole models are read in `model_file.py`.
 """
 
 import inspect
+import logging
 import math
 import sys
 from pathlib import Path
@@ -23,10 +24,15 @@ from image_models.networks.layers import batch_norms
 from image_models.networks.packaged_weights import PREFIX, matched_by_place, packaged_file, read_packaged
 from image_models.recipe import ImageModelRecipe
 
+log = logging.getLogger(__name__)
+
 State = dict[str, Tensor]
 
 HUB_FILE = "model.safetensors"
 """Named outright, so that timm does not go on to look for a pickle."""
+
+OWN = "backbone."
+"""Before the names of the backbone's weights in a model file of a run."""
 
 SHOWN = 4
 """Names listed per kind of misfit before the message stops counting them out."""
@@ -132,7 +138,16 @@ def read(path: Path, recipe: ImageModelRecipe) -> State:
     """Read a safetensors file."""
     where = f"model {recipe.name!r}: weights {path}"
     try:
-        return load_file(path)
+        state = load_file(path)
+        own = {name.removeprefix(OWN): tensor for name, tensor in state.items() if name.startswith(OWN)}
+        if own:
+            log.warning(
+                "%s starts from %s, a network that was trained here: none of the lesions that it learned from may be "
+                "scored now, or their labels would be",
+                recipe.name,
+                path,
+            )
+        return own or state
     except FileNotFoundError as error:
         raise TrainingError(f"{where} do not exist; correct `pretrained` or put the file there") from error
     except (SafetensorError, OSError) as error:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from data.errors import RecipeError, TrainingError
 from image_models.networks import weights
+from image_models.networks.model_file import save_model
 from image_models.networks.zoo import build, build_backbone
 from image_models.recipe import ImageModelRecipe
 
@@ -46,6 +47,16 @@ def test_none_leaves_the_random_weights(tmp_path: Path) -> None:
     before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
     weights.load_pretrained(backbone, recipe("test_resnet", pretrained="none"), tmp_path)
     assert all(torch.equal(before[name], tensor) for name, tensor in backbone.state_dict().items())
+
+
+def test_a_network_of_a_run_is_a_start_for_other_data_and_warns(tmp_path: Path, caplog: Any) -> None:
+    trained = build(recipe("test_resnet", pretrained="none"), 7)
+    save_model(tmp_path / "m.safetensors", trained.state_dict(), recipe("test_resnet"), 7, {})
+    asked = recipe("test_resnet", pretrained=str(tmp_path / "m.safetensors"))
+    started = build_backbone(asked)
+    weights.load_pretrained(started, asked)
+    assert all(torch.equal(tensor, trained.backbone.state_dict()[n]) for n, tensor in started.state_dict().items())
+    assert "none of the lesions that it learned from may be scored" in caplog.text
 
 
 @pytest.mark.parametrize(
