@@ -34,9 +34,9 @@ def read_step_report(path: Path) -> dict[str, Any] | None:
 
 
 def is_untouched(report: dict[str, Any]) -> bool:
-    """Whether a report is as it was written; one of an earlier version does not say."""
+    """Whether a report is as it was written; none is without its checksum."""
     facts = {key: value for key, value in report.items() if key != CHECKSUM}
-    return CHECKSUM not in report or report[CHECKSUM] == fingerprint(facts)
+    return report.get(CHECKSUM) == fingerprint(facts)
 
 
 def _are_facts(artefacts: Any) -> bool:

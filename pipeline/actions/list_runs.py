@@ -6,9 +6,9 @@ from typing import Any
 from rich.table import Table
 
 from data.errors import FusionNetXError
-from data.files import read_json
 from pipeline.display import Display
 from pipeline.run import Run
+from pipeline.step_reports import read_step_report
 
 
 def print_runs(folder: Path, display: Display) -> None:
@@ -40,10 +40,11 @@ def row_of(path: Path) -> tuple[str, ...]:
 def score_of(path: Path) -> tuple[str, str]:
     """Name and cross-validated figure of the blend; `not finished` without one."""
     try:
-        scores: dict[str, Any] = read_json(path / "tabular" / "report.json")["scores"]["blend"]
+        report = read_step_report(path / "tabular" / "report.json") or {}
+        scores: dict[str, Any] = report["scores"]["blend"]
         name = next((name for name, figures in scores.items() if "low" in figures), next(iter(scores)))
         found = scores[name]
         interval = f" ({found['low']:.4f} to {found['high']:.4f})" if "low" in found else ""
         return name, f"{found['estimate']:.4f}{interval}"
-    except (OSError, ValueError, KeyError, TypeError, StopIteration, RecursionError):
+    except (KeyError, TypeError, StopIteration):
         return "", "not finished"

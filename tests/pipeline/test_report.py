@@ -280,10 +280,7 @@ def test_refresh_keeps_a_report_only_for_the_same_scores(
     run = shutil.copytree(reported_run, tmp_path / "tiny")
     inputs = Inputs(existing_run(str(run)), surroundings())
     assert "report" in refresh_metrics(inputs)
-    submitted = json.loads((run / "submission.json").read_text())
-    # As an earlier version wrote it: without a checksum of its own.
-    del submitted["report_sha256"]
-    (run / "submission.json").write_text(json.dumps({**submitted, "fingerprint": "another", "scores": None}))
+    forge(run / "submission.json", lambda facts: facts.update(fingerprint="another", scores=None))
     fresh = refresh_metrics(inputs)
     assert "report" not in fresh
     assert fresh["test"] is None

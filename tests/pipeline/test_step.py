@@ -119,6 +119,13 @@ def test_a_damaged_report_is_no_report(done: Step, content: bytes):
         done.checksum("first.bin")
 
 
+def test_a_report_without_its_own_checksum_is_no_report(done: Step):
+    report = json.loads(done.report_path.read_text())
+    del report["report_sha256"]
+    done.report_path.write_text(json.dumps({**report, "scores": {"pauc": 0.2}}))
+    assert done.stale_reason() == "a damaged report"
+
+
 def test_a_report_that_is_a_folder_is_not_done(done: Step):
     done.report_path.unlink()
     done.report_path.mkdir()
