@@ -1,10 +1,10 @@
-"""Lesions to predict, in parts that fit into memory: those of a published table are read, checked and kept in parts.
+"""Lesions to predict, in parts that fit into memory: those of a large table are read, checked and kept in parts.
 
 What a reader would say of the table read whole is said here: its problems, because the table is read whole as soon as a
 part has one, and its notes, because their counts are added up.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from operator import add
@@ -19,9 +19,9 @@ from data.files import read_whole, sha256_of
 from data.held import scratch_folder
 from data.images.cleaned import clean_source
 from data.images.sources import ImageSource
-from data.readers.reading import InParts, Readout, given_images
+from data.readers.reading import HowInParts, InParts, Readout, given_images
 from data.recipe import DataRecipe, read_test, reader_of
-from data.tables.csv_parts import ReadWholeError, csv_parts
+from data.tables.csv_parts import ReadWholeError
 from data.tables.schema import Tally, validate
 
 PART_ROWS = 2**15
@@ -43,7 +43,8 @@ class NewLesions:
     rows: int
     patients: Codes
     """A number for the patient of each row."""
-    images: ImageSource | None
+    images: Callable[[Cohort], ImageSource | None]
+    """Of a part."""
     notes: tuple[str, ...]
 
     def __iter__(self) -> Iterator[Cohort]:
@@ -63,27 +64,32 @@ def new_lesions(recipe: DataRecipe, metadata: Path, images: Path | None) -> Iter
     with scratch_folder() as folder:
         found = in_parts(recipe, metadata, images, folder)
         if found is None:
-            cohort, source, notes = read_test(recipe, metadata, images)
-            found = NewLesions(cohort, (), len(cohort.table), codes(cohort.table[cohort.task.group]), source, notes)
+            found = at_hand(*read_test(recipe, metadata, images))
         yield found
+
+
+def at_hand(cohort: Cohort, images: ImageSource | None, notes: tuple[str, ...] = ()) -> NewLesions:
+    """Lesions that are in memory already."""
+    return NewLesions(cohort, (), len(cohort.table), codes(cohort.table[cohort.task.group]), lambda _: images, notes)
 
 
 def in_parts(recipe: DataRecipe, metadata: Path, images: Path | None, folder: Path) -> NewLesions | None:
     """The table in files of a folder; None where it has to be read whole."""
-    how: InParts | None = getattr(reader_of(recipe), "in_parts", None)
-    if how is None or not metadata.is_file() or metadata.stat().st_size < WHOLE_BYTES:
+    bind: HowInParts | None = getattr(reader_of(recipe), "in_parts", None)
+    if bind is None or not metadata.is_file() or metadata.stat().st_size < WHOLE_BYTES:
         return None
     found = Readout()
     source = given_images(images, found)
     if found.errors:
         return None
     try:
-        return kept_parts(how, metadata, folder, clean_source(source, recipe.clean))
+        how = bind(metadata)
+        return kept_parts(how, metadata, folder, lambda part: clean_source(how.named(source, part), recipe.clean))
     except ReadWholeError:
         return None
 
 
-def kept_parts(how: InParts, path: Path, folder: Path, images: ImageSource | None) -> NewLesions:
+def kept_parts(how: InParts, path: Path, folder: Path, images: Callable[[Cohort], ImageSource | None]) -> NewLesions:
     """Check and keep part after part; `ReadWholeError` at the first that is not as it should be."""
     unique = [column.name for column in how.columns if column.unique]
     files: list[Path] = []
@@ -97,7 +103,7 @@ def kept_parts(how: InParts, path: Path, folder: Path, images: ImageSource | Non
         files.append(folder / f"{len(files):06d}.parquet")
         table.write_parquet(files[-1], compression="lz4")
 
-    for text in csv_parts(path):
+    for text in how.texts():
         checked = validate(text, how.columns)
         if checked.errors:
             raise ReadWholeError(checked.errors[0])

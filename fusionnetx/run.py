@@ -12,12 +12,13 @@ from rich.console import Console
 
 from data.errors import DataError
 from data.files import read_json
+from data.new_lesions import at_hand
 from data.own.proposal import Said
 from data.recipe import read_test
 from data.tables.parquet import read_parquet
 from fusionnetx.frames import Frame, Kind, as_file, as_kind, kind_of, write_frame
 from fusionnetx.table import recipe_for
-from pipeline.actions.ask_network import network_scores, network_steps
+from pipeline.actions.ask_network import network_frames, network_steps
 from pipeline.actions.opening import executor_named, existing_run, refuse_export, refuse_losses, run_path, surroundings
 from pipeline.actions.predict import finished_plan, probability_frame, said_of, warn_of_invented
 from pipeline.actions.train import train
@@ -214,8 +215,9 @@ class FittedRun:
                 self._runtime.display.warn(note)
             warn_of_invented(self._run, self._runtime, path)
             if model is not None:
-                asked = network_scores(self._run, self._runtime, network_steps(self._run, model), cohort, found)
-                return as_kind(probability_frame(cohort, asked), kind)
+                steps = network_steps(self._run, model)
+                asked = network_frames(self._run, self._runtime, steps, at_hand(cohort, found))
+                return as_kind(pl.concat(asked), kind)
             said = said_of(finished, self._runtime, cohort, found)
         return as_kind(
             probability_frame(cohort, said.score) if decision is None else answer_frame(said, decision), kind

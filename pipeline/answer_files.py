@@ -17,12 +17,16 @@ GROUP_ROWS = 50_000
 """Of a Parquet file's row group."""
 
 
-def refuse_bad_target(path: Path, given: Iterable[Path | None]) -> None:
+def refuse_bad_target(path: Path, given: Iterable[Path | None], run: Path) -> None:
     """DataError unless answers can be written there; `given` are the files and folders that are read."""
     if path.suffix.lower() not in KINDS:
         raise DataError(f"--out {path}: the name must end in {', '.join(KINDS[:-1])} or {KINDS[-1]}")
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise DataError(f"--out {path} is there and is no regular file; name another")
+    if path.resolve().is_relative_to(run.resolve()):
+        raise DataError(
+            f"--out {path} lies in the run folder {run}, which is the run alone; name another place"
+        )
     if not path.exists():
         return
     for source in given:

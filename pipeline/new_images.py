@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
+Images = Callable[[Cohort], ImageSource | None]
+"""Of some lesions."""
 
 BLOCK_BYTES = 4 * 2**30
 """Decoded pixels on the disk at a time: 16,384 lesions at 224 px."""
@@ -79,18 +81,18 @@ def image_columns(
 
     Of the recipe of the data, the size of the images and the processes that decode them count.
     """
-    [columns] = columns_of_parts(fold_models, recipe, runtime, [cohort], source)
+    [columns] = columns_of_parts(fold_models, recipe, runtime, [cohort], lambda _: source)
     return columns
 
 
 def columns_of_parts(
     fold_models: Sequence[Step], recipe: DataRecipe, runtime: Runtime, parts: Iterable[Cohort],
-    source: ImageSource | None, count: int | None = None,
+    images: Images, count: int | None = None,
 ) -> Iterator[pl.DataFrame]:  # fmt: skip
-    """The same of each part of a table of `count` lesions; parts are gone through twice."""
+    """The same of each part of a table of `count` lesions, and its images; parts are gone through twice."""
     count = sum(len(part.table) for part in parts) if count is None else count
     seeing = [name for name, model in models_of(fold_models).items() if model.backbone != "none"]
-    refuse_no_images(seeing, parts, source, count)
+    refuse_no_images(seeing, parts, images, count)
     held = Shared()
     networks = fold_networks(fold_models, len(next(iter(parts)).task.classes), runtime.threads, held)
     devices = {network.device for network in networks}
@@ -104,7 +106,8 @@ def columns_of_parts(
             progress(seen, views, **figures)
 
         for cohort in parts:
-            for part, pack in blocks(recipe, cohort, source if seeing else None, decoding):
+            source = images(cohort) if seeing else None
+            for part, pack in blocks(recipe, cohort, source, decoding):
                 lesions = unlabelled_lesions(part, pack)
                 missing.see(part, lesions.present)
                 for _ in pool.map(partial(FoldNetwork.see, table=part.table, lesions=lesions, turns=turns), networks):
@@ -188,16 +191,19 @@ def blocks(
             yield part, pack
 
 
-def refuse_no_images(seeing: Sequence[str], parts: Iterable[Cohort], source: ImageSource | None, count: int) -> None:
+def refuse_no_images(seeing: Sequence[str], parts: Iterable[Cohort], images: Images, count: int) -> None:
     """DataError when there are no images, or none of these lesions, and a network needs them."""
     if not seeing:
         return
-    if source is None:
-        raise DataError(
-            f"no images were given, but {' and '.join(seeing)} of stage one see images: give them with --images"
-        )
-    if not any(np.isin(part.ids, source.ids).any() for part in parts):
-        raise DataError(f"none of the {count} lesions has a usable image in {source!r}")
+    for part in parts:
+        source = images(part)
+        if source is None:
+            raise DataError(
+                f"no images were given, but {' and '.join(seeing)} of stage one see images: give them with --images"
+            )
+        if np.isin(part.ids, source.ids).any():
+            return
+    raise DataError(f"none of the {count} lesions has a usable image in {source!r}")
 
 
 @dataclass

@@ -25,7 +25,7 @@ class NamedImages:
         self.names = dict(names)
 
     def __repr__(self) -> str:
-        return f"NamedImages({self.source!r}, {len(self.names)} names)"
+        return repr(self.source)
 
     @cached_property
     def ids(self) -> npt.NDArray[np.str_]:

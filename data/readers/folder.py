@@ -7,7 +7,7 @@ without `images` the table stands alone.
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self
@@ -21,9 +21,10 @@ from data.images.named import NamedImages, stem_of
 from data.images.sources import ImageSource
 from data.own.roles import group_noun
 from data.progress import Progress
-from data.readers.reading import Reader, Readout, Unlabelled, given_images
+from data.readers.reading import InParts, Reader, Readout, Unlabelled, given_images
 from data.synthetic.recipe import TwinRecipe
-from data.tables.any_table import AnyTable, read_any
+from data.tables.any_table import any_parts, read_any
+from data.tables.csv import TextTable
 from data.tables.form import Decimal, Encoding, Separator, TableForm
 from data.tables.near import did_you_mean
 from data.tables.schema import Column, validate
@@ -148,6 +149,12 @@ class Folder:
         found.test_images = self._named(given_images(images_path, found), found.test)
         return found.unlabelled(metadata_path.parent)
 
+    def in_parts(self, path: Path, /) -> InParts:
+        """How a table larger than memory is read; `ReadWholeError` for a workbook, and where something is wrong."""
+        found = any_parts(path, self.recipe.form)
+        columns = self._schema(found.columns, found.numbers, False, None)
+        return InParts(lambda: map(self._without_ignored, found.texts()), columns, self._test_cohort, self._named)
+
     def write_twin(self, folder: Path, recipe: TwinRecipe, progress: Progress, /) -> None:
         """Write a twin of PAD-UFES-20, whatever the recipe says of the columns."""
         from data.synthetic.pad_ufes import write
@@ -156,18 +163,16 @@ class Folder:
 
     def _cohort(self, path: Path, labelled: bool, found: Readout, like: Cohort | None) -> Cohort | None:
         """One table as a cohort, typed `like` another one if given; None when unusable, the reasons in `found`."""
-        recipe, task = self.recipe, self.recipe.task
+        recipe = self.recipe
         try:
             table_file = read_any(path, recipe.form)
         except DataError as error:
             found.errors.append(str(error))
             return None
-        # By name and not by pattern: a column may be called "^a$".
-        text = table_file.text
-        text = replace(text, frame=text.frame[[name for name in text.frame.columns if name not in recipe.ignored]])
+        text = self._without_ignored(table_file.text)
         found.understood.append(f"{path.name}: read as {table_file.understood}")
         free = [name for name in text.columns if name not in recipe.named]
-        checked = validate(text, self._schema(table_file, labelled, like), likely=free)
+        checked = validate(text, self._schema(text.columns, table_file.numbers, labelled, like), likely=free)
         errors = list(checked.errors)
         table = checked.table
         if labelled and not errors:
@@ -176,7 +181,17 @@ class Folder:
         found.record(path.name, errors, checked.notes)
         if errors:
             return None
-        return Cohort(table, task, labelled, frozenset({recipe.target, *recipe.forbidden}), text.sha256)
+        return replace(self._test_cohort(table, text.sha256), labelled=labelled)
+
+    def _without_ignored(self, text: TextTable) -> TextTable:
+        # By name and not by pattern: a column may be called "^a$".
+        ignored = self.recipe.ignored
+        return replace(text, frame=text.frame[[name for name in text.frame.columns if name not in ignored]])
+
+    def _test_cohort(self, table: pl.DataFrame, checksum: str) -> Cohort:
+        """Typed columns of lesions to predict as a cohort."""
+        forbidden = frozenset({self.recipe.target, *self.recipe.forbidden})
+        return Cohort(table, self.recipe.task, False, forbidden, checksum)
 
     def _wrong_answers(self, answers: pl.Series) -> list[str]:
         """Values of the target that the recipe does not know, and those it knows that are not there."""
@@ -196,12 +211,14 @@ class Folder:
             )
         return errors
 
-    def _schema(self, found: AnyTable, labelled: bool, like: Cohort | None) -> list[Column]:
+    def _schema(
+        self, names: Sequence[str], numbers: Collection[str], labelled: bool, like: Cohort | None
+    ) -> list[Column]:
         """The columns the recipe names, which must be there, and all others by what they hold."""
         recipe, task = self.recipe, self.recipe.task
         answers, keys = {recipe.target, *recipe.forbidden}, recipe.keys
         columns = []
-        others = found.text.columns if like is None else like.table.columns
+        others = names if like is None else like.table.columns
         for name in dict.fromkeys((*recipe.named, *(name for name in others if name not in recipe.ignored))):
             if name in answers and not labelled:
                 continue
@@ -211,7 +228,7 @@ class Folder:
             elif like is not None and name in like.table.columns:
                 number = like.table.schema[name].is_numeric()
             else:
-                number = name in found.numbers or name in recipe.numbers
+                number = name in numbers or name in recipe.numbers
             kind: Literal["number", "text", "category"] = "number" if number else "text" if key else "category"
             columns.append(Column(name, kind, nullable=not key, unique=name == task.lesion, train_only=name in answers))
         return columns

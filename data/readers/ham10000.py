@@ -16,7 +16,16 @@ from data.cohort import Cohort, DataFolder, Task
 from data.errors import DataError
 from data.files import fingerprint
 from data.progress import Progress
-from data.readers.reading import InParts, Reader, Readout, ToldColumns, Unlabelled, given_images, images_below
+from data.readers.reading import (
+    InParts,
+    Reader,
+    Readout,
+    ToldColumns,
+    Unlabelled,
+    given_images,
+    images_below,
+    published_in_parts,
+)
 from data.schemas.ham10000 import (
     BINARY,
     DIAGNOSES,
@@ -89,10 +98,9 @@ class Ham10000:
         known = table.with_columns(pl.col("sex", "localization").replace("unknown", None))
         return Cohort(known, self.task, False, FORBIDDEN, checksum)
 
-    @property
-    def in_parts(self) -> InParts:
+    def in_parts(self, path: Path, /) -> InParts:
         """How a table larger than memory is read."""
-        return InParts(TEST_SCHEMA, self._test_cohort)
+        return published_in_parts(TEST_SCHEMA, self._test_cohort)(path)
 
     def _class_index(self) -> pl.Expr:
         """Malignant or not, or the diagnosis."""

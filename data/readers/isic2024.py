@@ -19,13 +19,13 @@ from data.progress import Progress
 from data.readers.isic2024_archive import edition_in, images_of, training_table
 from data.readers.reading import (
     Functions,
-    InParts,
     Reader,
     Readout,
     ToldColumns,
     Unlabelled,
     given_images,
     images_at,
+    published_in_parts,
 )
 from data.schemas.isic2024 import FORBIDDEN, SCHEMA, SUBMISSION_SCHEMA, TASK, TEST_SCHEMA
 from data.synthetic.isic2024.recipe import SyntheticRecipe
@@ -170,7 +170,7 @@ def _name_ids(ids: pl.Series, what: str, found: Readout) -> None:
 
 READER = Reader(
     "isic2024",
-    bind=lambda _: Functions(read, read_test, write_twin, InParts(TEST_SCHEMA, _test_cohort)),
+    bind=lambda _: Functions(read, read_test, write_twin, published_in_parts(TEST_SCHEMA, _test_cohort)),
     synthetic_table="synthetic",
     task=TASK,
     told_columns=ToldColumns(("age_approx", "sex", "anatom_site_general"), "anatom_site_general"),

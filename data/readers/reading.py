@@ -5,8 +5,9 @@ from the recipe to what reads. Reading gives a `DataFolder` or raises `FolderErr
 and the parts that could be read, so that `data.check` can go on to look at the images.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +25,7 @@ from data.images.zipped import ZippedImages
 from data.progress import Progress
 from data.synthetic.recipe import TwinRecipe
 from data.tables.csv import TextTable, read_csv
+from data.tables.csv_parts import csv_parts
 from data.tables.near import with_files_beside
 from data.tables.schema import Column, Validated, validate
 
@@ -43,7 +45,7 @@ class BoundReader(Protocol):
     def write_twin(self, folder: Path, recipe: TwinRecipe, progress: Progress, /) -> None:
         """Write the synthetic twin, invented lesions in exactly these files, into `folder`, which is empty."""
 
-    # A reader that has `in_parts: InParts` predicts tables of any length; the others' are read whole.
+    # A reader that has `in_parts: HowInParts` predicts tables of any length; the others' are read whole.
 
 
 def no_twin(folder: Path, recipe: TwinRecipe, progress: Progress) -> None:
@@ -55,9 +57,21 @@ def no_twin(folder: Path, recipe: TwinRecipe, progress: Progress) -> None:
 class InParts:
     """How lesions to predict are read from a table larger than memory: each row by itself."""
 
+    texts: Callable[[], Iterator[TextTable]]
+    """The rows, part by part."""
     columns: Sequence[Column]
     cohort: Callable[[pl.DataFrame, str], Cohort]
     """Of typed columns, and the checksum of the file."""
+    named: Callable[[ImageSource | None, Cohort], ImageSource | None] = lambda source, _: source
+    """The images of some rows, where the table says how they are called."""
+
+
+HowInParts = Callable[[Path], InParts]
+
+
+def published_in_parts(columns: Sequence[Column], cohort: Callable[[pl.DataFrame, str], Cohort]) -> HowInParts:
+    """For a data set of one table in its published form."""
+    return lambda path: InParts(partial(csv_parts, path), columns, cohort)
 
 
 @dataclass(frozen=True)
@@ -67,7 +81,7 @@ class Functions:
     read: Callable[[Path], DataFolder]
     read_test: Callable[[Path, Path | None], Unlabelled]
     write_twin: Callable[[Path, TwinRecipe, Progress], None] = no_twin
-    in_parts: InParts | None = None
+    in_parts: HowInParts | None = None
 
 
 @dataclass(frozen=True)

@@ -5,20 +5,23 @@ Data sets as published are read by `data.tables.csv`, which takes the one form t
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
-from data.errors import DataError
+from data.errors import DataError, examples
+from data.files import opened
 from data.tables.csv import COMPRESSED, ROW, TextTable, bytes_of, parse_csv, plain
-from data.tables.encodings import as_utf8, telling_word
+from data.tables.csv_parts import ReadWholeError, csv_parts, raw_parts
+from data.tables.encodings import as_utf8, found_encoding, telling_word
 from data.tables.form import FOUND_OUT, SEPARATORS, TableForm, Understood
-from data.tables.marks import spell_plainly
+from data.tables.marks import Told, decided, spell_plainly, spelled_as, told_by
 from data.tables.near import with_files_beside
-from data.tables.parquet import read_parquet
-from data.tables.separators import found_separator
+from data.tables.parquet import parquet_parts, read_parquet
+from data.tables.separators import SAMPLED_BYTES, found_separator
 from data.tables.workbook import read_workbook
 
 MAX_BYTES = 4_000_000_000
@@ -45,6 +48,59 @@ def read_any(path: Path, form: TableForm = FOUND_OUT) -> AnyTable:
     numbers = spell_plainly(text, form, default=default)
     found = Understood(understood.kind, understood.encoding, understood.sample, numbers.marks, numbers.example)
     return AnyTable(numbers.text, numbers.columns, found)
+
+
+@dataclass(frozen=True)
+class AnyParts:
+    """A table larger than memory: what there is to know of all of it, and its rows in parts."""
+
+    columns: list[str]
+    numbers: frozenset[str]
+    texts: Callable[[], Iterator[TextTable]]
+
+
+def any_parts(path: Path, form: TableForm = FOUND_OUT) -> AnyParts:
+    """A table of any form in parts, as `read_any` reads it; `ReadWholeError` for a workbook and where anything is
+    wrong."""
+    try:
+        refuse_unreadable(path)
+        parts, default = text_parts(path, form) if path.suffix.lower() not in READERS else (other_parts(path), ".")
+        columns: list[str] = []
+        seen: dict[str, Told] = {}
+        for text in parts():
+            columns = columns or text.columns
+            seen = {name: seen[name] + one if name in seen else one for name, one in told_by(text, form).items()}
+        found = decided(seen, form, default)
+    except (DataError, OSError) as error:
+        raise ReadWholeError(str(error)) from error
+    if found.mixed or found.two_ways:
+        raise ReadWholeError(f"of no sure kind: {examples(found.mixed + found.two_ways)}")
+    return AnyParts(columns, frozenset(found.marks), lambda: (spelled_as(text, form, found.marks) for text in parts()))
+
+
+def text_parts(path: Path, form: TableForm) -> tuple[Callable[[], Iterator[TextTable]], str]:
+    """A text in parts, and the decimal mark to take where it does not say."""
+    encoding = form.encoding or found_encoding(raw_parts(path))
+    if encoding.startswith("utf-16"):
+        raise ReadWholeError("two bytes a letter")
+    with opened(path) as (handle, _):
+        head, _ = as_utf8(handle.read(SAMPLED_BYTES + 1), path, encoding)
+    separator = form.separator or found_separator(plain(head, path), path)
+    return partial(csv_parts, path, encoding, separator), "." if separator == "," else ""
+
+
+def other_parts(path: Path) -> Callable[[], Iterator[TextTable]]:
+    """A parquet file in parts."""
+    if path.suffix.lower() != ".parquet":
+        raise ReadWholeError("a workbook")
+
+    def texts() -> Iterator[TextTable]:
+        first = 0
+        for frame in parquet_parts(path):
+            yield as_texts(frame, path, first, "")
+            first += len(frame)
+
+    return texts
 
 
 def refuse_unreadable(path: Path) -> None:
@@ -81,8 +137,14 @@ def workbook(path: Path, form: TableForm) -> tuple[TextTable, Understood]:
 
 
 def parquet(path: Path, _form: TableForm) -> tuple[TextTable, Understood]:
-    """A parquet file; its types are believed, and spelled as texts for one way of checking."""
+    """A parquet file."""
     frame, _ = read_parquet(path, "Write it again.")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return as_texts(frame, path, 0, digest), Understood("parquet", "")
+
+
+def as_texts(frame: pl.DataFrame, path: Path, first: int, digest: str) -> TextTable:
+    """Rows of a parquet file from a place on; types are believed, and spelled as texts for one way of checking."""
     nested = [name for name, kind in frame.schema.items() if kind.is_nested() or kind in (pl.Binary, pl.Object)]
     if nested:
         raise DataError(f"{path}: column {nested[0]} holds lists or bytes, which no feature is made of. Leave it out.")
@@ -91,8 +153,7 @@ def parquet(path: Path, _form: TableForm) -> tuple[TextTable, Understood]:
         for name, kind in frame.schema.items()
         if name != ROW
     )
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return TextTable(path.name, texts.with_row_index(ROW), (), digest, False), Understood("parquet", "")
+    return TextTable(path.name, texts.with_row_index(ROW, first), (), digest, False)
 
 
 READERS: dict[str, tuple[Callable[[Path, TableForm], tuple[TextTable, Understood]], str]] = {

@@ -5,6 +5,7 @@ which nearly all others are; a word with such letters is shown, so that a person
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from data.errors import DataError
@@ -14,7 +15,7 @@ SAMPLED_BYTES = 2**16
 
 def as_utf8(raw: bytes, path: Path, encoding: str = "") -> tuple[bytes, str]:
     """The text in UTF-8 without a byte-order mark, and the encoding that it had; DataError when another was named."""
-    name = encoding or found_encoding(raw)
+    name = encoding or found_encoding([raw])
     if name == "utf-8":
         return raw.removeprefix(b"\xef\xbb\xbf"), name
     try:
@@ -25,8 +26,27 @@ def as_utf8(raw: bytes, path: Path, encoding: str = "") -> tuple[bytes, str]:
         ) from error
 
 
-def found_encoding(raw: bytes) -> str:
-    """The encoding that the bytes speak for."""
+def found_encoding(parts: Iterable[bytes]) -> str:
+    """The encoding that the bytes, cut at ends of lines, speak for."""
+    possible = ["utf-8", "cp1252", "latin-1"]
+    for number, raw in enumerate(parts):
+        if not number and (wide := two_byte_encoding(raw)):
+            return wide
+        possible = [name for name in possible if decodes(raw, name)]
+    return possible[0]
+
+
+def decodes(raw: bytes, name: str) -> bool:
+    """Whether the bytes are text of an encoding; any are of Latin-1."""
+    try:
+        raw.decode(name)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def two_byte_encoding(raw: bytes) -> str:
+    """UTF-16 of either kind, where the first bytes tell; else empty."""
     if raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         return "utf-16"
     head = raw[:SAMPLED_BYTES]
@@ -34,13 +54,7 @@ def found_encoding(raw: bytes) -> str:
     for name, zeros, letters in (("utf-16-le", head[1::2], head[::2]), ("utf-16-be", head[::2], head[1::2])):
         if len(head) > 3 and zeros.count(0) > 0.9 * len(zeros) and letters.count(0) == 0:
             return name
-    for name in ("utf-8", "cp1252"):
-        try:
-            raw.decode(name)
-        except UnicodeDecodeError:
-            continue
-        return name
-    return "latin-1"
+    return ""
 
 
 def telling_word(text: bytes) -> str:

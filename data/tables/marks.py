@@ -24,7 +24,7 @@ _THOUSANDS = r"^[+-]?[1-9]\d{0,2}([.,]\d{3})+$"
 _SPACES = r"[ \x{a0}\x{202f}'’]"
 _GROUPED = {
     ".": rf"^[+-]?[1-9]\d{{0,2}}(?:(?:,\d{{3}})+|(?:{_SPACES}\d{{3}})+)(?:\.\d+)?$",
-    ",": rf"^[+-]?(?:\d+|[1-9]\d{{0,2}}(?:(?:\.\d{{3}})+|(?:{_SPACES}\d{{3}})+))?(?:,\d+)?(?:[eE][+-]?\d+)?$",
+    ",": rf"^[+-]?(?:\d*(?:,\d+)?(?:[eE][+-]?\d+)?|[1-9]\d{{0,2}}(?:(?:\.\d{{3}})+|(?:{_SPACES}\d{{3}})+)(?:,\d+)?)$",
 }
 """Numbers that a plain conversion does not take: with marks between thousands, or a decimal comma."""
 
@@ -81,39 +81,115 @@ def as_numbers(cells: pl.Series, mark: str) -> Reading:
     return Reading(mark, marked if mark == "," else plain.zip_with(plain.is_not_null(), marked))
 
 
-def spell_plainly(text: TextTable, form: TableForm, *, default: str = "") -> Numbers:
-    """Find the columns of numbers and spell these with a decimal point; DataError for what could be either of two.
+@dataclass(frozen=True)
+class Told:
+    """What cells tell of whether their column holds numbers; what the parts of a table tell adds up to the whole's."""
+
+    held: int
+    """Cells with a value."""
+    numbers: dict[str, int]
+    """How many of these are numbers, by decimal mark."""
+    same: bool
+    """Whether both marks give the same numbers."""
+    marked: bool
+    """Whether any has a point or a comma in it: whole numbers say nothing of the mark."""
+    commas: bool
+
+    def __add__(self, other: "Told") -> "Told":
+        numbers = {mark: self.numbers.get(mark, 0) + other.numbers.get(mark, 0) for mark in DECIMALS}
+        marked, commas = self.marked or other.marked, self.commas or other.commas
+        return Told(self.held + other.held, numbers, self.same and other.same, marked, commas)
+
+    @property
+    def fitting(self) -> list[str]:
+        """The marks that make numbers of all cells."""
+        return [mark for mark, count in self.numbers.items() if count == self.held]
+
+    @property
+    def agreed(self) -> str | None:
+        """The mark, where one alone fits or it does not matter."""
+        return self.fitting[0] if len(self.fitting) == 1 or self.same else None
+
+
+def told(cells: pl.Series, readings: Sequence[Reading]) -> Told:
+    """What some cells tell under their readings."""
+    first, *others = readings
+    return Told(
+        cells.count(),
+        {one.mark: one.values.count() for one in readings},
+        all(first.values.equals(other.values) for other in others),
+        has_mark(cells),
+        bool(cells.str.contains(",", literal=True).any()),
+    )
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What all cells of a table say together."""
+
+    marks: dict[str, str]
+    """Of the columns of numbers."""
+    mixed: tuple[str, ...]
+    """Columns that hold numbers and other things."""
+    two_ways: tuple[str, ...]
+    """Columns of numbers of which nothing tells the mark."""
+
+
+def decided(columns: dict[str, Told], form: TableForm, default: str = "") -> Decided:
+    """Which columns hold numbers, and with which mark.
 
     `default` is the mark to take where the table does not say: a text with commas between its cells has points within.
     """
-    cells = {name: held(text.frame[name], form.missing) for name in text.columns}
-    found: dict[str, tuple[Reading, ...]] = {}
-    problems: list[str] = []
-    odd: dict[str, tuple[str, ...]] = {}
-    two_ways: list[str] = []
-    for name, column in cells.items():
-        if name in form.texts or column.null_count() == len(column):
-            continue
-        readings = readings_of(column, form.decimal)
-        whole = tuple(one for one in readings if one.values.null_count() == column.null_count())
-        if whole:
-            found[name] = whole
-        elif problem := mixed(text, name, column, readings, form):
-            problems.append(problem)
-            odd[name] = odd_spellings(column, readings)
-    agreed = {name: agreeing(readings) for name, readings in found.items()}
-    sure: set[str] = {one.mark for name, one in agreed.items() if one is not None and has_mark(cells[name])}
-    rest = str(form.decimal or (sure.pop() if len(sure) == 1 else ""))
-    for name, readings in found.items():
-        if agreed[name] is None:
-            mark = rest or (default if not cells[name].str.contains(",", literal=True).any() else "")
-            agreed[name] = next((one for one in readings if one.mark == mark), None)
-            if agreed[name] is None:
-                problems.append(both_readings(text, name, cells[name], readings))
-                two_ways.append(name)
-    if problems:
-        raise UnclearTableError(f"{text.name}: " + "; ".join(problems), odd, tuple(two_ways))
-    chosen = {name: one for name, one in agreed.items() if one is not None}
+    numbers = {name: one for name, one in columns.items() if one.held and one.fitting}
+    mixed = tuple(
+        name
+        for name, one in columns.items()
+        if name not in numbers and one.held and (max(one.numbers.values()) > MOSTLY * one.held or name in form.numbers)
+    )
+    sure = {one.agreed for one in numbers.values() if one.agreed and one.marked}
+    rest = form.decimal or (sure.pop() if len(sure) == 1 else "")
+    marks, two_ways = {}, []
+    for name, one in numbers.items():
+        mark = one.agreed or rest or (default if not one.commas else "")
+        if mark in one.fitting:
+            marks[name] = str(mark)
+        else:
+            two_ways.append(name)
+    return Decided(marks, mixed, tuple(two_ways))
+
+
+def cells_of(text: TextTable, form: TableForm) -> dict[str, pl.Series]:
+    """The cells of every column."""
+    return {name: held(text.frame[name], form.missing) for name in text.columns}
+
+
+def looked_at(cells: dict[str, pl.Series], form: TableForm) -> dict[str, tuple[pl.Series, tuple[Reading, ...]]]:
+    """The columns that may hold numbers, and what they read as."""
+    return {name: (one, readings_of(one, form.decimal)) for name, one in cells.items() if name not in form.texts}
+
+
+def told_by(text: TextTable, form: TableForm) -> dict[str, Told]:
+    """What a part of a table tells of its columns."""
+    return {name: told(*one) for name, one in looked_at(cells_of(text, form), form).items()}
+
+
+def spelled_as(text: TextTable, form: TableForm, marks: dict[str, str]) -> TextTable:
+    """A part of a table, spelled as all of it told."""
+    cells = cells_of(text, form)
+    return rewritten(text, cells, {name: as_numbers(cells[name], mark) for name, mark in marks.items()})
+
+
+def spell_plainly(text: TextTable, form: TableForm, *, default: str = "") -> Numbers:
+    """Find the columns of numbers and spell these with a decimal point; DataError for what could be either of two."""
+    cells = cells_of(text, form)
+    seen = looked_at(cells, form)
+    found = decided({name: told(*one) for name, one in seen.items()}, form, default)
+    if found.mixed or found.two_ways:
+        problems = [mixed(text, name, *seen[name]) for name in found.mixed]
+        problems += [both_readings(text, name, *seen[name]) for name in found.two_ways]
+        odd = {name: odd_spellings(*seen[name]) for name in found.mixed}
+        raise UnclearTableError(f"{text.name}: " + "; ".join(problems), odd, found.two_ways)
+    chosen = {name: next(one for one in seen[name][1] if one.mark == mark) for name, mark in found.marks.items()}
     return Numbers(rewritten(text, cells, chosen), frozenset(chosen), marks_of(chosen, cells), shown(chosen, cells))
 
 
@@ -136,23 +212,14 @@ def maybe_thousands(cells: pl.Series) -> bool:
     )
 
 
-def agreeing(readings: tuple[Reading, ...]) -> Reading | None:
-    """The reading of a column, where there is one alone or both give the same numbers."""
-    first, *others = readings
-    return first if all(first.values.equals(other.values) for other in others) else None
-
-
 def has_mark(cells: pl.Series) -> bool:
-    """Whether any cell has a point or a comma in it: whole numbers say nothing of the mark."""
+    """Whether any cell has a point or a comma in it."""
     return bool(cells.str.contains(r"[.,]").any())
 
 
-def mixed(text: TextTable, name: str, cells: pl.Series, readings: Sequence[Reading], form: TableForm) -> str:
-    """What to say of a column of numbers with other things among them; empty when it is no such column."""
+def mixed(text: TextTable, name: str, cells: pl.Series, readings: Sequence[Reading]) -> str:
+    """What to say of a column of numbers with other things among them."""
     best = fullest(readings)
-    count, share = len(cells) - cells.null_count(), best.values.count()
-    if share <= MOSTLY * count and name not in form.numbers:
-        return ""
     odd = text.frame[ROW].filter(cells.is_not_null() & best.values.is_null())
     where = ", ".join(f"{text.place(row)}: {cells[i]!r}" for i, row in places(cells, best, odd))
     more = ", ..." if len(odd) > MAX_SHOWN else ""
@@ -160,8 +227,8 @@ def mixed(text: TextTable, name: str, cells: pl.Series, readings: Sequence[Readi
         marks = " and ".join(f"{one.values.count():,} with a {DECIMALS[one.mark]}" for one in readings)
         where = f"{where}; numbers: {marks}"
     return (
-        f"column {name} holds {share:,} numbers and {len(odd):,} other cells ({where}{more}): correct these, or name "
-        "their spelling in data.folder.missing if it means that there is no value, or the column in "
+        f"column {name} holds {best.values.count():,} numbers and {len(odd):,} other cells ({where}{more}): correct "
+        "these, or name their spelling in data.folder.missing if it means that there is no value, or the column in "
         "data.folder.categories if it holds no quantity"
     )
 
@@ -193,13 +260,10 @@ def both_readings(text: TextTable, name: str, cells: pl.Series, readings: Sequen
 def rewritten(text: TextTable, cells: dict[str, pl.Series], chosen: dict[str, Reading]) -> TextTable:
     """The table with its numbers spelled plainly; other columns stay as they are but for what is missing."""
     columns = [
-        one.values.cast(pl.String).alias(name) if (one := chosen.get(name)) and not one.plain else cells[name]
-        for name in text.columns
+        one.values.cast(pl.String).alias(name) if (one := chosen.get(name)) and not one.plain else column.alias(name)
+        for name, column in cells.items()
     ]
-    frame = pl.DataFrame(
-        [text.frame[ROW], *(column.alias(name) for column, name in zip(columns, text.columns, strict=True))]
-    )
-    return replace(text, frame=frame)
+    return replace(text, frame=pl.DataFrame([text.frame[ROW], *columns]))
 
 
 def marks_of(chosen: dict[str, Reading], cells: dict[str, pl.Series]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ compared with the footer and the file's length first. The pages' content is left
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO, overload
 
 MAGIC = b"PAR1"
 DEEPEST = 16
@@ -20,7 +20,43 @@ FREE_CELLS, CELLS_PER_BYTE = 2**26, 64
 Struct = dict[int, Any]
 
 
-def refuse_impossible(raw: bytes) -> None:
+class FileBytes:
+    """Bytes of a file that is not read whole; some at a time are at hand."""
+
+    WINDOW = 2**16
+
+    def __init__(self, handle: BinaryIO, size: int) -> None:
+        self.handle, self.size = handle, size
+        self.first, self.window = 0, b""
+
+    def __len__(self) -> int:
+        return self.size
+
+    @overload
+    def __getitem__(self, at: int) -> int: ...
+    @overload
+    def __getitem__(self, at: slice) -> bytes: ...
+    def __getitem__(self, at: int | slice) -> int | bytes:
+        if isinstance(at, slice):
+            first, end, _ = at.indices(self.size)
+            return self.read(first, end - first)
+        if not self.first <= at < self.first + len(self.window):
+            self.first, self.window = at, self.read(at, self.WINDOW)
+        return self.window[at - self.first]
+
+    def read(self, first: int, length: int) -> bytes:
+        """So many bytes from a place on; ValueError where there are no such."""
+        self.handle.seek(first)
+        found = self.handle.read(length)
+        if len(found) < min(length, self.size - first):
+            raise ValueError("it has become shorter")
+        return found
+
+
+Raw = bytes | FileBytes
+
+
+def refuse_impossible(raw: Raw) -> None:
     """ValueError when the file is cut short, its pages contradict its footer, or it would unpack beyond all measure."""
     if len(raw) < 12 or raw[:4] != MAGIC or raw[-4:] != MAGIC:
         raise ValueError("it does not begin and end as one")
@@ -44,7 +80,7 @@ def refuse_impossible(raw: bytes) -> None:
         raise ValueError(f"it states {unpacked:,} bytes when unpacked, and has {len(raw):,}")
 
 
-def checked_pages(raw: bytes, end_of_data: int, chunk: Any) -> int:
+def checked_pages(raw: Raw, end_of_data: int, chunk: Any) -> int:
     """Bytes that the pages of one column come to when unpacked; ValueError when they do not fit the footer."""
     if not isinstance(chunk, dict):
         raise ValueError("a column is not described")
@@ -76,7 +112,7 @@ class Page:
     unpacked: int
 
 
-def pages(raw: bytes, at: int, end: int) -> Iterator[Page]:
+def pages(raw: Raw, at: int, end: int) -> Iterator[Page]:
     """The pages between two places."""
     reader = ThriftBytes(raw, end)
     while at < end:
@@ -110,7 +146,7 @@ def structs(struct: Struct, field: int) -> list[Struct]:
 class ThriftBytes:
     """Thrift's compact protocol, only as much as numbers, texts, lists and structures take."""
 
-    def __init__(self, raw: bytes, end: int) -> None:
+    def __init__(self, raw: Raw, end: int) -> None:
         self.raw = raw
         self.end = end
 

@@ -1,11 +1,10 @@
 """`predict --model`: one network of a run asked alone, of a table or of a single lesion; no stage two."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from data.cohort import Cohort
@@ -14,15 +13,16 @@ from data.files import finite
 from data.images.cleaned import clean_source
 from data.images.decode import pixels
 from data.images.sources import ImageSource, OneImage
+from data.new_lesions import NewLesions, at_hand, new_lesions
 from data.readers import READERS
-from data.recipe import read_test, task_of
+from data.recipe import task_of
 from data.tables.near import did_you_mean
 from features.vector import CategoryColumn, NumberColumn, VectorEncoder
 from pipeline.actions.predict import probability_frame, refuse_unfinished, warn_of_invented
-from pipeline.answer_files import refuse_bad_target, write_answers
+from pipeline.answer_files import refuse_bad_target, refuse_too_many, write_answers
 from pipeline.columns import stacked
 from pipeline.facts import finished_fold_count, recorded_facts
-from pipeline.new_images import image_columns
+from pipeline.new_images import columns_of_parts
 from pipeline.plan import plan
 from pipeline.run import Run
 from pipeline.runtime import Runtime
@@ -49,23 +49,40 @@ def run_network(run: Run, runtime: Runtime, name: str, given: OneLesion | tuple[
     images = given.image if isinstance(given, OneLesion) else given[1]
     table = None if isinstance(given, OneLesion) else given[0]
     if out is not None:
-        refuse_bad_target(out, (table, images, run.folder))
+        refuse_bad_target(out, (table, images), run.folder)
     steps = network_steps(run, name)
-    if isinstance(given, OneLesion):
-        cohort, source = one_lesion(run, runtime, steps, given)
-    else:
-        cohort, source, notes = read_test(run.recipe.data, *given)
-        for note in notes:
+    with opened_lesions(run, runtime, steps, given) as lesions:
+        for note in lesions.notes:
             runtime.display.warn(note)
-    warn_of_invented(run, runtime, table or images or Path())
-    frame = probability_frame(cohort, network_scores(run, runtime, steps, cohort, source))
-    runtime.display.say(f"{name} alone, the mean of its {len(steps)} fold models; not calibrated")
+        warn_of_invented(run, runtime, table or images or Path())
+        runtime.display.say(f"{name} alone, the mean of its {len(steps)} fold models; not calibrated")
+        frames = network_frames(run, runtime, steps, lesions)
+        if isinstance(given, OneLesion):
+            frames = [frame] = list(frames)
+            for column in lesions.whole.task.probability_columns:
+                runtime.display.say(f"{column} {frame[column][0]:.4g}")
+        if out is not None:
+            refuse_too_many(out, lesions.rows)
+            write_answers(frames, out)
+            runtime.display.say(f"wrote {lesions.rows:,} probabilities to {out}")
+
+
+def opened_lesions(
+    run: Run, runtime: Runtime, steps: Sequence[Step], given: OneLesion | tuple[Path, Path | None]
+) -> AbstractContextManager[NewLesions]:
+    """The lesions of a table, or the one."""
     if isinstance(given, OneLesion):
-        for column in cohort.task.probability_columns:
-            runtime.display.say(f"{column} {frame[column][0]:.4g}")
-    if out is not None:
-        write_answers([frame], out)
-        runtime.display.say(f"wrote {len(frame):,} probabilities to {out}")
+        return nullcontext(at_hand(*one_lesion(run, runtime, steps, given)))
+    return new_lesions(run.recipe.data, *given)
+
+
+def network_frames(run: Run, runtime: Runtime, steps: Sequence[Step], lesions: NewLesions) -> Iterable[pl.DataFrame]:
+    """What it says, part by part: the mean of its fold models, each with the encoder that lies beside it."""
+    found = columns_of_parts(steps, run.recipe.data, runtime, lesions, lesions.images, lesions.rows)
+    name = fold_model_of(steps[0]).model.name
+    # The scores first: after the last of them comes the word on images that are missing.
+    for scores, part in zip(found, lesions, strict=True):
+        yield probability_frame(part, stacked({one: scores[one].to_numpy() for one in scores.columns[1:]}, name))
 
 
 def network_steps(run: Run, name: str) -> tuple[Step, ...]:
@@ -78,16 +95,6 @@ def network_steps(run: Run, name: str) -> tuple[Step, ...]:
     steps = tuple(step for step in every if fold_model_of(step).model.name == name)
     refuse_unfinished(run, steps, "oof")
     return steps
-
-
-def network_scores(
-    run: Run, runtime: Runtime, steps: Sequence[Step], cohort: Cohort, source: ImageSource | None
-) -> npt.NDArray[np.float64]:
-    """The mean of its fold models, each with the numbers of the encoder that lies beside it."""
-    found = image_columns(steps, run.recipe.data, runtime, cohort, source)
-    columns = {name: found[name].to_numpy() for name in found.columns[1:]}
-    said: npt.NDArray[np.float64] = stacked(columns, fold_model_of(steps[0]).model.name)
-    return said
 
 
 def one_lesion(

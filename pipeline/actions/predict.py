@@ -47,7 +47,7 @@ class Asked:
 
 def run_predict(run: Run, runtime: Runtime, asked: Asked) -> None:
     """Write what the run says of every row of the table, and print a summary."""
-    refuse_bad_target(asked.out, (asked.metadata, asked.images, run.folder))
+    refuse_bad_target(asked.out, (asked.metadata, asked.images), run.folder)
     finished = finished_plan(run)
     decision = None if asked.plain else decision_for(run, asked.calibration)
     with new_lesions(run.recipe.data, asked.metadata, asked.images) as lesions:
@@ -106,7 +106,7 @@ def in_blocks(
     batches = list(patient_batches(lesions.patients, run.recipe.features, AT_ONCE))
     if len(batches) == 1:
         cohort = lesions.part(pl.concat([part.table for part in lesions]))
-        yield answers(said_of(finished, runtime, cohort, lesions.images))
+        yield answers(said_of(finished, runtime, cohort, lesions.images(cohort)))
         return
     block = np.empty(lesions.rows, dtype=np.int32)
     for number, rows in enumerate(batches):

@@ -1,8 +1,9 @@
-"""A published table read in parts says what it says read whole: types, notes, order; else it is read whole."""
+"""A table read in parts says what it says read whole: types, notes, order; else it is read whole."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,6 +11,7 @@ import pytest
 
 from data.errors import DataError
 from data.new_lesions import NewLesions, in_parts, new_lesions
+from data.readers.folder import FolderRecipe
 from data.recipe import DataRecipe, read_test
 from data.spill import Spill
 
@@ -22,6 +24,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("data.new_lesions.WHOLE_BYTES", 1)
     monkeypatch.setattr("data.new_lesions.PART_ROWS", 16)
     monkeypatch.setattr("data.tables.csv_parts.PART_BYTES", 700)
+    monkeypatch.setattr("data.tables.parquet.PART_ROWS", 23)
 
 
 def test_empty_lines_are_no_rows(tmp_path: Path) -> None:
@@ -40,9 +43,9 @@ def written(path: Path, rows: list[str], end: str = "\n", mark: str = "") -> Pat
     return path
 
 
-def parts_of(path: Path, tmp_path: Path) -> NewLesions | None:
+def parts_of(path: Path, tmp_path: Path, recipe: DataRecipe = RECIPE, images: Path | None = None) -> NewLesions | None:
     (tmp_path / "kept").mkdir(exist_ok=True)
-    return in_parts(RECIPE, path, None, tmp_path / "kept")
+    return in_parts(recipe, path, images, tmp_path / "kept")
 
 
 @pytest.mark.parametrize(
@@ -85,6 +88,108 @@ def test_what_is_not_as_it_should_be_is_read_whole(tmp_path: Path, spoil: object
     assert parts_of(path, tmp_path) is None
     whole, parts = answer_of(lambda: read_test(RECIPE, path, None)[0].table), answer_of(lambda: table_of(path))
     assert parts == whole
+
+
+def own(**said: Any) -> DataRecipe:
+    described = {"lesion": "id", "group": "person", "target": "answer", "positive": ("bad",), "categories": ("code",)}
+    return DataRecipe(
+        reader="folder", folder=FolderRecipe.model_validate({**described, "ignored": ("remark",), **said})
+    )
+
+
+def own_table(**more: Any) -> pl.DataFrame:
+    """Numbers that only all rows together tell to be such, and to have a decimal comma or thousands."""
+    rows = range(100)
+    return pl.DataFrame(
+        {
+            "id": [f"Läsion {i}" for i in rows],
+            "person": [f"P{i % 7}" for i in rows],
+            "answer": ["?"] * 100,
+            "code": [str(i % 3) for i in rows],
+            "place": ["7" if i < 40 else "Rücken" for i in rows],
+            "late": [None if i < 70 else "1,5" for i in rows],
+            "large": [f"{1 + i % 9},{i:03d}" for i in rows],
+            "small": [f"{i}" if i < 50 else f"{i},25" for i in rows],
+            "empty": [None] * 100,
+            "void": ["unklar" if i % 5 else str(i) for i in rows],
+            "remark": [f"Text {i}" for i in rows],
+            **more,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("utf-8", {"separator": ";", "missing": ("unklar",)}),
+        ("cp1252", {"missing": ("unklar",)}),
+        ("latin-1", {"encoding": "latin-1", "missing": ("unklar",), "numbers": ("empty",)}),
+        ("parquet", {"categories": ("void",), "numbers": ("empty",)}),
+    ],
+)
+def test_parts_of_an_own_table_are_the_whole(tmp_path: Path, kind: str, said: dict[str, Any]) -> None:
+    recipe, table = own(**said), own_table()
+    if kind == "parquet":
+        path = tmp_path / "t.parquet"
+        numbers = table["small"].str.replace(",", ".", literal=True).cast(pl.Float64)
+        table.with_columns(large=numbers, small=numbers.cast(pl.Int64)).write_parquet(path, row_group_size=40)
+    else:
+        path = tmp_path / "t.csv"
+        path.write_text(table.write_csv(separator=";"), encoding=kind)
+    whole, _, notes = read_test(recipe, path, None)
+    found = parts_of(path, tmp_path, recipe)
+    assert found is not None
+    assert pl.concat([part.table for part in found]).equals(whole.table)
+    assert found.whole.table.schema == whole.table.schema
+    assert (found.notes, found.rows, found.whole.forbidden) == (notes, 100, whole.forbidden)
+    assert found.whole.fingerprint == whole.fingerprint
+    assert [whole.table.schema[name] for name in ("place", "large", "small")] == [pl.String, pl.Float64, pl.Float64]
+
+
+def test_images_of_parts_are_those_that_the_table_names(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for i in (3, 50, 99):
+        (tmp_path / "images" / f"P{i % 7}_{i % 3}.png").write_bytes(b"x")
+    table = own_table(id=[f"L{i}" for i in range(100)]).unique(["person", "code"], maintain_order=True)
+    table.write_csv(tmp_path / "t.csv", separator=";")
+    recipe = own(image="{person}_{code}", missing=("unklar",), decimal=",")
+    _, whole, _ = read_test(recipe, tmp_path / "t.csv", tmp_path / "images")
+    found = parts_of(tmp_path / "t.csv", tmp_path, recipe, tmp_path / "images")
+    assert found is not None
+    assert whole is not None
+    sources = [found.images(part) for part in found]
+    assert len(sources) > 1
+    assert sorted(name for one in sources if one for name in one.ids) == sorted(whole.ids) != []
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        own_table(late=["1,234" if i < 60 else "x" for i in range(100)]),  # neither numbers nor others
+        own_table(large=["1.234"] * 100, small=["5"] * 100, late=[None] * 100),  # a point or thousands?
+        own_table(person=[None if i == 90 else "P" for i in range(100)]),
+        own_table().rename({"person": "Person"}),
+    ],
+    ids=["mixed", "two ways", "nobody", "another name"],
+)
+def test_an_own_table_that_is_not_as_it_should_be_is_read_whole(tmp_path: Path, table: pl.DataFrame) -> None:
+    recipe = own(missing=("unklar",), separator=";")
+    table.write_csv(tmp_path / "t.csv", separator=";")
+    assert parts_of(tmp_path / "t.csv", tmp_path, recipe) is None
+    with pytest.raises(DataError, match=r"t\.csv"), new_lesions(recipe, tmp_path / "t.csv", None):
+        pass
+
+
+def test_a_workbook_and_damaged_parquet_are_read_whole(tmp_path: Path) -> None:
+    recipe, table = own(categories=("void", "late", "large", "small")), own_table()
+    table.write_parquet(tmp_path / "t.parquet")
+    raw = (tmp_path / "t.parquet").read_bytes()
+    for name, content in (("cut", raw[:-9]), ("spoiled", raw[:400] + bytes(60) + raw[460:]), ("book", b"PK")):
+        path = tmp_path / (f"{name}.xlsx" if name == "book" else f"{name}.parquet")
+        path.write_bytes(content)
+        assert parts_of(path, tmp_path, recipe) is None
+        with pytest.raises(DataError, match=path.name), new_lesions(recipe, path, None):
+            pass
 
 
 def table_of(path: Path) -> pl.DataFrame:

@@ -176,7 +176,7 @@ def test_answers_are_read_back_from_every_kind_of_file(tmp_path: Path):
 
 
 def test_nothing_is_written_over_what_is_read_or_is_no_file(tmp_path: Path):
-    table, images = tmp_path / "new.csv", tmp_path / "images"
+    table, images, run = tmp_path / "new.csv", tmp_path / "images", tmp_path / "run"
     table.write_text("x")
     images.mkdir()
     (images / "list.csv").write_text("x")
@@ -191,12 +191,14 @@ def test_nothing_is_written_over_what_is_read_or_is_no_file(tmp_path: Path):
         ("folder.csv", "no regular file"),
         ("link.csv", "no regular file"),
         ("pipe.csv", "no regular file"),
+        ("run/new.csv", "lies in the run folder .*; name another place"),
+        ("images/../run/card/new.csv", "lies in the run folder"),
     ):
         with pytest.raises(DataError, match=words):
-            refuse_bad_target(tmp_path / name, (table, images, None))
-    refuse_bad_target(tmp_path / "fresh.csv", (table, images, None))
+            refuse_bad_target(tmp_path / name, (table, images, None), run)
+    refuse_bad_target(tmp_path / "fresh.csv", (table, images, None), run)
     (tmp_path / "old.csv").write_text("earlier answers")
-    refuse_bad_target(tmp_path / "old.csv", (table, images, None))
+    refuse_bad_target(tmp_path / "old.csv", (table, images, None), run)
 
 
 def test_a_spreadsheet_has_its_limit(tmp_path: Path):
