@@ -4,6 +4,7 @@ No lesion of the training data is in it: what models said of them (*.parquet) st
 """
 
 import json
+import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,12 @@ def quantise(path: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    prepared = path.with_suffix(".prepared")
-    quant_pre_process(path, prepared, skip_symbolic_shape=True)
-    quantize_dynamic(prepared, path, weight_type=QuantType.QUInt8)
-    prepared.unlink()
+    prepared, before = path.with_suffix(".prepared"), logging.root.manager.disable
+    # It would print for every file that the packed pixels cannot be made whole numbers of eight bits: they are.
+    logging.disable(logging.WARNING)
+    try:
+        quant_pre_process(path, prepared, skip_symbolic_shape=True)
+        quantize_dynamic(prepared, path, weight_type=QuantType.QUInt8)
+    finally:
+        logging.disable(before)
+        prepared.unlink(missing_ok=True)

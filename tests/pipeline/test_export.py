@@ -102,10 +102,12 @@ def test_what_was_lost_is_measured_and_said(exported: Path, finished_run: Path):
 @pytest.mark.slow
 @pytest.mark.parametrize(("form", "most"), [("half", 0.01), ("int8", 0.2)])
 def test_smaller_forms_are_smaller_and_near(
-    cli: Any, exported: Path, finished_run: Path, tmp_path: Path, form: str, most: float
-):
+    cli: Any, exported: Path, finished_run: Path, tmp_path: Path, form: str, most: float,
+    caplog: pytest.LogCaptureFixture,
+):  # fmt: skip
     answer = cli("export", "--run", finished_run, "--onnx", f"--{form}", "--out", tmp_path / form)
     assert answer.code == 0, answer
+    assert not [one.message for one in caplog.records if one.name == "root"]
     facts = json.loads((tmp_path / form / "export.json").read_text())["image_models"]
     for name, one in facts.items():
         assert 0 < one["difference"] < most
