@@ -83,6 +83,18 @@ def calibration_error(
     predicted against the share of right predictions. Equal mass is the default because nearly all lesions are
     benign and would share the lowest of equally wide bins.
     """
+    gap, bin_of, w = gaps_of_rows(target, probability, weight, bins, binning)
+    return float(np.abs(np.bincount(bin_of, w * gap, minlength=bins)).sum() / w.sum())
+
+
+def gaps_of_rows(
+    target: Values,
+    probability: Values,
+    weight: Values | None = None,
+    bins: int = 15,
+    binning: Literal["equal_mass", "equal_width"] = "equal_mass",
+) -> tuple[Floats, Ints, Floats]:
+    """Return each row's part in the calibration error, stated less observed; its bin; its weight."""
     if bins < 1:
         raise ValueError(f"bins must be at least 1, got {bins}")
     truth, columns, w = _columns(target, probability, weight)
@@ -92,9 +104,7 @@ def calibration_error(
         predicted = columns.argmax(axis=1)
         stated, observed = columns[np.arange(len(truth)), predicted], (predicted == truth).astype(np.float64)
     place = stated if binning == "equal_width" else _middle_rank(stated, w)
-    bin_of = np.minimum((place * bins).astype(np.int64), bins - 1)
-    gap = np.bincount(bin_of, w * (stated - observed), minlength=bins)
-    return float(np.abs(gap).sum() / w.sum())
+    return stated - observed, np.minimum((place * bins).astype(np.int64), bins - 1), w
 
 
 def _middle_rank(stated: Floats, weight: Floats) -> Floats:

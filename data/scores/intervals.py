@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data.scores.calibration import gaps_of_rows
 from data.scores.ranking import Floats, Ints, UndefinedScoreError, Values
 from data.scores.replicates import scorers_of
 from data.scores.scores import score_of
@@ -110,6 +111,20 @@ def interval_of(scores: Floats, estimate: float, confidence: float = 0.95) -> In
     tail = (1.0 - confidence) / 2
     low, high = np.quantile(valid, [tail, 1.0 - tail])
     return Interval(float(low), float(high), estimate, scores.size, scores.size - valid.size, confidence)
+
+
+def interval_of_calibration_error(
+    target: Values, probability: Values, group: Values, *, replicates: int = 1000, seed: int = 0
+) -> Interval:
+    """The calibration error with its percentile interval; the bins stay those of all lesions."""
+    gap, bin_of, weight = gaps_of_rows(target, probability)
+    names, patient = np.unique(np.asarray(group), return_inverse=True)
+    bins = int(bin_of.max()) + 1
+    gaps = np.bincount(patient * bins + bin_of, gap, minlength=len(names) * bins).reshape(-1, bins)
+    rows = np.bincount(patient)
+    drawn = [times_drawn(draws) for draws in drawn_patients(len(names), replicates, seed)]
+    found = np.concatenate([np.abs(times @ gaps).sum(axis=1) / (times @ rows) for times in drawn])
+    return interval_of(found, float(np.abs(gaps.sum(axis=0)).sum() / weight.sum()))
 
 
 def bootstrap(

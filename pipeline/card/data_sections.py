@@ -1,7 +1,7 @@
 """The sections of a card about what a run learned from: data, patients, predictors, gaps, division."""
 
 from pipeline.card.figures import Cell, Figure, Section
-from pipeline.card.files import Files
+from pipeline.card.files import Files, named
 
 
 class DataAnswers(Files):
@@ -10,25 +10,35 @@ class DataAnswers(Files):
     def data(self) -> Section:
         """Setting, lesions, events."""
         cohort, words = self.metrics.at("cohort"), self.words
+        events: list[tuple[Cell, ...]] = [(f"Events (positive {words['rows']})", cohort.at("positives").show(",d"))]
+        if self.many:
+            classes = self.report.at("classes")
+            events = [
+                (f"{words['rows'].capitalize()} of {one.at('name').value}", one.at("lesions").show(",d"))
+                for one in classes.at("classes").each()
+            ]
+            malignant = classes.at("malignant")
+            if malignant:
+                label = f"Events (malignant: {', '.join(malignant.at('classes').value)})"
+                events.append((label, malignant.at("lesions").show(",d")))
         rows: list[tuple[Cell, ...]] = [
             ("Data set (reader)", self.recipe.at("data", "reader").show()),
             (f"Training {words['rows']}", cohort.at("lesions").show(",d")),
             (f"Training {words['groups']}", cohort.at("patients").show(",d")),
-            (f"Events (positive {words['rows']})", cohort.at("positives").show(",d")),
+            *events,
             (f"Test {words['rows']}", cohort.at("test_lesions").show(",d")),
         ]
         return Section("data", "Data, setting, events", head=("", ""), rows=rows if cohort else [])
 
     def patients(self) -> Section:
         """Characteristics, as the report divides the lesions."""
+        counted = ["lesions", "patients", *([] if self.many else ["positives"])]
         rows: list[tuple[Cell, ...]] = [
-            (f"{division.at('title').value}: {row.at('label').value}", row.at("lesions").show(",d"),
-             row.at("patients").show(",d"), row.at("positives").show(",d"))
+            (row.name, *(row.source.at(name).show(",d") for name in counted))
             for division in self.divisions if division.at("name").value != "fold"
-            for row in division.at("groups").each()
+            for row in named(division)
         ]  # fmt: skip
-        many = {key: word.capitalize() for key, word in self.words.items()}
-        head = ("", many["rows"], many["groups"], "Events")
+        head = ("", self.words["rows"].capitalize(), self.words["groups"].capitalize(), "Events")[: len(counted) + 1]
         return Section("patients", f"Characteristics of {self.words['groups']}", head=head, rows=rows)
 
     def predictors(self) -> Section:
@@ -55,14 +65,14 @@ class DataAnswers(Files):
         share = self.recipe.at("data", "max_missing_images")
         said = (
             "A missing number stays missing for boosters that can take it and is filled by values of the fold's "
-            "training part for those that cannot; a row without an image has no image score.",
+            "training part for those that cannot; without a usable image there is no image score.",
         )
         found = self.report.at("quality")
         rows: list[tuple[Cell, ...]] = [
             (f"Missing: {one.at('column').value}", one.at("share").show(".2%")) for one in found.at("missing").each()
         ]
         rows += [("Missing, mean of all columns", found.at("missing_share").show(".2%"))] if found else []
-        rows.append((f"{self.words['rows'].capitalize()} without a usable image allowed", share.show(".1%")))
+        rows.append(("Share without a usable image allowed", share.show(".1%")))
         return Section("missing", "Missing data", said, ("", ""), rows)
 
     def quality(self) -> Section:
@@ -76,9 +86,10 @@ class DataAnswers(Files):
             "robustness.",
         )
         steps = data.at("clean")
+        lost = "that could not be used" if self.words["row"] == "image" else "without a usable image"
         rows: list[tuple[Cell, ...]] = [
             ("Columns that a new row has", found.at("columns").show("d")),
-            (f"Training {self.words['rows']} without a usable image", found.at("without_image").show(",d")),
+            (f"Training {self.words['rows']} {lost}", found.at("without_image").show(",d")),
             ("Side of packed images, px", data.at("image_size").show("d")),
             ("Cleaning of images", Figure(", ".join(steps.value) or "none", steps.key)),
         ]
@@ -93,7 +104,9 @@ class DataAnswers(Files):
             ("Seed of the folds", self.recipe.at("folds", "seed").show()),
             ("Seed of the run", self.recipe.at("seed").show("d")),
         ]
-        row, group = self.words["row"], self.words["group"]
-        whole = "" if row == group else f"All {row}s of a {group} are in one fold; "
-        said = (f"{whole}nothing that is fitted sees the fold that it predicts".capitalize() + ".",)
+        words = self.words
+        whole = (
+            f"All {words['rows']} of a {words['group']} are in one fold; n" if words["row"] != words["group"] else "N"
+        )
+        said = (f"{whole}othing that is fitted sees the fold that it predicts.",)
         return Section("division", "How the data were divided", said, ("", ""), rows if folds else rows[2:])

@@ -1,5 +1,6 @@
 """The sections of a card, each from the files of the run; one without figures is said to be unanswered."""
 
+from data.scores.scores import SCORES
 from pipeline.card.data_sections import DataAnswers
 from pipeline.card.figures import Cell, Figure, Section, Source
 from pipeline.report.evidence import FILE as EVIDENCE
@@ -31,20 +32,24 @@ class Answers(DataAnswers):
             ("Description", self.recipe.at("description").show()),
             ("Finished", facts.at("finished").show()),
             ("Commit", facts.at("commit").show()),
-            ("Lesions", Figure("invented" if self.run.invented else "real", "run.json#/invented")),
+            ("Data", Figure("invented" if self.run.invented else "real", "run.json#/invented")),
         ]
         return Section("model", "What it is", head=("", ""), rows=rows)
 
     def use(self) -> Section:
         """What it is for, and what not; rules of the software, not figures."""
-        of_patients, row = self.words["group"] == "patient", self.words["row"]
-        ordered = f"the {row}s of one patient" if of_patients else f"{row}s"
-        alone = f"not for a patient of whom only one {row} is given, " if of_patients else ""
+        words = self.words
+        what, alone, checked = f"to order {words['rows']} by suspicion", "", "its thresholds have"
+        how = " (`fusionnetx recalibrate`)"
+        if self.many:
+            what, checked, how = f"to say which classes {words['rows']} may be of", "it has", ""
+        elif words["row"] == "lesion" and words["group"] == "patient":
+            what = "to order the lesions of one patient by how much they deserve a look"
+            alone = ", not for a patient of whom only one lesion is given"
         said = [
-            f"For research: to order {ordered} by how much they deserve a look, for people who can judge the answer, "
-            "on data like those below.",
-            f"Not for a diagnosis, not for a decision without a person, {alone}and not at another site before its "
-            "thresholds have been checked there (`fusionnetx recalibrate`).",
+            f"For research: {what}, for people who can judge the answer, on data like those below.",
+            f"Not for a diagnosis, not for a decision without a person{alone}, and not at another site before "
+            f"{checked} been checked there{how}.",
         ]
         if self.run.invented:
             said.append("The models have only ever seen invented lesions: what they say of patients means nothing.")
@@ -81,29 +86,35 @@ class Answers(DataAnswers):
         """Resampling, and what it does to probabilities."""
         resample = self.recipe.at("tabular", "resample")
         names = {"method": "Resampling", "over_ratio": "Oversampled to", "under_ratio": "Undersampled to"}
+        none = resample.at("method").value == "none"
         rows: list[tuple[Cell, ...]] = [
-            (label, resample.at(key).show()) for key, label in names.items() if resample.at(key)
+            (label, resample.at(key).show())
+            for key, label in names.items()
+            if resample.at(key) and (key == "method" or not none)
         ]
+        rows.append(("Left out of training", self.recipe.at("tabular", "exclude").show()))
         said = ("Training parts alone are resampled; calibration undoes what that does to probabilities.",)
+        said = ("Nothing is resampled.",) if none else said
         return Section("imbalance", "Imbalance", said, ("", ""), rows)
 
     def discrimination(self) -> Section:
         """Cross-validated scores, and those of the test part where its answers are there."""
         parts = {"out of fold": self.metrics.at("cross_validated", "members")}
         parts |= {f"test, {name}": self.metrics.at("test", name) for name in self.metrics.at("test").value or {}}
+        shown = dict.fromkeys((self.score, "auc", *(("balanced_accuracy", "macro_f1") if self.many else ())))
         rows: list[tuple[Cell, ...]] = [
-            (part, name, found.at(name, self.score).interval(".4f"), found.at(name, "auc").interval(".3f"))
+            (part, name, *(found.at(name, score).interval(".4f" if score == self.score else ".3f") for score in shown))
             for part, found in parts.items()
             for name in found.value or {}
             if part == "out of fold" or name == "blend"
         ]
         reason = self.metrics.at("optimistic").value
-        said = (
-            (f"With 95 % intervals over {self.words['groups']}.", *([f"Out of fold, {reason}."] if reason else []))
-            if rows
-            else ()
-        )
-        return Section("discrimination", "Discrimination", said, ("Lesions", "Column", self.score, "auc"), rows)
+        if malignant := self.report.at("classes", "malignant", "auc"):
+            cells = (malignant.interval(".4f") if score == "auc" else "–" for score in shown)
+            rows.append(("out of fold", "blend, malignant against the others", *cells))
+        said = (self.intervals, *([f"Out of fold, {reason}."] if reason else [])) if rows else ()
+        head = (self.words["rows"].capitalize(), "Column", *(SCORES[score].title for score in shown))
+        return Section("discrimination", "Discrimination", said, head, rows)
 
     def calibrated(self) -> Section:
         """Before and after."""
@@ -113,10 +124,10 @@ class Answers(DataAnswers):
             if one:
                 rows.append(
                     (label, one.at("brier").interval(".4f"), one.at("log_loss").interval(".4f"),
-                     one.at("calibration_error").interval(".4f"), one.at("slope").interval(".2f"),
-                     one.at("intercept").interval("+.2f"))
+                     one.at("calibration_error").interval(".4f"),
+                     *(() if self.many else (one.at("slope").interval(".2f"), one.at("intercept").interval("+.2f"))))
                 )  # fmt: skip
-        head = ("Probabilities", "Brier", "Log loss", "Expected error", "Slope", "Intercept")
+        head = ("Probabilities", "Brier", "Log loss", "Expected error", *(() if self.many else ("Slope", "Intercept")))
         method = self.calibration.at("calibrator", "method").value
         return Section("calibration", "Calibration", (f"Method: {method}.",) if method else (), head, rows)
 
@@ -172,37 +183,57 @@ class Answers(DataAnswers):
             f"{self.words['rows'].capitalize()} per {self.words['group']}",
             "NNT",
         )
+        if self.many:
+            return self.prediction_sets()
         return Section("thresholds", "Outputs and thresholds", said if rows else (), head, rows)
+
+    def prediction_sets(self) -> Section:
+        """Outputs of several classes: a probability of each, and the classes that cannot be ruled out."""
+        found = self.report.at("decision", "coverage")
+        rows: list[tuple[Cell, ...]] = [
+            (f"Share of {one.at('name').value} whose set holds it", one.at("covered").show(".1%"))
+            for one in found.at("covered").each()
+        ]
+        if found:
+            rows.insert(0, ("Level asked for", self.report.at("decision", "level").show(".0%")))
+            rows.append(("Classes in a set", found.at("size").show(".2f")))
+            rows.append(("Uncertain: no single class is left", found.at("uncertain").show(".1%")))
+        said = (
+            "A probability for each class, and the set of those that cannot be ruled out; what the sets did is tried "
+            "on folds that did not set them.",
+        )
+        return Section("thresholds", "Outputs: sets of classes", said if rows else (), ("", ""), rows)
 
     def subgroups(self) -> Section:
         """Fairness: scores by group."""
         rows = self.scored_groups([one for one in self.divisions if one.at("name").value not in ("fold", SITE)])
-        said = (f"The blend out of fold, with 95 % intervals over {self.words['groups']}.",) if rows else ()
-        return Section(
-            "subgroups", "Subgroups", said, ("Group", self.words["rows"].capitalize(), "Events", self.score), rows
-        )
+        said = ("The blend out of fold.", self.intervals) if rows else ()
+        return Section("subgroups", "Subgroups", said, self.group_head, rows)
+
+    @property
+    def intervals(self) -> str:
+        """What intervals are drawn over."""
+        return f"With 95 % intervals over {self.words['groups']}."
 
     def sites(self) -> Section:
         """Heterogeneity between sites."""
         rows = self.scored_groups([one for one in self.divisions if one.at("name").value == SITE])
         study = Source(evidence_of(self.run), f"{EVIDENCE}#").at("clinics")
+        scored = f" ({self.title})" if self.many else ""
         for told in study.at("told").value or ():
             for one in study.at("clinics").each():
                 found = one.at("told", told, self.score)
                 rows += [
-                    (f"{one.at('name').value}, {kind} to the models, {told} {study.at('by').value} as an input",
-                     one.at("lesions").show(",d"), one.at("positives").show(",d"), found.at(kind).interval(".4f"))
+                    (f"{one.at('name').value}, {kind} to the models, {told} {study.at('by').value} as an input{scored}",
+                     one.at("lesions").show(",d"), *(() if self.many else (one.at("positives").show(",d"),)),
+                     found.at(kind).interval(".4f"))
                     for kind in ("known", "unseen") if found.at(kind)
                 ]  # fmt: skip
             fall = study.at("mean", told, self.score, "fall")
-            rows += [(f"Mean of what being unseen costs, {told} it", "", "", fall.interval("+.4f"))] if fall else []
-        return Section(
-            "sites",
-            "Heterogeneity between sites",
-            (),
-            ("Site", self.words["rows"].capitalize(), "Events", self.score),
-            rows,
-        )
+            empty = ("",) if self.many else ("", "")
+            cost = f"Mean of what being unseen costs, {told} it{scored}"
+            rows += [(cost, *empty, fall.interval("+.4f"))] if fall else []
+        return Section("sites", "Heterogeneity between sites", (), self.group_head, rows)
 
     def robustness(self) -> Section:
         """Worse pictures and missing columns, where `fusionnetx evidence --robustness` asked."""
@@ -218,7 +249,7 @@ class Answers(DataAnswers):
         ]
         if rows:
             rows.insert(0, ("as it is", "", study.at("as_it_is", self.score).interval(".4f")))
-        return Section("robustness", "Robustness", head=("What is worse", "", self.score), rows=rows)
+        return Section("robustness", "Robustness", head=("What is worse", "", self.title), rows=rows)
 
     def failures(self) -> Section:
         """The lesions that the blend got most wrong."""
@@ -228,9 +259,15 @@ class Answers(DataAnswers):
                                ("benign_ranked_highest", "negative, ranked highest"))
             for row in self.report.at("gallery", key).each()
         ]  # fmt: skip
+        rows += [
+            (f"{row.at('truth').value} called {row.at('called').value}", row.at("rank").show(",d"),
+             row.at("probability").show(".4f"), row.at("patient_lesions").show(",d"))
+            for row in self.report.at("gallery", "confidently_wrong").each()
+        ]  # fmt: skip
         # No lesion is named: the card leaves with models that must not tell of their patients.
-        said = ("Which lesions these are, and what they look like, is in the gallery of report.html.",)
-        head = ("", "Rank by score", "Score", f"{self.words['rows'].capitalize()} of the {self.words['group']}")
+        words = self.words
+        said = (f"Which {words['rows']} these are, and what they look like, is in the gallery of report.html.",)
+        head = ("", "Rank by score", "Score", f"{words['rows'].capitalize()} of the {words['group']}")
         return Section("failures", "Failure analysis", said=said if rows else (), head=head, rows=rows)
 
     def account(self) -> Section:

@@ -59,8 +59,9 @@ def measurements(figures: dict[str, Any]) -> list[str]:
     said = []
     for one in found["measurements"]:
         high, unit = one["distance"] > 0, f" {one['unit']}" if one["unit"] else ""
+        meaning = one["meaning"]
         said.append(
-            f"{one['meaning'].capitalize()} ({one['column']}) is {'high' if high else 'low'} for the {group}: "
+            f"{meaning[:1].upper()}{meaning[1:]} ({one['column']}) is {'high' if high else 'low'} for the {group}: "
             f"{one['value']:.3g}{unit}, {abs(one['distance']):.1f} standard deviations {'above' if high else 'below'} "
             f"the mean of the others, {one['mean_of_others']:.3g}."
         )

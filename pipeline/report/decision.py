@@ -1,19 +1,17 @@
 """From a score to a decision: what calibration changed, what thresholds keep, and whether both hold in every group."""
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from data.scores.calibration_line import calibration_line
 from data.scores.conformal import SetRule, coverage
 from pipeline.columns import read_columns, stacked
 from pipeline.decision import Known, stored_decision
 from pipeline.plan import not_done
 from pipeline.report.finished import FinishedRun, Floats, Ints
-from pipeline.report.groups import MIN_PATIENTS, MIN_POSITIVES, divided
-from pipeline.steps.calibration import TABLE
+from pipeline.report.groups import MIN_PATIENTS, MIN_POSITIVES, REPLICATES, divided
+from pipeline.steps.calibration import TABLE, quality
 
 DIVISIONS = ("attribution", "skin_tone")
 """Where calibration is known to break: another camera and another way of choosing patients; another skin."""
@@ -30,6 +28,13 @@ def decision_figures(finished: FinishedRun) -> dict[str, Any] | None:
     calibrated = stacked(read_columns(step.folder / TABLE, finished.ids), "blend")
     held = sets_apart(finished, rule.level)
     covered = stored["sets"]["coverage"]
+
+    def judged(label: str, rows: Ints) -> dict[str, Any]:
+        return group_figures(finished, calibrated, label, rows)
+
+    def covers(label: str, rows: Ints) -> dict[str, Any]:
+        return coverage_figures(finished, held, label, rows)
+
     return {
         "method": stored["calibrator"]["method"],
         "quality": {name: stored[name] for name in ("as_given", "calibrated")},
@@ -43,7 +48,9 @@ def decision_figures(finished: FinishedRun) -> dict[str, Any] | None:
                 for name, share in zip(finished.task.classes, covered["covered"], strict=True)
             ],
         },
-        "divisions": groups_of(finished, calibrated, held) if finished.binary else [],
+        "least": {"rows": MIN_POSITIVES, "groups": MIN_PATIENTS},
+        "divisions": [one for one in divided(finished, judged) if one["name"] in DIVISIONS],
+        "covered_groups": [] if held is None else [one for one in divided(finished, covers) if one["name"] != "fold"],
     }
 
 
@@ -59,28 +66,39 @@ def sets_apart(finished: FinishedRun, level: float) -> Sets:
     return held
 
 
-def groups_of(finished: FinishedRun, calibrated: Floats, held: Sets) -> list[dict[str, Any]]:
-    """The same questions by institution and skin tone."""
-    found = divided(finished, lambda label, rows: group_figures(finished, calibrated, held, label, rows))
-    return [division for division in found if division["name"] in DIVISIONS]
-
-
-def group_figures(finished: FinishedRun, calibrated: Floats, held: Sets, label: str, rows: Ints) -> dict[str, Any]:
-    """Counts, what was stated and what was observed, and how often the sets hold the true class."""
+def group_figures(finished: FinishedRun, calibrated: Floats, label: str, rows: Ints) -> dict[str, Any]:
+    """What was stated and what was observed, before and after; of several classes, of the one that is called."""
     target, groups = finished.target[rows], finished.groups[rows]
-    positives = int(target.sum())
-    enough = positives >= MIN_POSITIVES and len(np.unique(groups[target == 1])) >= MIN_PATIENTS
-    sets = coverage(held[rows], target) if held is not None and len(rows) else None
-    line = calibration_line(target, calibrated[rows], groups) if enough else None
+    given = {"as_given": finished.blend[rows], "calibrated": calibrated[rows]}
+    called = finished.blend[rows].argmax(axis=1) if finished.blend.ndim > 1 else None
+    happened = target == 1 if called is None else target == called
+    positives, negatives = (len(np.unique(groups[one])) for one in (happened, ~happened))
+    enough = happened.sum() >= MIN_POSITIVES and min(positives, negatives) >= MIN_PATIENTS
+    probabilities = []
+    for name, said in given.items():
+        stated = said if called is None else said[np.arange(len(rows)), called]
+        found = quality(target, said, groups, finished.seed, REPLICATES) if enough else {}
+        probabilities.append({"name": name, "mean": float(stated.mean()) if len(rows) else None, **found})
     return {
         "label": label,
         "lesions": len(rows),
-        "positives": positives,
-        "observed": float(target.mean()) if len(rows) else None,
-        "as_given": float(finished.blend[rows].mean()) if len(rows) else None,
-        "calibrated": float(calibrated[rows].mean()) if len(rows) else None,
-        "slope": None if line is None else asdict(line.slope),
-        "intercept": None if line is None else asdict(line.intercept),
-        "covered": [None, None] if sets is None else list(sets.covered),
-        "uncertain": None if sets is None else sets.uncertain,
+        "positives": int(happened.sum()),
+        "observed": float(happened.mean()) if len(rows) else None,
+        "enough": bool(enough),
+        "probabilities": probabilities,
+    }
+
+
+def coverage_figures(finished: FinishedRun, held: Sets, label: str, rows: Ints) -> dict[str, Any]:
+    """How often the sets of a group hold the true class, how large they are, and how many are uncertain."""
+    assert held is not None
+    target = finished.target[rows]
+    found = coverage(held[rows], target) if len(rows) else None
+    return {
+        "label": label,
+        "lesions": len(rows),
+        "right": None if found is None else float(held[rows, target].mean()),
+        "covered": [] if found is None or not finished.binary else list(found.covered),
+        "size": None if found is None else found.size,
+        "uncertain": None if found is None else found.uncertain,
     }

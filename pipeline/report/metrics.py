@@ -43,7 +43,7 @@ def stage_figures(inputs: Inputs) -> dict[str, Any]:
         "cohort": {
             "lesions": len(train.ids),
             "patients": len(np.unique(train.groups)),
-            "positives": int((train.target > 0).sum()),
+            "positives": int(train.target.sum()) if len(train.task.classes) == 2 else None,
             "test_lesions": 0 if test is None else len(test.ids),
         },
         "cross_validated": {"image_models": stage_one["scores"], "members": stage_two["scores"]},

@@ -8,10 +8,10 @@ import numpy.typing as npt
 
 from data.files import write_json
 from data.scores.calibrate import calibrate
-from data.scores.calibration import brier, calibration_error, log_loss
+from data.scores.calibration import brier, log_loss
 from data.scores.calibration_line import calibration_line
 from data.scores.conformal import coverage, set_rule
-from data.scores.intervals import interval_of, replicates_of_scores
+from data.scores.intervals import interval_of, interval_of_calibration_error, replicates_of_scores
 from pipeline.columns import flat, read_columns, stacked, write_table
 from pipeline.decision import FILE, FOLDER, Known, percent, threshold_figures
 from pipeline.display import Display
@@ -103,14 +103,19 @@ def calibration_step(run: Run, facts: InputFacts, folds: Step, blend: Step) -> S
     )
 
 
-def quality(target: Ints, probability: Floats, groups: npt.NDArray[Any], seed: int) -> dict[str, Any]:
-    """How far probabilities can be taken at their word, with intervals over patients where they cost little."""
-    drawn = replicates_of_scores(target, probability, groups, scores=MEANS, seed=seed)
-    figures: dict[str, Any] = {}
-    for name, score in (("brier", brier), ("log_loss", log_loss)):
-        found = interval_of(drawn[name], score(target, probability))
-        figures[name] = {"estimate": found.estimate, "low": found.low, "high": found.high}
-    figures["calibration_error"] = {"estimate": calibration_error(target, probability)}
+def quality(
+    target: Ints, probability: Floats, groups: npt.NDArray[Any], seed: int, replicates: int = 1000
+) -> dict[str, Any]:
+    """How far probabilities can be taken at their word, with intervals over patients."""
+    drawn = replicates_of_scores(target, probability, groups, scores=MEANS, seed=seed, replicates=replicates)
+    found = {
+        "brier": interval_of(drawn["brier"], brier(target, probability)),
+        "log_loss": interval_of(drawn["log_loss"], log_loss(target, probability)),
+        "calibration_error": interval_of_calibration_error(
+            target, probability, groups, seed=seed, replicates=replicates
+        ),
+    }
+    figures = {name: {"estimate": one.estimate, "low": one.low, "high": one.high} for name, one in found.items()}
     line = calibration_line(target, probability, groups) if probability.ndim == 1 else None
     return {**figures, "slope": None, "intercept": None, **({} if line is None else asdict(line))}
 

@@ -6,11 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.scores import replicates
+from data.scores.calibration import calibration_error, gaps_of_rows
 from data.scores.intervals import (
     block_count,
     bootstrap,
     drawn_patients,
     interval_of,
+    interval_of_calibration_error,
     paired_bootstrap,
     replicate_scores,
     times_drawn,
@@ -190,6 +192,19 @@ def test_blocks_made_apart_are_the_blocks_made_together(cut):
 def test_blocks_stay_small_for_many_groups():
     assert [len(block) for block in drawn_patients(400_000, 20, 0)] == [12, 8]
     assert [len(block) for block in drawn_patients(1042, 120, 0)] == [50, 50, 20]
+
+
+def test_the_calibration_error_keeps_its_bins_in_every_draw():
+    target, probability, group = sample_of(3, decimals=3)
+    found = interval_of_calibration_error(target, probability, group, replicates=20, seed=4)
+    assert found.estimate == pytest.approx(calibration_error(target, probability))
+    gap, bin_of, _ = gaps_of_rows(target, probability)
+    names = np.unique(group)
+    by_hand = []
+    for draw in next(drawn_patients(len(names), 20, 4)):
+        rows = np.concatenate([np.flatnonzero(group == names[one]) for one in draw])
+        by_hand.append(sum(abs(gap[rows][bin_of[rows] == one].sum()) for one in range(15)) / len(rows))
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(by_hand, [0.025, 0.975])))
 
 
 def test_confidence_and_text():

@@ -19,6 +19,7 @@ from pipeline.card.markdown import text_of
 from pipeline.card.sections import Answers
 from pipeline.run import Run
 from tests.conftest import Once, run_in_process
+from tests.pipeline.test_report_classes import seven_classes  # noqa: F401 - the fixture
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +50,13 @@ def pointed(run: Path, key: str) -> Any:
     return value
 
 
-def test_every_figure_is_the_one_in_the_runs_files(carded: Path):
-    page = (carded / "card" / "card.html").read_text()
+def check_figures(run: Path, card: Path, least: int) -> None:
+    """Every figure of a card against the file that it says it is from."""
+    page = (card / "card.html").read_text()
     shown = re.findall(r'<span data-key="([^"]+)">([^<]*)</span>', page)
-    assert len(shown) > 150
+    assert len(shown) > least
     for key, text in shown:
-        value = pointed(carded, html.unescape(key))
+        value = pointed(run, html.unescape(key))
         if isinstance(value, dict) and "estimate" in value:
             value = value["estimate"]
         said = html.unescape(text)
@@ -67,9 +69,27 @@ def test_every_figure_is_the_one_in_the_runs_files(carded: Path):
         last = 10.0 ** -len(written.partition("e")[0].partition(".")[2]) * (0.01 if "%" in said else 1.0)
         number = float(written) * (0.01 if "%" in said else 1.0)
         assert number == pytest.approx(value, rel=6e-3 if "e" in written else 1e-9, abs=0.501 * last), (key, said)
-    plain = (carded / "card" / "card.md").read_text()
+    plain = (card / "card.md").read_text()
     for _, text in shown:
         assert text_of(html.unescape(text)) in plain
+
+
+def test_every_figure_is_the_one_in_the_runs_files(carded: Path):
+    check_figures(carded, carded / "card", 150)
+
+
+def test_a_card_of_several_classes_of_images(seven_classes: Path, tmp_path: Path):  # noqa: F811
+    write_card(Run.open(seven_classes / "run"), tmp_path)
+    check_figures(seven_classes / "run", tmp_path, 60)
+    plain = (tmp_path / "card.md").read_text()
+    answers = pl.read_csv(seven_classes / "ham" / "HAM10000_metadata.csv")["dx"]
+    assert f"| Images of vasc | {(answers == 'vasc').sum()} |" in plain
+    assert f"| Events (malignant: mel, bcc, akiec) | {answers.is_in(['mel', 'bcc', 'akiec']).sum()} |" in plain
+    assert "| Images | Column | AUC | Balanced accuracy | Macro F1 |" in plain
+    assert "| Group | Images | Right calls |" in plain
+    assert "Share of nv whose set holds it" in plain
+    assert re.search(r"\| \w+ called \w+ \|", plain)
+    assert "patient" not in re.sub("[^|]*means? nothing[^|]*", "", plain.split("## Items")[0])
 
 
 def test_every_item_is_answered_or_said_not_to_be(carded: Path):

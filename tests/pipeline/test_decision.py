@@ -163,7 +163,8 @@ def test_predict_notes_a_missing_image_and_a_lone_lesion(
 def test_predict_refuses_before_any_work(cli: Any, finished_run: Path, cohort_dir: Path, tmp_path: Path):
     for out, words in (
         (tmp_path / "a.txt", "must end in"),
-        (finished_run / "tabular" / "oof.parquet", "is among what is read"),
+        (finished_run / "tabular" / "oof.parquet", "lies in the run folder"),
+        (finished_run / "answers.csv", "lies in the run folder"),
         (cohort_dir / "test-metadata.csv", "is among what is read"),
     ):
         before = sha256_of(out) if out.exists() else None

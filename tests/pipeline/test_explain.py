@@ -73,10 +73,6 @@ def test_a_training_and_a_test_lesion_of_an_image_run(cli, finished_run, cohort_
     kept = pl.read_parquet(finished_run / "tabular/calibration/calibrated.parquet").filter(lesion_id=row["lesion_id"])
     assert figures["probability"] == pytest.approx(kept["blend"][0])
     assert figures["probability"] != figures["blend"]
-    # Of a training lesion, the probability that was said without its fold.
-    kept = pl.read_parquet(finished_run / "tabular/calibration/calibrated.parquet").filter(lesion_id=row["lesion_id"])
-    assert figures["probability"] == pytest.approx(kept["blend"][0])
-    assert figures["probability"] != figures["blend"]
     # The networks asked are those whose out-of-fold answers are stored.
     images = pl.read_parquet(finished_run / "oof" / "oof.parquet").filter(lesion_id=row["lesion_id"]).row(0, named=True)
     for one in figures["networks"]:

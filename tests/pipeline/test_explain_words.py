@@ -72,8 +72,22 @@ def test_clauses_follow_their_numbers():
         left=["benign", "malignant"]
     )
     assert "Missing or new: missing: age." in said(notes="missing: age")
+    assert "of the image" not in said(looks=[])
     alone = {**copy.deepcopy(FIGURES), "patient_lesions": 1}
     assert "the only lesion of patient P1" in sentences(alone)[0]
+    assert "gives malignant no probability; by score" in sentences({**FIGURES, "probability": None})[0]
+    assert "this lesion helped to set these limits" not in said()
+    assert sentences({**FIGURES, "kind": "training"})[1].endswith("; this lesion helped to set these limits.")
+    bare = [{**FIGURES["findings"]["measurements"][0], "unit": "", "meaning": "contrast in L of CIELAB"}]
+    assert "Contrast in L of CIELAB (d) is high for the patient: 7.25, 2.5" in said(measurements=bare)
+    for features, words in (
+        (FIGURES["boosters"]["features"][:1], "most: for it hue (h, +0.40 log-odds)."),
+        (FIGURES["boosters"]["features"][1:], "most: against it area (a, -0.90 log-odds)."),
+        ([], ""),
+    ):
+        text = "\n".join(sentences({**FIGURES, "boosters": {"features": features}}))
+        assert words in text
+        assert ("pushed the boosters" in text) == bool(features)
 
 
 @pytest.mark.parametrize(

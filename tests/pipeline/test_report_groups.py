@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from data.cohort import Cohort, Task
 from pipeline.report.contribution import correlation, leave_one_out
+from pipeline.report.decision import coverage_figures, group_figures
 from pipeline.report.finished import FinishedRun
 from pipeline.report.groups import MIN_POSITIVES, bands, by_group, quarters
 from tabular.recipe import BlendRecipe
@@ -77,6 +78,33 @@ def test_group_figures_are_those_of_its_lesions(run: FinishedRun) -> None:
     threshold = positives[int(np.ceil(0.9 * len(positives) - 1e-9)) - 1]
     assert male["found"] == int((run.blend[rows][run.target[rows] == 1] >= threshold).sum())
     assert male["flagged_share"] == pytest.approx((run.blend[rows] >= threshold).mean())
+
+
+def test_calibration_of_a_group_before_and_after(run: FinishedRun) -> None:
+    rows = np.flatnonzero(run.table["sex"].to_numpy() == "male")
+    found = group_figures(run, run.blend / 2, "male", rows)
+    given, calibrated = found["probabilities"]
+    assert (found["observed"], given["mean"]) == pytest.approx((run.target[rows].mean(), run.blend[rows].mean()))
+    assert calibrated["mean"] == pytest.approx(given["mean"] / 2)
+    for one, probability in ((given, run.blend[rows]), (calibrated, run.blend[rows] / 2)):
+        assert one["brier"]["estimate"] == pytest.approx(brier_score_loss(run.target[rows], probability))
+        for name in ("brier", "calibration_error", "slope", "intercept"):
+            assert one[name]["low"] < one[name]["estimate"] < one[name]["high"]
+    few = group_figures(run, run.blend, "few", rows[:20])
+    assert not few["enough"]
+    assert "brier" not in few["probabilities"][0]
+
+
+def test_sets_of_a_group_are_counted_by_hand(run: FinishedRun) -> None:
+    held = np.random.default_rng(1).random((1200, 2)) < 0.7
+    rows = np.flatnonzero(run.table["sex"].to_numpy() == "male")
+    found = coverage_figures(run, held, "male", rows)
+    right = [held[row, run.target[row]] for row in rows]
+    malignant = [held[row, 1] for row in rows if run.target[row] == 1]
+    assert (found["right"], found["covered"][1]) == pytest.approx((np.mean(right), np.mean(malignant)))
+    assert found["size"] == pytest.approx(np.mean([held[row].sum() for row in rows]))
+    assert found["uncertain"] == pytest.approx(np.mean([held[row].sum() != 1 for row in rows]))
+    assert coverage_figures(run, held, "nobody", rows[:0])["size"] is None
 
 
 def test_bands_put_an_edge_into_the_band_above() -> None:
