@@ -79,6 +79,8 @@ def test_nothing_of_the_training_lesions_travels(exported: Path, cohort_dir: Pat
     names = {path.name for path in exported.rglob("*")}
     assert "model.onnx" in names
     assert {"model.txt", "model.cbm", "model.ubj"} <= names
+    assert {"card.md", "card.html", "bom.json"} <= {path.name for path in (exported / "card").iterdir()}
+    assert "# Model card: tiny" in (exported / "card" / "card.md").read_text()
     assert not [name for name in names if name.endswith((".parquet", ".safetensors"))]
     ids = pl.read_csv(cohort_dir / "train-metadata.csv", infer_schema=False)["isic_id"].to_list()
     for path in (one for one in exported.rglob("*") if one.suffix in (".json", ".md", ".html", ".toml")):

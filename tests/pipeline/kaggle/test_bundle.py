@@ -86,6 +86,7 @@ def test_the_bundle_holds_what_the_competition_needs_and_no_lesion(bundle: Path)
     names = {str(path.relative_to(bundle)) for path in bundle.rglob("*") if path.is_file()}
     assert {f"dataset/{MARKER}", "dataset/dataset-metadata.json", "kernel/kernel-metadata.json"} <= names
     assert any(name.startswith("dataset/wheels/fusionnetx-") for name in names)
+    assert {f"dataset/card/{name}" for name in ("card.md", "card.html", "bom.json")} <= names
     assert not [name for name in names if name.endswith((".hdf5", ".jpg", ".csv", ".db"))]
     kernel = json.loads((bundle / "kernel" / "kernel-metadata.json").read_text())
     data = json.loads((bundle / "dataset" / "dataset-metadata.json").read_text())
