@@ -5,9 +5,11 @@ import shlex
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 
+from data.synthetic.isic2024.patients import numbered
 from fusionnetx.cli import app
 from pipeline.recipe import load_recipe, parse_recipe
 
@@ -119,6 +121,17 @@ def test_every_name_of_a_module_exists(page: Path):
 def is_module(name: str) -> bool:
     path = ROOT.joinpath(*name.split("."))
     return path.with_suffix(".py").is_file() or path.is_dir()
+
+
+def test_lesions_that_examples_explain_are_in_the_demo():
+    recipe = load_recipe("demo").data.synthetic
+    count = recipe.counts.lesions + recipe.test_counts.lesions
+    there = set(numbered("ISIC", count, 7, np.random.default_rng([recipe.seed, 0])).tolist())
+    said = [line for page in PAGES for line in code(page) if "explain" in line]
+    said += VERBS["explain"].epilog.splitlines()
+    named = {name for line in said for name in re.findall(r"ISIC_\d{7}", line)}
+    assert named
+    assert named <= there
 
 
 def test_the_readme_is_short():

@@ -13,9 +13,9 @@ commands = typer.Typer()
 
 @commands.command(
     epilog=example(
-        "explain --lesion ISIC_0000123",
-        "explain --run first_try --lesion ISIC_0000123 --lesion ISIC_0000456 --model lesion_net",
-        "explain --run first_try --data isic-2024/ --lesion ISIC_0000123 --out sheets/",
+        "explain --lesion ISIC_2826547",
+        "explain --run first_try --lesion ISIC_2826547 --lesion ISIC_3157282 --model lesion_net",
+        "explain --run first_try --data isic-2024/ --lesion ISIC_2826547 --out sheets/",
         "explain --run first_try --lesion NEW_1 --metadata new.csv --images new-images/",
     )
 )
