@@ -10,6 +10,7 @@ from data.cohort import Task
 from pipeline.answers import IN_TOP
 from pipeline.decision import Decision, percent
 from pipeline.display import Display
+from pipeline.report.words import several
 
 
 @dataclass
@@ -43,20 +44,20 @@ class Summary:
     def show(self, display: Display) -> None:
         """How many there are, how many each threshold flags, and which are in doubt."""
         task, decision = self.task, self.decision
-        rows, groups = f"{task.row_noun}s", f"{task.group_noun}s"
-        display.say(f"{self.rows:,} {rows} of {self.patients:,} {groups}")
+        rows, groups, row = task.words["rows"], task.words["groups"], task.row_noun
+        display.say(f"{several(self.rows, row)} of {several(self.patients, task.group_noun)}")
         if len(task.classes) == 2:
             self._show_thresholds(display)
         level = percent(decision.sets.level)
-        display.say(f"{self.uncertain:,} {rows} are uncertain: at the level of {level} no single class is left")
+        display.say(f"uncertain: {several(self.uncertain, row)} (at the level of {level} no single class is left)")
         if self.alone:
             display.warn(
-                f"{self.alone:,} {rows} are of {groups} with fewer than {decision.seen.fewest_lesions} {rows} in the "
-                f"table: the models compare a {task.row_noun} with the others of its {task.group_noun}, so give them "
+                f"{several(self.alone, row)} of {groups} with fewer than {decision.seen.fewest_lesions} {rows} in the "
+                f"table: the models compare a {row} with the others of its {task.group_noun}, so give them "
                 "all, or expect scores that are off"
             )
         if self.noted:
-            display.say(f"{self.noted:,} {rows} have notes (the last column says what is missing or new)")
+            display.say(f"with notes: {several(self.noted, row)} (the last column says what is missing or new)")
 
     def _show_thresholds(self, display: Display) -> None:
         """One line for each threshold, and for the top of every patient."""

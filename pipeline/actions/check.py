@@ -7,6 +7,7 @@ from data.recipe import reader_of
 from pipeline.actions.check_recipe import look_at_recipe
 from pipeline.actions.columns_table import columns_table
 from pipeline.inputs import Inputs
+from pipeline.report.words import several
 from pipeline.runtime import Runtime
 
 
@@ -68,10 +69,5 @@ def findings(title: str, table: TableCheck | None, images: ImagesCheck | None) -
 
 def verdict(errors: int, warnings: int) -> str:
     """The last line."""
-    noted = counted(warnings, "warning")
-    return f"a run cannot start: {counted(errors, 'error')}, {noted}" if errors else f"a run can start ({noted})"
-
-
-def counted(count: int, thing: str) -> str:
-    """`1 warning`, `2 warnings`."""
-    return f"{count} {thing}{'s' * (count != 1)}"
+    noted = several(warnings, "warning")
+    return f"a run cannot start: {several(errors, 'error')}, {noted}" if errors else f"a run can start ({noted})"

@@ -26,6 +26,7 @@ from pipeline.facts import finished_fold_count, recorded_facts
 from pipeline.new_images import columns_of_parts, image_columns
 from pipeline.notes import Strangers
 from pipeline.plan import Plan, plan
+from pipeline.report.words import several
 from pipeline.run import Run
 from pipeline.runtime import Runtime
 from pipeline.stage_two import features_of
@@ -77,7 +78,7 @@ def run_predict(run: Run, runtime: Runtime, asked: Asked) -> None:
         for warning in strange.warnings():
             runtime.display.warn(warning)
         summary.show(runtime.display)
-        runtime.display.say(f"wrote {lesions.rows:,} {task.row_noun}s to {asked.out}")
+        runtime.display.say(f"wrote {several(lesions.rows, task.row_noun)} to {asked.out}")
 
 
 def probability_frame(cohort: Cohort, probability: npt.NDArray[np.float64]) -> pl.DataFrame:

@@ -96,7 +96,9 @@ def test_an_evening_of_six_commands(cli: Callable[..., Any], there: Path) -> Non
 
     assert "aufnahmen" in run("runs")
     images = ("--images", PHOTOS)
-    run("predict", "--run", "aufnahmen", "--metadata", f"{DATA}/neu.csv", *images, "--out", "antwort.csv")
+    said = run("predict", "--run", "aufnahmen", "--metadata", f"{DATA}/neu.csv", *images, "--out", "antwort.csv")
+    assert "1 row of 1 patient\n" in said
+    assert "wrote 1 row to antwort.csv" in said
     answer = pl.read_csv(there / "antwort.csv")
     assert answer.columns[:3] == ["Patient", "Aufnahme-Nr", "probability"]
     assert answer["probability"].is_between(0, 1).all()
