@@ -24,7 +24,7 @@ def refuse_bad_target(path: Path, given: Iterable[Path | None], run: Path) -> No
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise DataError(f"--out {path} is there and is no regular file; name another")
     if path.resolve().is_relative_to(run.resolve()):
-        raise DataError(f"--out {path} lies in the run folder {run}, which is the run alone; name another place")
+        raise DataError(f"--out {path} lies in the run folder {run}, which is for the run alone; name another place")
     if not path.exists():
         return
     for source in given:
