@@ -35,7 +35,7 @@ class MemberRecipe(BaseModel):
 
     model_config = STRICT
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)
     """Name of the member's out-of-fold column and folder."""
     booster: str
     """Name of its learner; most are boosters."""

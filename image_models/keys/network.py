@@ -7,6 +7,9 @@ from image_models.keys.group import Group
 from image_models.keys.metadata import MetadataRecipe
 from image_models.networks.registries import FUSIONS
 
+MOST_NAME_BYTES = 100
+"""File systems take 255, and some names of files begin with a model's."""
+
 
 @dataclass(frozen=True)
 class NetworkRecipe(Group):
@@ -64,7 +67,8 @@ class NetworkRecipe(Group):
     def __post_init__(self) -> None:
         """Refuse impossible values and combinations."""
         super().__post_init__()
-        self.require(self.name.replace("_", "").replace("-", "").isalnum(), "name", "letters, digits, _ and -")
+        plain = self.name.replace("_", "").replace("-", "").isalnum() and len(self.name.encode()) <= MOST_NAME_BYTES
+        self.require(plain, "name", f"letters, digits, _ and -, at most {MOST_NAME_BYTES} bytes: it names a folder")
         self.require_at_least(1, "image_size")
         self.require_at_least(0, "hidden", "held_stages")
         self.require_below_one("dropout", "pooled_dropout", "drop_path")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from data.errors import FusionNetXError
+from data.errors import FusionNetXError, TrainingError
 from data.folds import Folds, make_folds
 from data.images.pack import usable_cores
 from data.own.columns import columns_of_cohort
@@ -31,6 +31,7 @@ from pipeline.plan import plan_of
 from pipeline.runtime import Runtime
 from pipeline.steps.lesions import training_lesions
 from pipeline.too_long import refuse_years
+from tabular.learners.learner import Rows, Settings
 
 FLOAT_BYTES = 4
 TABLE_COPIES = 3
@@ -164,6 +165,19 @@ def boosters(look: Look) -> Iterator[Found]:
         yield Found("error", f"tabular.blend.method = {method!r} is for two classes, not {classes}; use 'mean'")
 
 
+def members(look: Look) -> Iterator[Found]:
+    """What the library of a member refuses: it trains one round on a few numbers that mean nothing."""
+    classes = len(look.inputs.data.train.task.classes)
+    values = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+    rows = Rows(values, np.arange(200) % classes, ("a", "b", "c", "d"))
+    for member in look.inputs.run.recipe.tabular.members:
+        settings = Settings(member.parameters, 1, classes)
+        try:
+            member.learner.fit(member.learner.bin(rows, settings), settings)
+        except TrainingError as error:
+            yield Found("error", f"member {member.name}: {error}")
+
+
 def memory_and_disk(look: Look) -> Iterator[Found]:
     """What a run takes, against what is free."""
     data, recipe = look.inputs.data, look.inputs.run.recipe
@@ -217,5 +231,15 @@ def existing(path: Path) -> Path:
     return next(folder for folder in (whole, *whole.parents) if folder.exists())
 
 
-NEED_DATA = (folds, told_columns, feature_columns, telling_columns, boosters, memory_and_disk, seconds, later_verbs)
+NEED_DATA = (
+    folds,
+    told_columns,
+    feature_columns,
+    telling_columns,
+    boosters,
+    members,
+    memory_and_disk,
+    seconds,
+    later_verbs,
+)
 PARTS = (networks, *NEED_DATA)

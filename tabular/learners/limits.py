@@ -14,10 +14,19 @@ MOST: dict[str, tuple[float, str]] = {
     "border_count": (65_535, FINER),
 }
 """By the one spelling of the parameter."""
+NAMED = """
+booster boosting boosting_type bootstrap_type data_sample_strategy feature_border_type grow_policy
+leaf_estimation_method model_shrink_mode nan_mode normalize_type sample_type sampling_frequency sampling_method
+score_function
+"""
+WORDS = frozenset(NAMED.split())
+"""Parameters that are words; all others are numbers, or true or false."""
 
 
 def require_within(name: str, value: Value) -> None:
-    """ValueError for a number that no library can use."""
+    """ValueError for a number that no library can use, and for a word in its place."""
+    if isinstance(value, str) and name not in WORDS:
+        raise ValueError(f"{name} = {value[:40]!r} should be a number")
     if isinstance(value, bool | str):
         return
     most, why = MOST.get(name, (MOST_OF_ANY, "the libraries hold such numbers in 32 bits"))

@@ -62,6 +62,8 @@ ROWS = [
     bad("an unknown family", '"colour"', '"color"', "color", "colour"),
     bad("an unknown method", '"over_then_under"', '"smote"', "method", "smote"),
     bad("an unknown booster parameter", "min_child_weight", "min_kid_weight", "min_kid_weight"),
+    bad("text for a booster's number", "min_child_weight = 1", 'min_child_weight = "../.."', "should be a number"),
+    bad("a leaf of less than nothing", "min_data_in_leaf = 10", "min_data_in_leaf = -5", "LightGBM refused to train"),
     # Names and keys
     bad("an unknown key", "seed = 7", "sead = 7", "sead = 7: unknown key; did you mean 'seed'?"),
     bad("an unknown table", "[data]", "[date]", "date", "unknown key; did you mean 'data'?"),
@@ -72,6 +74,8 @@ ROWS = [
     bad("a model named like a column", 'name = "wide"', 'name = "fold"', "'fold' is a column of every table"),
     bad("a model named to leave the run folder", 'name = "wide"', 'name = "../../wide"', "../../wide"),
     bad("a member named to leave the run folder", 'name = "xgboost"', 'name = "/etc/x"', "/etc/x"),
+    bad("a model's name too long for a folder", 'name = "wide"', f'name = "{"x" * 300}"', "at most 100 bytes"),
+    bad("a member's name too long for a folder", 'name = "xgboost"', f'name = "{"x" * 300}"', "at most 100"),
     bad("a name of nothing", 'name = "wide"', 'name = ""', "name"),
     # The text itself
     raw("no TOML", lambda w: b"seed: 7\n", "bad.toml is not valid TOML"),
