@@ -15,14 +15,10 @@ import simplejpeg
 
 from data.errors import DataError
 from data.images.dicom import dicom_pixels, is_dicom
-from data.images.jpeg_segments import MOST_SEGMENTS, orientation, orientation_in, too_many
+from data.images.jpeg_segments import MOST_SEGMENTS, orientation, orientation_in, too_many, too_many_scans
 
 MAX_PIXELS = 2**26
 """67 megapixels: above every dermatoscope and camera in use, below what exhausts a worker's memory (0.2 GB)."""
-MAX_SCAN_PIXELS = 16 * MAX_PIXELS
-"""Pixels times scans of a JPEG: every scan is decoded over the whole picture, takes a few bytes to store, and good
-encoders write ten."""
-
 _HARMLESS = "extraneous bytes before marker 0xd9"
 """Padding before the end mark, which some cameras write; the picture is whole by then."""
 
@@ -83,8 +79,7 @@ def _jpeg(data: bytes, at_least: int) -> npt.NDArray[np.uint8]:
     _refuse_bomb(width, height)
     if too_many(data):
         raise DecodeError(f"more than {MOST_SEGMENTS:,} segments before the picture, which is no picture's header")
-    # Within a picture's data the two bytes that begin a scan cannot occur.
-    if (scans := data.count(b"\xff\xda")) * width * height > MAX_SCAN_PIXELS:
+    if scans := too_many_scans(data, width * height, MAX_PIXELS):
         raise DecodeError(f"{scans:,} scans of {width:,} x {height:,} pixels, which would take minutes")
     if colours in {"CMYK", "YCCK"}:
         return _by_pillow(data)
@@ -137,7 +132,8 @@ def _eight_bit_rgb(image: Any) -> Any:
 
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
         # Pillow's own conversion clips at 255; 16-bit grey keeps its upper byte.
-        values = np.asarray(image).astype(np.int64) >> 8
+        values = np.asarray(image)
+        values = (values.astype(np.int64) if image.mode == "F" else values) >> 8
         return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import DataError
-from data.images.jpeg_segments import stated_size
+from data.images.jpeg_segments import stated_size, too_many_scans
 
 UNBOUNDED = (b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.8.1")
 """Transfer syntaxes (deflated) whose size nobody knows before they are unpacked; pictures hardly ever have them."""
@@ -54,13 +54,16 @@ def _refuse_larger_picture(dataset: Any, max_pixels: int) -> None:
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         return
     try:
-        size = stated_size(
-            next(generate_frames(dataset.PixelData, number_of_frames=int(dataset.get("NumberOfFrames", 1))))
-        )
+        frame = next(generate_frames(dataset.PixelData, number_of_frames=int(dataset.get("NumberOfFrames", 1))))
+        size = stated_size(frame)
     except Exception as error:
         raise DataError(f"the picture in the DICOM file cannot be decoded ({error})") from error
-    if size is not None and size[0] * size[1] > max_pixels:
+    if size is None:
+        return
+    if size[0] * size[1] > max_pixels:
         raise DataError(f"{size[0]:,} x {size[1]:,} pixels; more than {max_pixels / 1e6:.0f} million are not decoded")
+    if scans := too_many_scans(frame, size[0] * size[1], max_pixels):
+        raise DataError(f"{scans:,} scans of {size[0]:,} x {size[1]:,} pixels, which would take minutes")
 
 
 def _shown(dataset: Any) -> npt.NDArray[np.uint8]:

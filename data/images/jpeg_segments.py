@@ -10,6 +10,9 @@ from collections.abc import Iterator
 MOST_SEGMENTS = 1024
 """Before the picture. Cameras write ten; colour profiles and extended descriptions have at most 255 each."""
 
+MOST_SCANS = 16
+"""Of the largest picture that is decoded; of smaller ones, as many more."""
+
 _ORIENTATION = 0x0112
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _FRAME = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
@@ -37,6 +40,16 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 def too_many(data: bytes) -> bool:
     """Whether there are more segments than any camera or program writes."""
     return any(number > MOST_SEGMENTS for number, _ in enumerate(segments(data), 1))
+
+
+def too_many_scans(data: bytes, pixels: int, max_pixels: int) -> int:
+    """How many scans a JPEG has, where they are more than can be meant; else 0.
+
+    Every scan is decoded over the whole picture and takes a few bytes to store; good encoders write ten. Within a
+    picture's data the two bytes that begin one cannot occur.
+    """
+    scans = data.count(b"\xff\xda")
+    return scans if scans * pixels > MOST_SCANS * max_pixels else 0
 
 
 def stated_size(data: bytes) -> tuple[int, int] | None:

@@ -4,10 +4,12 @@ Who they are is said in the variables that `torchrun` sets; `--devices` sets the
 Orders travel in a group of their own that waits for days, because nothing is asked of the others in stage two. Keys of
 the common store say that a process has failed, or that the leading one is gone, so that none waits for the dead.
 
-Processes of one machine meet on its loopback device alone, and everything in their store is named by a secret that only
-they have in their surroundings: nobody on the network can look in, and nobody else on the machine speaks by chance.
+Processes of one machine meet on its loopback device alone: nobody on the network can look in. Other users of the
+machine can, and PyTorch's store lists its names to them; so the two keys of ours are named by a hash of a secret that
+only these processes have in their surroundings. Nobody else can guess them before they are set.
 """
 
+import hashlib
 import json
 import os
 import secrets
@@ -28,7 +30,7 @@ from data import errors
 from data.errors import FusionNetXError, TrainingError
 from image_models.training.distributed import Ranks, broadcast_bytes
 
-FAILED, OVER = "fusionnetx/failed", "fusionnetx/over"
+FAILED, OVER, STORE = "fusionnetx/failed", "fusionnetx/over", "fusionnetx/store"
 LOOK_SECONDS = 0.5
 GRACE_SECONDS = 15.0
 """What the leading process is given to notice by itself that another has failed; NCCL would wait for half an hour."""
@@ -50,37 +52,45 @@ class Meeting:
     store: Any
     orders: Any
     """The group that orders travel in."""
+    secret: str = ""
+    """What only these processes know; empty where a launcher of the user's brought them together."""
 
     def order(self, text: str = "") -> str:
         """The leading process's next order, in every process."""
         return broadcast_bytes(text.encode(), self.orders).decode()
+
+    def key(self, name: str) -> str:
+        """How the store names a key of ours."""
+        return hidden(self.secret, name) if self.secret else name
 
     def report_failure(self, error: BaseException) -> None:
         """Tell the leading process why this one ends."""
         known = isinstance(error, FusionNetXError)
         kind = type(error).__name__ if known else "TrainingError"
         text = str(error) if known else f"{type(error).__name__}: {error}"
-        self.store.set(FAILED, json.dumps([kind, f"process {self.ranks.number + 1} of {self.ranks.count}: {text}"]))
+        self.store.set(
+            self.key(FAILED), json.dumps([kind, f"process {self.ranks.number + 1} of {self.ranks.count}: {text}"])
+        )
 
     def failure(self, patience: float = 0.0) -> FusionNetXError | None:
         """What another process ended with, waiting a little for its last word."""
         until = time.monotonic() + patience
-        while not self.store.check([FAILED]):
+        while not self.store.check([self.key(FAILED)]):
             if time.monotonic() >= until:
                 return None
             time.sleep(LOOK_SECONDS / 5)
-        return failure_from(self.store.get(FAILED))
+        return failure_from(self.store.get(self.key(FAILED)))
 
     def over(self) -> bool:
         """Whether the leading process has done with the others, or is gone."""
         try:
-            return bool(self.store.check([OVER]))
+            return bool(self.store.check([self.key(OVER)]))
         except RuntimeError:
             return True
 
     def end(self) -> None:
         """Tell the others that the leading process has done with them."""
-        self.store.set(OVER, "")
+        self.store.set(self.key(OVER), "")
 
     def watch(
         self, key: str, then: Callable[[], None], grace: float = 0.0, *, or_when: Callable[[], bool] = bool
@@ -89,7 +99,7 @@ class Meeting:
 
         def look() -> None:
             try:
-                while not (self.store.check([key]) or or_when()):
+                while not (self.store.check([self.key(key)]) or or_when()):
                     time.sleep(LOOK_SECONDS)
             except RuntimeError:
                 pass  # whoever kept the store is gone
@@ -112,10 +122,10 @@ def meet(place: Mapping[str, str] = os.environ, store: Any = None) -> Meeting:
         stay_on_loopback()
     if store is None:
         store, _, _ = next(rendezvous("env://"))
-        store = PrefixStore(place[SECRET], store) if SECRET in place else store
+        store = PrefixStore(hidden(place[SECRET], STORE), store) if SECRET in place else store
     distributed.init_process_group(backend, store=store, rank=number, world_size=count)
     orders = distributed.new_group(backend="gloo", timeout=LONGEST_RUN)
-    return Meeting(Ranks(number, count), on_this_machine, store, orders)
+    return Meeting(Ranks(number, count), on_this_machine, store, orders, place.get(SECRET, ""))
 
 
 def require_gpus(wanted: int) -> None:
@@ -139,7 +149,12 @@ def meeting_place(count: int) -> tuple[Any, dict[str, str]]:
         store = TCPStore(LOOPBACK, port, count, is_master=True, wait_for_workers=False, master_listen_fd=descriptor)
     secret = secrets.token_hex(16)
     place = {"MASTER_ADDR": LOOPBACK, "MASTER_PORT": str(port), SECRET: secret}
-    return PrefixStore(secret, store), place | {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
+    return PrefixStore(hidden(secret, STORE), store), place | {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
+
+
+def hidden(secret: str, name: str) -> str:
+    """A name that tells nobody the secret, and that nobody can tell without it."""
+    return hashlib.sha256(f"{secret}/{name}".encode()).hexdigest()
 
 
 def stay_on_loopback() -> None:

@@ -63,7 +63,6 @@ ROWS = [
     bad("an unknown method", '"over_then_under"', '"smote"', "method", "smote"),
     bad("an unknown booster parameter", "min_child_weight", "min_kid_weight", "min_kid_weight"),
     bad("text for a booster's number", "min_child_weight = 1", 'min_child_weight = "../.."', "should be a number"),
-    bad("a leaf of less than nothing", "min_data_in_leaf = 10", "min_data_in_leaf = -5", "LightGBM refused to train"),
     # Names and keys
     bad("an unknown key", "seed = 7", "sead = 7", "sead = 7: unknown key; did you mean 'seed'?"),
     bad("an unknown table", "[data]", "[date]", "date", "unknown key; did you mean 'data'?"),

@@ -20,6 +20,7 @@ from data.images.jpeg_segments import stated_size
 from data.images.sources import Hdf5Images
 from data.tables.csv import read_csv
 from data.tables.schema import Column, validate
+from tests.time_limit import no_longer_than
 
 
 def jpeg(size: tuple[int, int] = (24, 20), **options: Any) -> bytes:
@@ -134,3 +135,14 @@ def test_a_large_picture_in_a_dicom_file_is_refused_before_it_is_decoded(monkeyp
     monkeypatch.setattr("data.images.dicom._shown", lambda _dataset: pytest.fail("it was decoded"))
     with pytest.raises(DataError, match="13,000 x 13,000 pixels"):
         pixels(dicom(bytes(large), "1.2.840.10008.1.2.4.50", 20))
+
+
+def test_a_picture_of_thousands_of_scans_in_a_dicom_file_is_refused_as_one_by_itself() -> None:
+    out = io.BytesIO()
+    Image.new("L", (600, 600), 90).save(out, "JPEG", progressive=True)
+    whole = out.getvalue()
+    scan = whole[whole.rindex(b"\xff\xda") : -2]
+    many = whole[:-2] + scan * 3000 + whole[-2:]
+    for content in (many, dicom(many, "1.2.840.10008.1.2.4.50", 600)):
+        with no_longer_than(2), pytest.raises(DataError, match=r"3,\d\d\d scans of 600 x 600 pixels"):
+            pixels(content)

@@ -138,6 +138,12 @@ def test_more_missing_images_than_the_recipe_allows_stop_a_run(check: Any):
     assert "train images: 1 of 40 lesions have none" in answer.out
 
 
+def test_parameters_that_a_library_would_refuse_after_stage_one_are_named(check: Any):
+    answer = check(lambda _: None, "--set", "tabular.members[lightgbm].parameters.min_data_in_leaf=-5")
+    assert answer.code == 2
+    assert "error: member lightgbm: LightGBM refused to train" in answer.out
+
+
 @pytest.mark.parametrize("case", ["a missing column", "an HDF5 cut in half"])
 def test_a_run_on_a_bad_folder_says_the_same_and_trains_nothing(
     cli: Any, folder: Path, tmp_path: Path, tiny_recipe: Path, case: str

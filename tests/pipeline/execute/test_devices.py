@@ -14,8 +14,18 @@ import psutil
 import pytest
 
 from data.errors import DataError, RecipeError, TrainingError
+from image_models.training.distributed import Ranks
 from pipeline.actions.opening import executor_named
-from pipeline.execute.meeting import SECRET, connection_lost, failure_from, meeting_place
+from pipeline.execute.meeting import (
+    FAILED,
+    OVER,
+    SECRET,
+    Meeting,
+    connection_lost,
+    failure_from,
+    hidden,
+    meeting_place,
+)
 
 FAILING = """
 import sys
@@ -125,10 +135,21 @@ def test_the_meeting_place_is_secret_and_on_this_machine_alone():
         for c in psutil.Process().net_connections("tcp")
         if c.status == psutil.CONN_LISTEN and c.laddr.port == port
     } == {"127.0.0.1"}
+    meeting = Meeting(Ranks(0, 2), 2, store, None, place[SECRET])
+    store.set("what PyTorch keeps there", "x")
     stranger = TCPStore("127.0.0.1", port, 2, is_master=False)
-    stranger.set("fusionnetx/failed", json.dumps(["DataError", "a text of their own"]))
-    assert not store.check(["fusionnetx/failed"])
-    assert len(place[SECRET]) == 32
+    # The store tells anybody who connects what its keys are called, and so what they begin with.
+    beginnings = {name[: -len("what PyTorch keeps there")] for name in stranger.list_keys()} | {""}
+    assert len(beginnings) > 1
+    for beginning in beginnings:
+        for name in (FAILED, OVER):
+            guesses = (name, hidden(beginning.rstrip("/"), name))
+            for guess in (*guesses, *(f"{beginning}{guess}" for guess in guesses)):
+                stranger.set(guess, json.dumps(["DataError", "a text of their own"]))
+    assert meeting.failure() is None
+    assert not meeting.over()
+    meeting.report_failure(DataError("ours"))
+    assert "ours" in str(meeting.failure())
 
 
 def test_a_report_of_failure_is_an_error_of_ours_whatever_it_says():
