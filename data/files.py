@@ -214,9 +214,14 @@ def is_held(path: Path) -> bool | None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
+    """Write a text file atomically; DataError for text with bytes of a path that are none."""
+    try:
+        content = text.encode()
+    except UnicodeEncodeError as error:
+        bad = ascii(text[max(0, error.start - 40) : error.end])
+        raise DataError(f"{path} cannot hold {bad}: bytes that are no text; rename the folder or file") from error
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> None:

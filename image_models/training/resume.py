@@ -130,5 +130,7 @@ def restore(fit: Fit, tensors: dict[str, Tensor], position: dict[str, Any]) -> N
         fit.optimiser.scaler.load_state_dict(position["scaler"])
     tally = position["tally"]
     require_numbers(tally, but="curves")
+    if {*tally} != {*asdict(fit.tally)}:
+        raise ValueError("its tally is not whole")
     fit.tally = Tally(**{**tally, "curves": [EpochCurve(**curve) for curve in tally["curves"]]})
     fit.rate = position["rate"]

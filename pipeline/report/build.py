@@ -17,7 +17,7 @@ def run_report(inputs: Inputs, runtime: Runtime) -> None:
     finished = open_finished(inputs, runtime)
     metrics = {**stage_figures(inputs), "report": report_figures(finished)}
     text = page(metrics, pictures(inputs.data.train_images, metrics["report"]["gallery"]))
-    write_json(inputs.run.folder / FILE, metrics)
     path = inputs.run.folder / PAGE
     write_text(path, text)
+    write_json(inputs.run.folder / FILE, metrics)
     runtime.display.say(f"wrote {path} ({len(text.encode()) / 1e6:.1f} MB) and the same figures to {FILE}")

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from data import files
+from data.errors import DataError
 from data.files import atomic, is_leftover, no_room, remove_leftovers, temporary_beside, write_text
 
 
@@ -132,3 +133,9 @@ def test_a_full_disk_is_one_error_that_names_the_file_whatever_writes(tmp_path: 
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert caught.value.errno == errno.EFBIG
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bytes_of_a_path_that_are_no_text_are_one_message_and_no_file(tmp_path: Path):
+    with pytest.raises(DataError, match=r"report\.html cannot hold .*udcff.*rename the folder"):
+        write_text(tmp_path / "report.html", "<p>runs/r\udcff</p>")
+    assert not list(tmp_path.iterdir())

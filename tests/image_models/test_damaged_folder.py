@@ -61,6 +61,7 @@ FORGED = {
     "no position": lambda header, tensors: header.pop("position"),
     "no fit": lambda header, tensors: header["position"].pop("fit"),
     "no tally": lambda header, tensors: header["position"]["state"].pop("tally"),
+    "no step": lambda header, tensors: header["position"]["state"]["tally"].pop("step"),
     "a loss that is text": lambda header, tensors: header["position"]["state"]["tally"].update(loss_sum="x"),
     "curves that are none": lambda header, tensors: header["position"].update(curves="none"),
     "a weight less": lambda header, tensors: tensors.pop(next(n for n in tensors if n.startswith("model/"))),
