@@ -86,15 +86,18 @@ class Answers(DataAnswers):
         """Resampling, and what it does to probabilities."""
         resample = self.recipe.at("tabular", "resample")
         names = {"method": "Resampling", "over_ratio": "Oversampled to", "under_ratio": "Undersampled to"}
-        none = resample.at("method").value == "none"
+        method = resample.at("method").value
+        none, weighted = method == "none", method == "class_weights"
         rows: list[tuple[Cell, ...]] = [
             (label, resample.at(key).show())
             for key, label in names.items()
-            if resample.at(key) and (key == "method" or not none)
+            if resample.at(key) and (key == "method" or not (none or weighted))
         ]
         rows.append(("Left out of training", self.recipe.at("tabular", "exclude").show()))
         said = ("Training parts alone are resampled; calibration undoes what that does to probabilities.",)
-        said = ("Nothing is resampled.",) if none else said
+        if none or weighted:
+            shift = "; classes have weights, and calibration undoes what that does to probabilities" * weighted
+            said = (f"Nothing is resampled{shift}.",)
         return Section("imbalance", "Imbalance", said, ("", ""), rows)
 
     def discrimination(self) -> Section:

@@ -45,7 +45,9 @@ def report_figures(finished: FinishedRun) -> dict[str, Any]:
         "evidence": evidence_of(finished.inputs.run),
         **dict.fromkeys(("curves", "groups", "correlation", "leave_one_out", "boosters", "gallery")),
         **dict.fromkeys(("classes", "class_groups", "agreement")),
-        "resampled": finished.recipe.tabular.resample.method != "none",
+        # Class weights shift probabilities as copies do, but nothing is drawn again.
+        "resampled": (method := finished.recipe.tabular.resample.method) not in ("none", "class_weights"),
+        "weighted": method == "class_weights",
         "words": finished.task.words,
         "decision": decision_figures(finished),
     }

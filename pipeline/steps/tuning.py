@@ -111,7 +111,7 @@ class SearchParameters(Work):
         for note in result.notes:
             runtime.note_once(f"{self.member.name}: {note}")
         first = "" if result.first_value is None else f" (the recipe's parameters {result.first_value:.4f})"
-        line = f"{step.name}: best of {result.table.height} trials {result.best_value:.4f}{first}"
+        line = f"{step.name}: best of {result.table.height} trials, pAUC {result.best_value:.4f}{first}"
         again = honest(result)
         if again is not None:
             line += f"; on folds the search did not see, tuned {again['tuned']:.4f}"

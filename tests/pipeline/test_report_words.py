@@ -24,6 +24,7 @@ def test_the_score_and_the_groups_go_by_their_names(metrics: dict[str, Any]) -> 
     assert groups.split("</thead>")[0].count(">AUC</th>") == 1
     assert "over lesions" in text
     assert "resampled folds" not in text
+    assert "Boosters train on folds with class weights" in page(without(other, resampled=False, weighted=True), {})
     assert "scored: above" not in text
     assert not any(
         word in text for word in ("over patients", ">Patients<", "same drawn patients", "of the same patient")

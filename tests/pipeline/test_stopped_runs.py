@@ -82,7 +82,7 @@ def test_tuning_goes_on_where_it_stopped_and_says_both_figures(
     recipe = variant(metadata_only)
     whole = cli("tabular", "--recipe", recipe, "--run", tmp_path / "whole" / "tiny")
     assert whole.code == 0, whole
-    assert "tuning of lightgbm_metadata, fold 2: best of 3 trials" in whole.out
+    assert "tuning of lightgbm_metadata, fold 2: best of 3 trials, pAUC 0." in whole.out
     folder = tmp_path / "whole" / "tiny" / "tabular" / "lightgbm_metadata"
     for fold in ("fold_0", "fold_1", "fold_2"):
         found = json.loads((folder / "tuning" / fold / "tuning.json").read_text())
