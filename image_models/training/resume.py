@@ -132,5 +132,7 @@ def restore(fit: Fit, tensors: dict[str, Tensor], position: dict[str, Any]) -> N
     require_numbers(tally, but="curves")
     if {*tally} != {*asdict(fit.tally)}:
         raise ValueError("its tally is not whole")
+    if not (0 <= tally["epoch"] <= fit.plan.epochs and 0 <= tally["step"] <= fit.plan.sampler.steps_per_epoch):
+        raise ValueError("it is further than the fit goes")
     fit.tally = Tally(**{**tally, "curves": [EpochCurve(**curve) for curve in tally["curves"]]})
     fit.rate = position["rate"]

@@ -62,6 +62,7 @@ FORGED = {
     "no fit": lambda header, tensors: header["position"].pop("fit"),
     "no tally": lambda header, tensors: header["position"]["state"].pop("tally"),
     "no step": lambda header, tensors: header["position"]["state"]["tally"].pop("step"),
+    "a step too far": lambda header, tensors: header["position"]["state"]["tally"].update(step=2**63),
     "a loss that is text": lambda header, tensors: header["position"]["state"]["tally"].update(loss_sum="x"),
     "curves that are none": lambda header, tensors: header["position"].update(curves="none"),
     "a weight less": lambda header, tensors: tensors.pop(next(n for n in tensors if n.startswith("model/"))),
