@@ -31,9 +31,6 @@ State = dict[str, Tensor]
 HUB_FILE = "model.safetensors"
 """Named outright, so that timm does not go on to look for a pickle."""
 
-OWN = "backbone."
-"""Before the names of the backbone's weights in a model file of a run."""
-
 SHOWN = 4
 """Names listed per kind of misfit before the message stops counting them out."""
 
@@ -138,16 +135,7 @@ def read(path: Path, recipe: ImageModelRecipe) -> State:
     """Read a safetensors file."""
     where = f"model {recipe.name!r}: weights {path}"
     try:
-        state = load_file(path)
-        own = {name.removeprefix(OWN): tensor for name, tensor in state.items() if name.startswith(OWN)}
-        if own:
-            log.warning(
-                "%s starts from %s, a network that was trained here: none of the lesions that it learned from may be "
-                "scored now, or their labels would be",
-                recipe.name,
-                path,
-            )
-        return own or state
+        return load_file(path)
     except FileNotFoundError as error:
         raise TrainingError(f"{where} do not exist; correct `pretrained` or put the file there") from error
     except (SafetensorError, OSError) as error:
@@ -158,6 +146,13 @@ def read(path: Path, recipe: ImageModelRecipe) -> State:
 
 def fit(backbone: nn.Module, state: State, source: str, recipe: ImageModelRecipe) -> None:
     """Load weights into a backbone, after translating them; refuse whatever is missing, unknown or of another shape."""
+    if any("backbone." in name for name in state):
+        log.warning(
+            "%s starts from %s, a network that was trained here: none of the lesions that it learned from may be "
+            "scored now, or their labels would be",
+            recipe.name,
+            source,
+        )
     try:
         state = without_classifier(translated(state, backbone), backbone)
     except (AttributeError, IndexError, KeyError, RuntimeError, ValueError) as error:

@@ -3,6 +3,7 @@
 import re
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -212,15 +213,15 @@ def small(raw: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 def test_the_pipeline_survives(variant: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Killed in the cohort and with a worker, every time going on; then another worker dies alone."""
+    """Killed in the cohort, with a worker, and in a booster, every time going on; then a worker dies alone."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     harness = Harness(("fusionnetx", "submission", "--recipe", str(variant(small))), tmp_path / "scratch")
     reference = harness.reference()
     stage_of = stages_of(tmp_path / "scratch" / "undisturbed" / "run")
-    wanted = {"synthetic cohort": "before", "image models": "after", "image models on test lesions": "before"}
+    wanted = {"synthetic cohort": "before", "image models": "after", "boosters": "before"}
     moments = [
         next(
-            Moment(when, event.file, 1, stage, place, alone="test lesions" in stage)
+            Moment(when, event.file, 1, stage, place)
             for place, event in enumerate(reference.events)
             if stage_of(event.file) == stage and event.file.endswith(("report.json", "manifest.json"))
         )
@@ -228,6 +229,10 @@ def test_the_pipeline_survives(variant: Any, tmp_path: Path, monkeypatch: pytest
     ]
     outcome = harness.survive("row", moments, reference)
     assert outcome.moments == tuple(moments)
+    assert outcome.differences == ()
+    alone = replace(moments[1], alone=True)
+    outcome = harness.survive("alone", [alone], reference)
+    assert outcome.moments == (alone,)
     assert outcome.differences == ()
 
 
