@@ -159,3 +159,5 @@ class DevicesExecutor:
         for process in self._others:
             process.kill()
             process.wait()
+        if self._meeting is not None:
+            self._meeting.leave()

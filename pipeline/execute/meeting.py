@@ -17,7 +17,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -54,6 +54,8 @@ class Meeting:
     """The group that orders travel in."""
     secret: str = ""
     """What only these processes know; empty where a launcher of the user's brought them together."""
+    left: threading.Event = field(default_factory=threading.Event)
+    watching: list[threading.Thread] = field(default_factory=list)
 
     def order(self, text: str = "") -> str:
         """The leading process's next order, in every process."""
@@ -100,13 +102,22 @@ class Meeting:
         def look() -> None:
             try:
                 while not (self.store.check([self.key(key)]) or or_when()):
-                    time.sleep(LOOK_SECONDS)
+                    if self.left.wait(LOOK_SECONDS):
+                        return
             except RuntimeError:
                 pass  # whoever kept the store is gone
-            time.sleep(grace)
-            then()
+            if not self.left.wait(grace):
+                then()
 
-        threading.Thread(target=look, daemon=True, name=f"watches {key}").start()
+        self.watching.append(threading.Thread(target=look, daemon=True, name=f"watches {key}"))
+        self.watching[-1].start()
+
+    def leave(self) -> None:
+        """Watch no more: a thread that is in the store while Python ends takes the whole process down."""
+        self.left.set()
+        for thread in self.watching:
+            if thread is not threading.current_thread():
+                thread.join(GRACE_SECONDS)
 
 
 def meet(place: Mapping[str, str] = os.environ, store: Any = None) -> Meeting:
