@@ -52,6 +52,7 @@ def clinics_figures(inputs: Inputs, runtime: Runtime, plan: Plan, by: str) -> di
     return {
         "by": by,
         "metrics": list(metrics),
+        "positive": "malignant" if len(train.task.classes) == 2 else f"not {train.task.classes[0]}",
         "min_positives": MIN_POSITIVES,
         "min_patients": MIN_PATIENTS,
         "told": list(columns),

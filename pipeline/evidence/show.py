@@ -60,7 +60,7 @@ def print_clinics(display: Display, figures: dict[str, Any]) -> None:
     for told in part["told"]:
         table = grid(
             f"Known and unseen, {told} {part['by']} as an input: {title(score)}",
-            (part["by"], "malignant", "known", "unseen", "known less unseen"),
+            (part["by"], part.get("positive", "malignant"), "known", "unseen", "known less unseen"),
         )
         for one in part["clinics"]:
             found = one["told"][told][score] if one["told"] else None
