@@ -146,7 +146,7 @@ def read(path: Path, recipe: ImageModelRecipe) -> State:
 
 def fit(backbone: nn.Module, state: State, source: str, recipe: ImageModelRecipe) -> None:
     """Load weights into a backbone, after translating them; refuse whatever is missing, unknown or of another shape."""
-    if any("backbone." in name for name in state):
+    if own_branch(state) is not None:
         log.warning(
             "%s starts from %s, a network that was trained here: none of the lesions that it learned from may be "
             "scored now, or their labels would be",
@@ -182,11 +182,10 @@ def translated(state: State, backbone: nn.Module) -> State:
     Of a fusion network of ours it is the first branch that counts.
     timm keeps one function beside each architecture that renames old keys and resizes position embeddings.
     """
-    for branch in ("", "images.0."):
-        if any(name.startswith(f"{branch}backbone.") for name in state):
-            own = {name.removeprefix(branch): tensor for name, tensor in state.items() if name.startswith(branch)}
-            state = from_our_own(own, backbone)
-            break
+    branch = own_branch(state)
+    if branch is not None:
+        own = {name.removeprefix(branch): tensor for name, tensor in state.items() if name.startswith(branch)}
+        state = from_our_own(own, backbone)
     module = sys.modules[type(backbone).__module__]
     for name in ("checkpoint_filter_fn", "_filter_fn", "_filter_torchvision_pretrained"):
         translate = getattr(module, name, None)
@@ -195,6 +194,12 @@ def translated(state: State, backbone: nn.Module) -> State:
             state = translate(state, backbone) if both else translate(state)
             break
     return with_resized_positions(state, backbone)
+
+
+def own_branch(state: State) -> str | None:
+    """Where a model of ours keeps its first backbone; None for what is no model of ours."""
+    branches = ("", "images.0.")
+    return next((one for one in branches if any(name.startswith(f"{one}backbone.") for name in state)), None)
 
 
 def from_our_own(state: State, backbone: nn.Module) -> State:
