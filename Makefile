@@ -162,8 +162,8 @@ weights: $(STAMP)  ## fetch the pretrained weights a recipe needs into weights/
 	@$(FNX) weights $(CHOICE)
 
 test: $(STAMP)  ## run every test this machine can run, and say what was skipped and why
-	@# Several processes with a thread for every core would mostly wait for each other.
-	@OMP_NUM_THREADS=$(or $(OMP_NUM_THREADS),1) $(VENV)/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
+	@# Several processes with a thread for every core would mostly wait for each other, and burn a core while they wait.
+	@OMP_NUM_THREADS=$(or $(OMP_NUM_THREADS),1) OMP_WAIT_POLICY=passive $(VENV)/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 .PHONY: test-gpu test-systems
 test-gpu: $(STAMP)  ## the tests that need a CUDA device

@@ -243,6 +243,7 @@ def start(cohort_dir: Path, tmp_path: Path) -> Iterator[Callable[..., "subproces
                 **os.environ,
                 "FUSIONNETX_CACHE": str(cohort_dir.parent),
                 "OMP_NUM_THREADS": "1",
+                "OMP_WAIT_POLICY": "passive",
                 "PYTHONUNBUFFERED": "1",
                 **variables,
             },

@@ -13,13 +13,12 @@ LITTLE = {
     "bootstrap": "--lesions 20000 --replicates 20",
     "decision_hidden": "--run {run}",
     "large_table": "--rows 2000 --batch 1000",
-    "network_choices": "--recipe demo --model lesion_net --set data.synthetic.lesions=200 --set data.image_size=32 "
-    "--set image_models[lesion_net].image_size=32 --set image_models[lesion_net].epochs=1 --splits 1 --folds 2 "
-    "--way falls image_models[lesion_net].cosine_steps=0 --way climbs image_models[lesion_net].cosine_steps=1 "
-    'image_models[lesion_net].after_cosine="cycle"',
+    "network_choices": "--recipe {recipe} --data {data} --model narrow --splits 1 --folds 2 "
+    "--way falls image_models[narrow].cosine_steps=0 --way climbs image_models[narrow].cosine_steps=1 "
+    'image_models[narrow].after_cosine="cycle"',
     "pack": "--images 40 --size 32 --workers 1",
     "predict_rows": "--run {run} --rows 20",
-    "stage_two_boosters": "--rows 20000 --features 8 --image-features 2 --folds 2 --trials 0 --threads 1",
+    "stage_two_boosters": "--rows 2000 --features 8 --image-features 2 --folds 2 --trials 0 --threads 1",
     "stage_two_choices": "--lesions 600 --seeds 1 --without catboost --only mean",
     "stage_two_features": "--lesions 1500",
     "stage_two_members": "--run {run}",
@@ -41,13 +40,14 @@ def test_every_benchmark_is_known_here():
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("name", LITTLE)
 def test_a_benchmark_runs(
-    name: str, finished_run: Path, cohort_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    name: str, finished_run: Path, tiny_recipe: Path, cohort_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ):  # fmt: skip
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     monkeypatch.setattr(Runtime, "threads", 1)
     monkeypatch.setenv("FUSIONNETX_CACHE", str(cohort_dir.parent))
-    monkeypatch.setattr(sys, "argv", [name, *LITTLE[name].format(run=finished_run).split()])
+    little = LITTLE[name].format(run=finished_run, recipe=tiny_recipe, data=cohort_dir)
+    monkeypatch.setattr(sys, "argv", [name, *little.split()])
     import_module(f"benchmarks.{name}").main()
     assert capsys.readouterr().out.strip()

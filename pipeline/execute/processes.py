@@ -7,9 +7,6 @@ small network is bound by the launching of its kernels, and several fill it toge
 
 import os
 import select
-import socket
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -19,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.errors import Interrupted, TrainingError
 from pipeline.execute.job import Done, Job, free_to_begin
+from pipeline.execute.loaded import Loaded
 from pipeline.execute.local import LocalExecutor
 from pipeline.execute.order import order_for, result_of
 from pipeline.execute.relay import Player
@@ -39,8 +37,9 @@ class Worker:
     """A process and what it is doing."""
 
     number: int
-    process: subprocess.Popen[bytes]
+    loaded: Loaded
     line: Line
+    pid: int
     job: Job | None = None
     events: list[Any] = field(default_factory=list)
 
@@ -52,8 +51,7 @@ class Worker:
     def end(self) -> int | None:
         """Stop the process, whatever it does; its exit code."""
         self.line.close()
-        self.process.kill()
-        return self.process.wait()
+        return self.loaded.end(self.pid)
 
 
 class ProcessesExecutor:
@@ -65,15 +63,16 @@ class ProcessesExecutor:
     def __init__(self) -> None:
         self._local = LocalExecutor()
         self._workers: list[Worker] = []
+        self._loaded: list[Loaded] = []
 
     def gpus(self, runtime: "Runtime") -> float:
         """GPUs of this machine."""
         return self._local.gpus(runtime)
 
     def expect(self, inputs: "Inputs", at_once: int) -> None:
-        """Start the processes, which load PyTorch while this one packs images."""
+        """Load PyTorch for the processes while this one packs images."""
         if at_once > 1 and not in_memory(inputs):
-            self._at_work(at_once)
+            self._load()
 
     def run(self, inputs: "Inputs", runtime: "Runtime", jobs: Sequence[Job], at_once: int = 1) -> Iterator[Done]:
         """Do the jobs; those of image models in processes, where more than one is to be done at once."""
@@ -111,26 +110,23 @@ class ProcessesExecutor:
             player.end_all()
             self._stop()
 
+    def _load(self) -> Loaded:
+        """The process that workers are copies of: loading PyTorch takes seconds."""
+        if not self._loaded or not self._loaded[-1].reusable:
+            self._loaded.append(Loaded())
+        return self._loaded[-1]
+
     def _at_work(self, count: int) -> list[Worker]:
-        """So many processes, those that are there already first: loading PyTorch takes seconds."""
+        """So many processes, those that are there already first."""
         while len(self._workers) < count:
             self._workers.append(self._started(len(self._workers)))
         return self._workers[:count]
 
     def _started(self, number: int) -> Worker:
         """Start a process; with GPUs, each in turn gets the next one."""
-        ours, theirs = socket.socketpair()
-        variables = dict(os.environ)
-        gpus = visible_gpus()
-        if gpus:
-            variables["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
-        with theirs:
-            command = [sys.executable, "-m", "pipeline.execute.worker", str(theirs.fileno())]
-            # In a session of its own: Ctrl-C is for the leading process, which asks the others to stop.
-            process = subprocess.Popen(
-                command, env=variables, pass_fds=[theirs.fileno()], start_new_session=True, stdin=subprocess.DEVNULL
-            )
-        return Worker(number, process, Line(ours))
+        gpus, loaded = visible_gpus(), self._load()
+        variables = {"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {}
+        return Worker(number, loaded, *loaded.copy(variables))
 
     def _give_all(self, workers: Sequence[Worker], waiting: deque[Job], inputs: "Inputs", runtime: "Runtime") -> None:
         """Give every free worker the next job."""
@@ -208,6 +204,9 @@ class ProcessesExecutor:
         for worker in self._workers:
             worker.end()
         self._workers.clear()
+        for loaded in self._loaded:
+            loaded.close()
+        self._loaded.clear()
 
 
 def in_memory(inputs: "Inputs") -> bool:

@@ -1,7 +1,8 @@
-"""A process that does jobs for another one on this machine: it takes orders from a socket until that one is gone.
+"""Processes that do jobs for another one on this machine: each takes orders from a socket until that one is gone.
 
 Everything travels as lines of JSON: orders and the wish to stop one way; what a display would show, and answers, the
-other. The socket is inherited, so nobody else can speak on it.
+other. The sockets are inherited or handed over, so nobody else can speak on them. One process loads PyTorch and is then
+copied for each worker, because loading takes seconds; it has done nothing else, on a GPU least of all.
 """
 
 import json
@@ -11,9 +12,10 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 from threadpoolctl import threadpool_limits
 
@@ -23,6 +25,8 @@ from pipeline.memory import keep_freed_memory
 
 STOP = "stop"
 """The line that asks a worker to save its state and end its job."""
+COPIES = sys.platform == "linux"
+"""Elsewhere libraries do not bear to be copied: the process that has loaded becomes the one worker of its own."""
 
 
 class Line:
@@ -80,10 +84,12 @@ def work(line: Line) -> None:
                 line.send({"answer": carry_out(order, RelayDisplay(tell, "job"))})
 
 
-def load() -> None:
-    """Import what image models need while the images are packed elsewhere: it takes seconds."""
-    import_module("image_models.training.train")
-    import_module("pipeline.plan")
+def load(leader: socket.socket) -> None:
+    """Import what image models need while the images are packed elsewhere; ends early where nobody waits for it."""
+    for module in ("torch", "image_models.training.train", "pipeline.plan"):
+        import_module(module)
+        if select.select([leader], [], [], 0)[0] and not leader.recv(1, socket.MSG_PEEK):
+            sys.exit()
 
 
 def end_with(leader: socket.socket) -> None:
@@ -97,21 +103,49 @@ def end_with(leader: socket.socket) -> None:
     os._exit(0)
 
 
+def copy_for_each(leader: socket.socket) -> None:
+    """Become one more worker for every socket that is handed over; of a number, tell how that worker ended."""
+    while True:
+        said, handed_over, _, _ = socket.recv_fds(leader, 2**16, 1)
+        if not said:
+            return
+        asked = json.loads(said)
+        if not handed_over:
+            code = os.waitstatus_to_exitcode(os.waitpid(asked, 0)[1])
+            leader.sendall(b"%d\n" % code)
+        elif not COPIES or not os.fork():
+            leader.sendall(b"%d\n" % os.getpid())
+            leader.close()
+            os.environ.update(asked)
+            be_a_worker(socket.socket(fileno=handed_over[0]))
+        for handle in handed_over:
+            os.close(handle)
+
+
+def be_a_worker(leader: socket.socket) -> NoReturn:
+    """Work for whoever speaks on a socket, in a session of its own; end with it, and without what was to do before."""
+    if COPIES:
+        os.setsid()
+    threading.Thread(target=end_with, args=(leader,), daemon=True).start()
+    try:
+        work(Line(leader))
+    except (EOFError, OSError):
+        # Whoever gave the orders is gone; what is done is in the run folder.
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+    os._exit(1)
+
+
 def main() -> int:
-    """Serve the process that started this one."""
+    """Load, then be copied."""
     # A request to stop is for the leading process, which passes it on.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     keep_freed_memory()
     leader = socket.socket(fileno=int(sys.argv[1]))
-    line = Line(leader)
-    threading.Thread(target=end_with, args=(leader,), daemon=True).start()
-    load()
-    try:
-        work(line)
-    except (EOFError, OSError):
-        # Whoever gave the orders is gone; what is done is in the run folder.
-        os._exit(0)
+    load(leader)
+    copy_for_each(leader)
     return 0
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from data.errors import Interrupted, TrainingError
 from pipeline.display import Display
+from pipeline.execute.loaded import Loaded
 from pipeline.execute.processes import ProcessesExecutor, renamed, visible_gpus
 from pipeline.inputs import Inputs
 from pipeline.integrity.records import content, differences
@@ -56,10 +57,9 @@ def stage_one(tiny_recipe: Path, cohort_dir: Path, tmp_path_factory: pytest.Temp
 
 
 def workers() -> list[psutil.Process]:
-    """Processes that this one has started to do jobs."""
-    return [
-        child for child in psutil.Process().children() if any("pipeline.execute.worker" in w for w in child.cmdline())
-    ]
+    """Processes that do jobs for this one: copies of the one that it has started."""
+    loaded = [child for child in psutil.Process().children() if "pipeline.execute.worker" in child.cmdline()]
+    return [worker for child in loaded for worker in child.children()]
 
 
 def test_a_killed_worker_is_named_and_the_bytes_are_those_of_one_model_after_the_other(stage_one: StageOne):
@@ -70,8 +70,8 @@ def test_a_killed_worker_is_named_and_the_bytes_are_those_of_one_model_after_the
         until = time.monotonic() + 60
         while not killed and time.monotonic() < until:
             for process in workers():
-                # Loaded and at work: before that there is nothing to lose.
-                if process.cpu_times().user > 1.5:
+                # At work: before that there is nothing to lose.
+                if process.cpu_times().user > 0.2:
                     os.kill(process.pid, signal.SIGKILL)
                     killed.append(process.pid)
                     break
@@ -89,7 +89,7 @@ def test_a_killed_worker_is_named_and_the_bytes_are_those_of_one_model_after_the
 
 def test_a_worker_that_always_dies_ends_the_run(stage_one: StageOne, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
-    monkeypatch.setattr("pipeline.execute.processes.sys.executable", "/bin/false")
+    monkeypatch.setattr("pipeline.execute.loaded.sys.executable", "/bin/false")
     with pytest.raises(TrainingError, match="its process died again and again"):
         stage_one(2, "resources.retries=1", name="dead")
     assert workers() == []
@@ -111,6 +111,42 @@ def test_a_request_to_stop_reaches_every_worker(stage_one: StageOne):
     with pytest.raises(Interrupted):
         stage_one(2, name="stopped", display=Stopping(Console(file=io.StringIO())))
     assert workers() == []
+
+
+IDLE = """
+import os
+from pipeline.execute import worker
+
+def work(line):
+    line.send([os.environ["CUDA_VISIBLE_DEVICES"], os.getpid(), os.getsid(0)])
+    next(line.receive())
+
+worker.load, worker.work = lambda leader: None, work
+worker.main()
+"""
+
+
+def test_copies_of_one_process_differ_in_their_gpu_and_tell_how_they_ended(monkeypatch: pytest.MonkeyPatch):
+    start = subprocess.Popen
+    monkeypatch.setattr(
+        "pipeline.execute.loaded.subprocess.Popen",
+        lambda command, **given: start([command[0], "-c", IDLE, command[-1]], **given),
+    )
+    loaded = Loaded()
+    copies = [loaded.copy({"CUDA_VISIBLE_DEVICES": name}) for name in ("0", "1")]
+    for name, (line, pid) in zip(("0", "1"), copies, strict=True):
+        assert next(line.receive()) == [name, pid, pid]
+    os.kill(copies[0][1], signal.SIGTERM)  # for the leading process to pass on
+    assert [loaded.end(pid) for _, pid in copies] == [-signal.SIGKILL] * 2
+    assert loaded.reusable
+    loaded.close()
+    assert not loaded.reusable
+    copies.append(loaded.copy({}))
+    assert copies[-1][1] == 0
+    for line, _ in copies:
+        with pytest.raises(EOFError):
+            list(line.receive())
+        line.close()
 
 
 def test_a_worker_ends_with_its_leader_whatever_it_is_at():
