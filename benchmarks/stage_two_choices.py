@@ -177,6 +177,7 @@ CHOICES: Mapping[str, Changes] = {
     "class weights": tabular(resample={"method": "class_weights"}),
     "five bags": tabular(resample={"method": "under_bags", "under_ratio": 0.1, "bags": 5}),
     "native categories": {"features": {"set": "compact", "categories": "native", "impute": "none"}},
+    "without unexpected": {"features": {"set": "compact", "unexpected": False}},
     "all features": {"features": {}},
     "no z by place": {"features": {"without": PLACES}},
     "lightgbm's defaults on z-scores": {

@@ -3,7 +3,8 @@
 Numbers: missing ones become the training median (0 where no training row has a value), then scaled if asked.
 Categories: `one_hot` (missing or unseen: all zeros), `native` (whole codes; missing or unseen: NaN), `ordinal` (codes
 as plain numbers; missing or unseen: -1). Target encoding: missing is a category of its own, unseen takes the prior;
-training rows get values that their own patient's labels did not enter (`fit_transform`).
+training rows get values that their own patient's labels did not enter (`fit_transform`). Last come the residuals of
+`features.unexpected`.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -26,6 +27,7 @@ from features.target_encoding import (
     inner_folds,
     out_of_fold_shares,
 )
+from features.unexpected import FAMILY, Expectation, fit_expectation
 
 ONE_HOT_LIMIT = 256
 """More categories than this in one column are refused: such a column is a name, not a category."""
@@ -46,6 +48,8 @@ class Encoder:
     categories: dict[str, tuple[str, ...]]
     """Categories of the training rows, sorted."""
     target_shares: dict[str, TargetShares] = field(default_factory=dict)
+    expectation: Expectation | None = None
+    """What the numbers of the training rows let expect of each other."""
     letters: bool = True
     """Whether names keep letters of every script; those of encoders fitted before they did do not."""
 
@@ -73,6 +77,7 @@ class Encoder:
             scaling=fit_scaling(table.frame, taken, medians, recipe),
             categories=categories,
             target_shares=fit_target_shares(training, categories, target, rows, recipe),
+            expectation=fit_expectation(table.frame, rows, compared(table)) if recipe.adds_unexpected else None,
         )
         encoder.refuse()
         return encoder
@@ -96,7 +101,7 @@ class Encoder:
         if encoder.target_shares and target is not None:
             patients = np.arange(len(rows)) if groups is None else np.asarray(groups)[rows]
             fold = inner_folds(patients, recipe.target_folds, seed)
-            start = len(matrix.names) - encoder.target_columns
+            start = len(matrix.names) - encoder.target_columns - len(encoder.unexpected)
             for name, shares in encoder.target_shares.items():
                 codes = encoder.codes(table.frame[name][rows])
                 width = len(shares.prior)
@@ -108,8 +113,13 @@ class Encoder:
 
     @property
     def target_columns(self) -> int:
-        """Columns of target encodings, the last of the matrix."""
+        """Columns of target encodings, behind those of the features."""
         return sum(len(shares.prior) for shares in self.target_shares.values())
+
+    @property
+    def unexpected(self) -> tuple[Feature, ...]:
+        """The last columns of the matrix."""
+        return () if self.expectation is None else self.expectation.features
 
     def columns(self) -> list[tuple[str, Feature, bool]]:
         """Name, feature and whether it is a native category, of every column of the matrix."""
@@ -126,7 +136,7 @@ class Encoder:
                 classes = len(self.target_shares[feature.name].prior)
                 suffixes = ["share"] if classes == 1 else [f"share_{k}" for k in range(classes)]
                 columns += [(f"{feature.name}_{suffix}", feature, False) for suffix in suffixes]
-        return columns
+        return columns + [(feature.name, feature, False) for feature in self.unexpected]
 
     def transform(self, table: FeatureTable, rows: Integers | None = None) -> Matrix:
         """The matrix of a table's lesions (all of them, or `rows`), for lesions the encoder was not fitted on."""
@@ -137,6 +147,7 @@ class Encoder:
         values = np.empty((count, len(columns)), np.float32)
         self.write_numbers(frame, rows, values)
         self.write_categories(frame, rows, values)
+        self.write_unexpected(frame, rows, values)
         return Matrix(
             values=values,
             names=plain_names([name for name, _, _ in columns], letters=self.letters),
@@ -147,7 +158,8 @@ class Encoder:
 
     def write_numbers(self, frame: pl.DataFrame, rows: Integers | None, values: npt.NDArray[np.float32]) -> None:
         """Fill the columns of numbers, a block of rows at a time."""
-        places = [(i, feature.name) for i, (_, feature, _) in enumerate(self.columns()) if feature.kind == "number"]
+        own = enumerate(feature for _, feature, _ in self.columns())
+        places = [(i, one.name) for i, one in own if one.kind == "number" and one.family != FAMILY]
         if not places:
             return
         at, names = np.array([i for i, _ in places]), [name for _, name in places]
@@ -184,6 +196,17 @@ class Encoder:
         for name, shares in self.target_shares.items():
             values[:, at : at + len(shares.prior)] = shares.of(codes[name])
             at += len(shares.prior)
+
+    def write_unexpected(self, frame: pl.DataFrame, rows: Integers | None, values: npt.NDArray[np.float32]) -> None:
+        """Fill the last columns; the residual of a missing number is 0 where gaps are filled."""
+        if self.expectation is None:
+            return
+        numbers = frame.select(pl.col(self.expectation.names))
+        for start in range(0, len(values), CHUNK):
+            stop = min(start + CHUNK, len(values))
+            block = numbers[start:stop] if rows is None else numbers[rows[start:stop]]
+            found = self.expectation.of(block.cast(pl.Float64).to_numpy())
+            values[start:stop, -found.shape[1] :] = found if self.medians is None else np.nan_to_num(found)
 
     def codes(self, column: pl.Series) -> Integers:
         """Place of each value in the training categories; their number for a missing value, -1 for an unseen one."""
@@ -244,10 +267,18 @@ class Encoder:
                     name: TargetShares(tuple(map(tuple, shares["shares"])), tuple(shares["prior"]))
                     for name, shares in value["target_shares"].items()
                 },
+                expectation=Expectation.from_json(value.get("expectation")),
                 letters=bool(value.get("letters", False)),
             )
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise DataError(f"this is not a stored encoder ({error!r}); delete its folder and train again") from error
+
+
+def compared(table: FeatureTable) -> list[str]:
+    """Numbers that are held against what the others let expect: published ones, and how each stands in its patient."""
+    published = [one.name for one in table.features if one.family == "published" and one.kind == "number"]
+    within = {f"{name}_patient_z" for name in published}
+    return published + [name for name in table.names if name in within]
 
 
 def fit_target_shares(

@@ -42,6 +42,9 @@ class FeatureRecipe(BaseModel):
     """Neighbours of the local outlier factor; their distances are kept, 8 bytes for each lesion and neighbour."""
     skin_neighbours: int = Field(default=5, ge=1, le=1000)
     """Nearest lesions on the skin that a lesion is compared with; no patient has a thousand."""
+    unexpected: bool | None = None
+    """Add how far each number lies from what all others let expect, and one distance (`features.unexpected`; 3 to 256
+    numbers); default: only in the compact set."""
     impute: Literal["median", "none"] = "median"
     """Missing numbers become the median of the training rows, or stay missing."""
     categories: Literal["one_hot", "native", "ordinal", "none"] | None = None
@@ -87,6 +90,11 @@ class FeatureRecipe(BaseModel):
         if self.categories is not None:
             return self.categories
         return "none" if self.set == "simple" else "one_hot"
+
+    @property
+    def adds_unexpected(self) -> bool:
+        """`unexpected` with the default of the set filled in."""
+        return self.set == "compact" if self.unexpected is None else self.unexpected
 
     @property
     def encodes_target(self) -> bool:

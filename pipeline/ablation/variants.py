@@ -83,6 +83,13 @@ def without_patient_features(recipe: Recipe) -> Recipe | str:
     return with_features(recipe, without=without)
 
 
+def without_unexpected(recipe: Recipe) -> Recipe | str:
+    """No residual of what the other numbers let expect."""
+    if not recipe.features.adds_unexpected:
+        return "not in this recipe: nothing is held against what the other numbers let expect"
+    return with_features(recipe, unexpected=False)
+
+
 def without_relabelled(recipe: Recipe) -> Recipe | str:
     """No image model that learned the larger, worth-a-biopsy class."""
     kept = tuple(model for model in recipe.image_models if model.labels == "target")
@@ -112,6 +119,7 @@ VARIANTS = (
     Variant("metadata_advanced", "metadata only, advanced features", metadata_alone),
     Variant("metadata_simple", "metadata only, simple features", metadata_alone_simply),
     Variant("without_patient_features", "without within-patient features", without_patient_features),
+    Variant("without_unexpected", "without what is unexpected", without_unexpected),
     Variant("without_relabelled", "without relabelled image models", without_relabelled),
     Variant("without_resampling", "without resampling", without_resampling),
     Variant("without_tuning", "without tuning", without_tuning),

@@ -3,6 +3,8 @@
 import polars as pl
 
 from features.describe import describe, describe_families
+from features.encode import compared
+from features.unexpected import FEWEST_NUMBERS, MOST_NUMBERS
 from pipeline.inputs import Inputs
 from pipeline.runtime import Runtime
 from pipeline.stage_two import features_of, image_scores
@@ -37,3 +39,9 @@ def print_features(inputs: Inputs, runtime: Runtime) -> None:
             runtime.display.say(f"  {name:{width}s}  {missing:7.2%} missing  [{unit}]  {formula}")
     images = rows.select(pl.col("image").sum()).item()
     runtime.display.say(f"{rows.height} features, {images} of them of image scores")
+    numbers = len(compared(table))
+    if inputs.run.recipe.features.adds_unexpected and FEWEST_NUMBERS <= numbers <= MOST_NUMBERS:
+        runtime.display.say(
+            f"each fold adds {numbers + 1} of its own: how far each of {numbers} numbers lies from what the others let "
+            "expect, and one distance (features.unexpected)"
+        )

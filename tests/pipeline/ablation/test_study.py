@@ -35,8 +35,8 @@ def test_all_rows_are_scored_with_intervals(figures: dict[str, Any]) -> None:
         "full", "image_only", "image_only.narrow", "image_only.wide", "without_voting.lightgbm_metadata",
         "without_voting.lightgbm", "without_voting.catboost", "without_voting.xgboost", "blended.logit_mean",
         "blended.rank_mean", "blended.weighted", "blended.stacker", "blended.rank_stacker", "blended.chosen",
-        "metadata_advanced", "metadata_simple", "without_patient_features", "without_relabelled", "without_resampling",
-        "without_tuning",
+        "metadata_advanced", "metadata_simple", "without_patient_features", "without_unexpected", "without_relabelled",
+        "without_resampling", "without_tuning",
     ]  # fmt: skip
     assert rows["without_relabelled"]["absent"]
     assert "no parameters were searched" in rows["without_tuning"]["absent"]
