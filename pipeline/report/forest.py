@@ -72,5 +72,5 @@ def forest(
         for (name, colour), found in series.items()
     ]  # fmt: skip
     names = min(LETTER * max(len(name) for name, _ in rows) + 12, MOST_OF_NAMES)
-    frame = Frame(width=900, height=8 + ROW * len(rows) + 44, left=names, right=16, top=8, bottom=44)
+    frame = Frame(width=620, height=8 + ROW * len(rows) + 44, left=names, right=16, top=8, bottom=44)
     return Plot(title, about, description, x, y, layers, source, frame, reference)
