@@ -8,7 +8,7 @@
 `--fold-models 1` takes the models of one fold on both sides, for a fifth of the time.
 
     python -m benchmarks.stage_two_rivals [--recipe demo] [--lesions 4000] [--test-lesions 3000] [--seeds 101 102 103]
-        [--fold-models N]
+        [--fold-models N] [--shift 1]
 """
 
 import argparse
@@ -167,13 +167,20 @@ def main() -> None:
     parser.add_argument("--lesions", type=int, default=4000)
     parser.add_argument("--test-lesions", type=int, default=3000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[101, 102, 103])
+    parser.add_argument("--shift", type=float, default=0.0, help="how far institutions are apart, in deviations")
     parser.add_argument("--fold-models", type=int, default=0, help="models of so many folds; 0: of all")
     options = parser.parse_args()
     recipe = load_recipe(options.recipe)
     for seed in options.seeds:
         with tempfile.TemporaryDirectory() as name:
             where = Path(name) / "cohort"
-            sizes = SyntheticRecipe(lesions=options.lesions, test_lesions=options.test_lesions, seed=seed, images=False)
+            sizes = SyntheticRecipe(
+                lesions=options.lesions,
+                test_lesions=options.test_lesions,
+                seed=seed,
+                images=False,
+                institution_shift=options.shift,
+            )
             write_cohort(where, sizes)
             folder = read(where)
             assert folder.test is not None
