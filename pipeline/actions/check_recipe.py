@@ -32,6 +32,7 @@ from pipeline.runtime import Runtime
 from pipeline.steps.lesions import training_lesions
 from pipeline.too_long import refuse_years
 from tabular.learners.learner import Rows, Settings
+from tabular.training_data import effective_parameters
 
 FLOAT_BYTES = 4
 TABLE_COPIES = 3
@@ -171,7 +172,8 @@ def members(look: Look) -> Iterator[Found]:
     values = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
     rows = Rows(values, np.arange(200) % classes, ("a", "b", "c", "d"))
     for member in look.inputs.run.recipe.tabular.members:
-        settings = Settings(member.parameters, 1, classes)
+        parameters, _ = effective_parameters(member, look.inputs.run.recipe.tabular, classes)
+        settings = Settings(parameters, 1, classes)
         try:
             member.learner.fit(member.learner.bin(rows, settings), settings)
         except TrainingError as error:

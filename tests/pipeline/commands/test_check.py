@@ -154,3 +154,10 @@ def test_a_run_on_a_bad_folder_says_the_same_and_trains_nothing(
     assert answer.code == 2
     assert all(word in answer.err for word in words), answer.err
     assert not (tmp_path / "runs" / "bad" / "oof").exists()
+
+
+def test_what_a_member_leaves_out_with_many_classes_stops_nobody(cli: Any):
+    """Published parameters weigh the positive class; with eleven they are trained without, so nothing is wrong."""
+    answer = cli("check", "--recipe", "milk10k_tables", "--set", "data.twin.lesions=120", "--set", "folds.count=2")
+    assert answer.code == 0, answer.out
+    assert "CatBoost" not in answer.out
