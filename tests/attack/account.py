@@ -23,17 +23,18 @@ class Kept:
         found: dict[str, str] = {}
         for line in self.path.read_text().splitlines() if self.path.is_file() else ():
             try:
-                attempt, trouble = json.loads(line)
+                attempt, trouble, *_ = json.loads(line)
             except ValueError:
                 continue
             found[attempt] = trouble
         return found
 
     def add(self, outcome: Outcome) -> None:
-        """Keep one."""
+        """Keep one, and the end of what was said where it was not handled."""
+        said = [outcome.said[-2000:]] if outcome.trouble else []
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps([str(outcome.attempt), outcome.trouble]) + "\n")
+            file.write(json.dumps([str(outcome.attempt), outcome.trouble, *said]) + "\n")
 
 
 def table(done: dict[str, str]) -> str:

@@ -14,9 +14,10 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tests.attack import runs
 from tests.attack.account import Kept, table, troubled
 from tests.attack.damage import DAMAGES, forged, other_value
-from tests.attack.runs import Attempt, Ground, attempts, commands, kinds_of_file, made
+from tests.attack.runs import Attempt, Ground, attempts, commands, kinds_of_file, made, made_patiently
 from tests.attack.unfinished import STATES, searching, stopped_in_a_search, stopped_in_training
 
 COUNT = int(os.environ.get("FUSIONNETX_ATTACK", "0"))
@@ -94,7 +95,7 @@ def test_the_whole_campaign(ground: Ground, stopped: dict[str, Ground], capsys: 
     of_files = attempts(ground.finished, list(commands(ground)), SEED, COUNT - len(of_states))
     for attempt, of in [*of_states, *((one, ground) for one in of_files)]:
         if str(attempt) not in done:
-            kept.add(made(attempt, of))
+            kept.add(made_patiently(attempt, of))
     with capsys.disabled():
         print(f"\n{table(kept.done())}")  # noqa: T201
     assert [attempt for attempt, trouble in kept.done().items() if trouble] == []
@@ -145,6 +146,24 @@ def test_an_attack_that_works_is_noticed(ground: Ground) -> None:
     assert made(attempt, answering(2, "error: damaged")).trouble == ""
     with pytest.raises(KeyboardInterrupt):  # somebody stopped the campaign: no outcome is kept
         made(attempt, answering(143, "stopped"))
+
+
+def test_what_took_too_long_is_tried_once_more_with_more_time(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a verb may be slow; what hangs hangs twice."""
+    import time
+
+    monkeypatch.setattr(runs, "SECONDS", 1)
+    monkeypatch.setattr(runs, "PATIENT_SECONDS", 2)
+    attempt = attempts(ground.finished, ["verify"], 0, 1)[0]
+    waits = iter((30.0, 0.0))
+
+    def slow_once(words: list[str]) -> Any:
+        time.sleep(next(waits, 30.0))
+        return ground.command(words)
+
+    slow = replace(ground, command=slow_once)
+    assert made_patiently(attempt, slow).trouble == ""
+    assert made_patiently(attempt, slow).trouble == "hung"
 
 
 def test_a_stopped_campaign_goes_on(tmp_path: Path, ground: Ground) -> None:
