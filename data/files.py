@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from data.errors import DataError
+from data.spelled import spelled
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A full disk, a used-up quota, a limit on the size of a file."""
@@ -57,22 +58,23 @@ def atomic(path: Path) -> Iterator[Path]:
     """
     refuse_to_replace(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary, descriptor = held_temporary(path, lambda new: new.touch(exist_ok=False))
-    try:
-        yield temporary
-        with temporary.open("rb+") as handle:
-            hold_too(handle)
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    except Exception as error:
-        number = no_room(error)
-        if number is None:
-            raise
-        raise OSError(number, os.strerror(number), str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-        os.close(descriptor)
+    with spelled(path.parent) as folder:
+        temporary, descriptor = held_temporary(folder / path.name, lambda new: new.touch(exist_ok=False))
+        try:
+            yield temporary
+            with temporary.open("rb+") as handle:
+                hold_too(handle)
+                os.fsync(handle.fileno())
+            temporary.replace(path)
+            sync_folder(path.parent)
+        except Exception as error:
+            number = no_room(error)
+            if number is None:
+                raise
+            raise OSError(number, os.strerror(number), str(path)) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+            os.close(descriptor)
 
 
 def held_temporary(path: Path, make: Callable[[Path], object]) -> tuple[Path, int]:
@@ -133,8 +135,15 @@ def sync_folder(folder: Path) -> None:
 
 
 def temporary_beside(path: Path, mark: str = "") -> Path:
-    """A hidden name in the folder of `path` that no other process and no other call uses."""
-    return path.with_name(f".{path.name}.{_this_life}-{next(_number)}.{socket.gethostname()}.{os.getpid()}{mark}.tmp")
+    """A hidden name in the folder of `path` that no other process and no other call uses; always text."""
+    return path.with_name(
+        f".{as_text(path.name)}.{_this_life}-{next(_number)}.{socket.gethostname()}.{os.getpid()}{mark}.tmp"
+    )
+
+
+def as_text(name: str) -> str:
+    """A name with `?` for bytes that are none."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def remove_leftovers(folder: Path, of: str = "", *, deep: bool = False) -> list[Path]:
@@ -143,7 +152,7 @@ def remove_leftovers(folder: Path, of: str = "", *, deep: bool = False) -> list[
     `of` takes the leftovers of one name alone. Other machines' are left alone: whether their process lives cannot be
     told from here.
     """
-    pattern = f".{glob.escape(of)}.*.tmp" if of else ".*.tmp"
+    pattern = f".{glob.escape(as_text(of))}.*.tmp" if of else ".*.tmp"
     found = [path for path in (folder.rglob(pattern) if deep else folder.glob(pattern)) if is_leftover(path)]
     for path in found:
         remove_unheld(path)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from data.files import held_temporary, remove_leftovers
+from data.files import held_temporary, no_room, remove_leftovers
+from data.spelled import spelled
 
 SCRATCH = "fusionnetx"
 """Name of the folders for what is only needed while a command runs, in the system's temporary folder."""
@@ -19,13 +20,21 @@ def held_folder(beside: Path) -> Iterator[Path]:
 
     What dead processes left of the same name goes first.
     """
+    beside.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(beside.parent, of=beside.name)
-    folder, descriptor = locked_folder(beside)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(descriptor)
+    with spelled(beside.parent) as parent:
+        folder, descriptor = locked_folder(parent / beside.name)
+        try:
+            yield folder
+        except Exception as error:
+            # Libraries seldom say which disk is full, and the folder is gone when anybody looks.
+            number = no_room(error)
+            if number is None or not of_folder(error, folder):
+                raise
+            raise OSError(number, os.strerror(number), str(beside.parent)) from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(descriptor)
 
 
 @contextmanager
@@ -35,7 +44,13 @@ def scratch_folder() -> Iterator[Path]:
         yield folder
 
 
+def of_folder(error: Exception, folder: Path) -> bool:
+    """Whether an error is about a file below a folder, or does not say about which."""
+    name = getattr(error, "filename", None)
+    return name is None or Path(os.fsdecode(name)).is_relative_to(folder)
+
+
 def locked_folder(beside: Path) -> tuple[Path, int]:
     """A new folder, and the descriptor that holds its lock."""
     mode = 0o700 if beside.name == SCRATCH else 0o777
-    return held_temporary(beside, lambda folder: folder.mkdir(parents=True, mode=mode))
+    return held_temporary(beside, lambda folder: folder.mkdir(mode=mode))

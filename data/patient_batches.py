@@ -14,6 +14,7 @@ import polars as pl
 from data.cohort import Cohort, Task
 from data.errors import DataError
 from data.progress import Progress, silent
+from data.spelled import spelled
 from data.tables.csv import ROW, TextTable
 from data.tables.schema import Column, validate
 
@@ -63,24 +64,29 @@ def cut(
 ) -> PatientBatches:
     """Write the batches of a CSV file into an empty folder; DataError where it cannot be read or repeats a lesion."""
     try:
-        lazy = pl.scan_csv(path, infer_schema=False)
-        present = set(lazy.collect_schema().names())
-        missing = [name for name in (task.lesion, task.group) if name not in present]
-        if missing:
-            raise DataError(f"{path} has no column {' and no column '.join(missing)}; it names lesions and patients")
-        rows = int(lazy.select(pl.len()).collect(engine="streaming").item())
-        if not rows:
-            raise DataError(f"{path} has a header but no rows")
-        repeated = lazy.group_by(task.lesion).len().filter(pl.col("len") > 1).head(3).collect(engine="streaming")
-        if repeated.height:
-            raise DataError(f"{path}: {task.lesion} is not unique ({', '.join(map(str, repeated[task.lesion]))}, ...)")
-        count = -(-rows // rows_per_batch)
-        done = 0
-        chunks = lazy.with_row_index(ROW).collect_batches(chunk_size=CHUNK_ROWS, engine="streaming")
-        for number, chunk in enumerate(chunks):
-            write_chunk(chunk, folder, number, task.group, count)
-            done += chunk.height
-            progress(done, rows)
+        with spelled(path) as name:
+            lazy = pl.scan_csv(name, infer_schema=False)
+            present = set(lazy.collect_schema().names())
+            missing = [column for column in (task.lesion, task.group) if column not in present]
+            if missing:
+                raise DataError(
+                    f"{path} has no column {' and no column '.join(missing)}; it names lesions and patients"
+                )
+            rows = int(lazy.select(pl.len()).collect(engine="streaming").item())
+            if not rows:
+                raise DataError(f"{path} has a header but no rows")
+            repeated = lazy.group_by(task.lesion).len().filter(pl.col("len") > 1).head(3).collect(engine="streaming")
+            if repeated.height:
+                raise DataError(
+                    f"{path}: {task.lesion} is not unique ({', '.join(map(str, repeated[task.lesion]))}, ...)"
+                )
+            count = -(-rows // rows_per_batch)
+            done = 0
+            chunks = lazy.with_row_index(ROW).collect_batches(chunk_size=CHUNK_ROWS, engine="streaming")
+            for number, chunk in enumerate(chunks):
+                write_chunk(chunk, folder, number, task.group, count)
+                done += chunk.height
+                progress(done, rows)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"{path} cannot be read as a CSV file: {str(error).splitlines()[0]}") from error
     return PatientBatches(folder, path.name, count, rows, task, tuple(columns), labelled, forbidden)

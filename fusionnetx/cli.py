@@ -23,6 +23,12 @@ from pipeline.display import labelled
 from pipeline.memory import keep_freed_memory
 from research.commands import audit, compare, faults, systems
 
+READER_GONE = 141
+"""Exit code when whoever read the output has gone, as of a program that SIGPIPE ends."""
+
+UNNAMED = "a file, or what is printed"
+"""What an error is about that names no file: no system says that it was the output."""
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -91,6 +97,8 @@ def guarded(command: Callable[[], object]) -> int:
     try:
         command()
     except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):
+            return READER_GONE
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
     except FusionNetXError as error:
         fail(str(error))
@@ -98,11 +106,11 @@ def guarded(command: Callable[[], object]) -> int:
     except BrokenPipeError:
         # Whoever read the output has gone; nothing more can be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return READER_GONE
     except OSError as error:
         # A full disk or a folder that cannot be written: the user's to mend, and nothing is half-written.
         remedy = "" if no_room(error) is None else "; free some space, and the same command goes on from here"
-        fail(f"{error.filename or 'a file'}: {error.strerror or error}{remedy}")
+        fail(f"{error.filename or UNNAMED}: {error.strerror or error}{remedy}")
         return 2
     except (Interrupted, KeyboardInterrupt) as stop:
         errors.print("stopped; the same command goes on from here")

@@ -1,6 +1,5 @@
 """Frames of pandas and polars, in and out: whatever kind is given is the kind that comes back."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ import polars as pl
 
 from data.errors import DataError
 from data.files import atomic
+from data.held import scratch_folder
 
 Kind = Literal["pandas", "polars"]
 Frame = Any
@@ -44,8 +44,8 @@ def write_frame(frame: Frame, path: Path) -> None:
 @contextmanager
 def as_file(frame: Frame) -> Iterator[Path]:
     """A frame as a CSV file for as long as it is needed."""
-    with tempfile.TemporaryDirectory(prefix="fusionnetx-") as folder:
-        path = Path(folder) / "table.csv"
+    with scratch_folder() as folder:
+        path = folder / "table.csv"
         write_frame(frame, path)
         yield path
 

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from data.files import atomic, hold_too, opened
+from data.spelled import spelled
 
 CHECKSUM = "checksum"
 """Key of the header that holds the checksum."""
@@ -58,7 +59,7 @@ def require_intact(path: Path) -> None:
 
 def read_header(path: Path) -> dict[str, Any]:
     """Header of a file written by `write_tensors`; empty for safetensors files from elsewhere, ValueError if odd."""
-    with safe_open(path, framework="pt") as file:
+    with spelled(path) as name, safe_open(name, framework="pt") as file:
         text = (file.metadata() or {}).get("fusionnetx", "{}")
     try:
         header = json.loads(text)
@@ -72,7 +73,7 @@ def read_header(path: Path) -> dict[str, Any]:
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file, on the CPU."""
-    with safe_open(path, framework="pt") as file:
+    with spelled(path) as name, safe_open(name, framework="pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
 
 

@@ -50,8 +50,8 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What studies and bundles call it."""
-        return self.folder.name
+        """What studies, cards and bundles call it; bytes that are no text are spelled out."""
+        return self.folder.name.encode("utf-8", "backslashreplace").decode()
 
     @property
     def is_recorded(self) -> bool:

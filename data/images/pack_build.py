@@ -216,7 +216,9 @@ def _working_folder(folder: Path) -> Iterator[Path]:
         if number is None and Path(error.filename or "").parent != folder.parent:
             raise  # of the images, not of the cache
         why = error.strerror if number is None else os.strerror(number)
-        raise DataError(f"{folder.parent} cannot take an image pack ({why}). Choose another cache.") from error
+        raise DataError(
+            f"{folder.parent} cannot take an image pack ({why}). Free some space, or name another (FUSIONNETX_CACHE)."
+        ) from error
 
 
 def _abandoned(working: Path) -> bool:

@@ -177,8 +177,9 @@ def _create(path: Path, shape: tuple[int, ...]) -> int:
 def _no_room(path: Path, needed: int) -> DataError:
     free = shutil.disk_usage(path.parent).free
     return DataError(
-        f"no room for the decoded images in {path.parent.parent}: they take {needed / 1e9:.2f} GB, and "
-        f"{free / 1e9:.2f} GB are free. Free some space, or lower image_size in [data]."
+        f"no room for the decoded images in {path.parent.parent}: they take {needed / 1e6:,.1f} MB, and "
+        f"{free / 1e6:,.1f} MB are free. Free some space, name another cache (FUSIONNETX_CACHE), or lower image_size "
+        "in [data]."
     )
 
 

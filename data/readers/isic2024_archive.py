@@ -5,7 +5,6 @@
 joined by lesion to the table that Kaggle published. The permissive edition has the same files under other names.
 """
 
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -14,6 +13,7 @@ import polars as pl
 
 from data.errors import DataError, examples
 from data.files import fingerprint
+from data.held import scratch_folder
 from data.images.sources import FolderImages, ImageSource
 from data.images.zipped import ZippedImages
 from data.readers.reading import Readout
@@ -84,13 +84,13 @@ def _measurements(folder: Path, edition: str, found: Readout) -> TextTable | Non
     if not packed.is_file() or unpacked.is_dir():
         return None
     try:
-        with zipfile.ZipFile(packed) as archive, tempfile.TemporaryDirectory(prefix="fusionnetx-") as scratch:
+        with zipfile.ZipFile(packed) as archive, scratch_folder() as scratch:
             inside = next((one for one in archive.infolist() if one.filename.rpartition("/")[2] == MEASUREMENTS), None)
             if inside is None:
                 return None
             if inside.file_size > MAX_BYTES:
                 raise DataError(f"{packed}: {inside.filename} claims {inside.file_size:,} bytes, too many for a table.")
-            copy = Path(scratch) / f"{packed.stem}-{MEASUREMENTS}"
+            copy = scratch / f"{packed.stem}-{MEASUREMENTS}"
             copy.write_bytes(archive.read(inside))
             return found.text(copy)
     except (zipfile.BadZipFile, zlib.error, RuntimeError, ValueError, EOFError) as error:

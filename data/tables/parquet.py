@@ -10,6 +10,7 @@ import polars as pl
 
 from data.errors import DataError
 from data.files import opened, read_whole
+from data.spelled import spelled
 from data.tables.csv_parts import ReadWholeError
 from data.tables.parquet_layout import FileBytes, refuse_impossible
 
@@ -41,8 +42,9 @@ def parquet_parts(path: Path) -> Iterator[pl.DataFrame]:
     try:
         with opened(path) as (handle, size):
             refuse_impossible(FileBytes(handle, size))
-        table = pl.scan_parquet(path, glob=False)
-        for first in range(0, table.select(pl.len()).collect().item(), PART_ROWS):
-            yield table.slice(first, PART_ROWS).collect()
+        with spelled(path) as name:
+            table = pl.scan_parquet(name, glob=False)
+            for first in range(0, table.select(pl.len()).collect().item(), PART_ROWS):
+                yield table.slice(first, PART_ROWS).collect()
     except DAMAGE as error:
         raise ReadWholeError(str(error)) from error

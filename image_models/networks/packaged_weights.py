@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from data.errors import TrainingError
+from data.spelled import spelled
 
 PREFIX = "pypi:"
 KINDS = (".safetensors", ".pth", ".pt", ".bin")
@@ -42,7 +43,8 @@ def packaged_file(pretrained: str, model: str) -> Path:
 def read_packaged(path: Path, model: str) -> dict[str, Tensor]:
     """Read tensors alone; a file that would have to run code to be read is refused."""
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        with spelled(path) as name:
+            state = load_file(name) if path.suffix == ".safetensors" else torch.load(name, "cpu", weights_only=True)
     except Exception as error:  # of whatever library the file was refused by
         reason = str(error).strip().partition("\n")[0]
         raise TrainingError(f"model {model!r}: {path} does not hold plain tensors ({reason})") from error

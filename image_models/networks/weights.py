@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from data.errors import RecipeError, TrainingError
 from data.files import atomic
+from data.spelled import spelled
 from image_models.networks.layers import batch_norms
 from image_models.networks.packaged_weights import PREFIX, matched_by_place, packaged_file, read_packaged
 from image_models.recipe import ImageModelRecipe
@@ -135,7 +136,8 @@ def read(path: Path, recipe: ImageModelRecipe) -> State:
     """Read a safetensors file."""
     where = f"model {recipe.name!r}: weights {path}"
     try:
-        return load_file(path)
+        with spelled(path) as name:
+            return load_file(name)
     except FileNotFoundError as error:
         raise TrainingError(f"{where} do not exist; correct `pretrained` or put the file there") from error
     except (SafetensorError, OSError) as error:

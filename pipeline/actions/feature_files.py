@@ -1,9 +1,10 @@
 """Features of a table that is larger than memory: batches of whole patients, a Parquet file each."""
 
-import tempfile
 from pathlib import Path
 
 from data.errors import DataError, RecipeError
+from data.files import remove_leftovers
+from data.held import held_folder
 from data.patient_batches import cut
 from data.schemas.isic2024 import FORBIDDEN, TASK, TEST_SCHEMA
 from features.batches import build_in_batches
@@ -22,14 +23,16 @@ def write_feature_files(recipe: Recipe, runtime: Runtime, table: Path, out: Path
         )
     if not table.is_file():
         raise DataError(f"table {table} does not exist")
+    if out.is_dir():
+        remove_leftovers(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} holds something already; name an empty folder, or one that is to be made")
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".batches-") as folder:
+    with held_folder(out / "batches") as folder:
         with runtime.display.task(f"cutting {table.name} by patient") as progress:
             batches = cut(
                 table,
-                Path(folder),
+                folder,
                 TEST_SCHEMA,
                 TASK,
                 rows_per_batch=rows_per_batch,

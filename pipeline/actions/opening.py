@@ -1,5 +1,6 @@
 """From the words of a caller to a run, its inputs and its surroundings."""
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -132,6 +133,11 @@ def surroundings(
     tensorboard: bool = False,
 ) -> Runtime:
     """The surroundings of a command, with the default folders."""
+    if sys.flags.optimize > 1:
+        raise DataError(
+            "Python was told to drop docstrings (-OO, PYTHONOPTIMIZE=2), and LightGBM and XGBoost cannot be loaded "
+            "without theirs; PYTHONOPTIMIZE=1 works"
+        )
     return Runtime(
         display=display or Display(),
         executor=executor or LocalExecutor(),

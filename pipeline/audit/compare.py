@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from data.errors import DataError
-from data.files import read_json
+from data.files import read_json, read_whole
 from data.matrix import Matrix
 from pipeline.audit.scratch import Finished
 from pipeline.plan import Plan
@@ -79,7 +79,7 @@ def said_differently(one: Finished, other: Finished, fold: int) -> list[str]:
     for stage in ("oof", "tabular"):
         paths = [run.inputs.run.folder / stage / "oof.parquet" for run in (one, other)]
         if paths[0].is_file():
-            left, right = (pl.read_parquet(path).filter(own) for path in paths)
+            left, right = (pl.read_parquet(read_whole(path)).filter(own) for path in paths)
             found += [f"{name}: values of fold {fold}" for name in left.columns if not left[name].equals(right[name])]
     for step in models_without(one.plan, fold):
         left = predictions_of(step, one.inputs).frame()
@@ -90,16 +90,16 @@ def said_differently(one: Finished, other: Finished, fold: int) -> list[str]:
 
 def differing_files(one: Path, other: Path) -> Iterator[str]:
     """Weights, training records and trials of two folders that differ."""
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load
 
     for path in sorted(one.iterdir()):
         twin = other / path.name
         if path.suffix == ".safetensors":
-            left, right = load_file(path), load_file(twin)
+            left, right = load(read_whole(path)), load(read_whole(twin))
             if left.keys() != right.keys() or any(not np.array_equal(left[name], right[name]) for name in left):
                 yield f"weights in {path.name}"
         elif path.name == "trials.parquet":
-            one_table, other_table = (pl.read_parquet(table).drop("seconds") for table in (path, twin))
+            one_table, other_table = (pl.read_parquet(read_whole(table)).drop("seconds") for table in (path, twin))
             if not one_table.equals(other_table):
                 yield f"trials in {path.name}"
         elif path.suffix == ".json":

@@ -7,6 +7,7 @@ import polars as pl
 
 from data.files import sha256_of
 from data.progress import Progress
+from data.spelled import spelled
 
 KINDS = {".csv": "text/csv", ".parquet": "application/x-parquet", ".hdf5": "application/x-hdf5",
          ".zip": "application/zip", ".json": "application/json", ".md": "text/markdown",
@@ -69,9 +70,11 @@ def file_object(folder: Path, path: Path) -> dict[str, Any]:
 def record_set(folder: Path, path: Path) -> dict[str, Any] | None:
     """The columns of a table; None for any other file."""
     if path.suffix.lower() == ".csv":
-        schema = dict(pl.read_csv(path, infer_schema_length=None, n_rows=10_000).schema)
+        with spelled(path) as name:
+            schema = dict(pl.read_csv(name, infer_schema_length=None, n_rows=10_000).schema)
     elif path.suffix.lower() == ".parquet":
-        schema = dict(pl.read_parquet_schema(path))
+        with spelled(path) as name:
+            schema = dict(pl.read_parquet_schema(name))
     else:
         return None
     place = id_of(path.relative_to(folder).as_posix())

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from data.errors import DataError
 from data.images.shards import take
+from data.spelled import spelled
 from image_models.recipe import ImageModelRecipe
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class OnnxNetwork:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = threads, 3
         try:
-            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            with spelled(path) as name:
+                session = onnxruntime.InferenceSession(name, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has no exception of its own that is public
             raise DataError(f"{path} is damaged or made for another onnxruntime ({error}); export again") from error
         return OnnxNetwork(session, recipe)

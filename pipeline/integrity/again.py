@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from data.errors import DataError
+from data.files import read_whole
 from data.predictions import assemble
 from pipeline.columns import Floats, flat, named, read_columns, stacked
 from pipeline.inputs import Inputs
@@ -66,7 +67,7 @@ def wrong_submission(step: Step, inputs: Inputs, report: Mapping[str, Any]) -> I
     test, answers = inputs.data.test, answers_of(inputs)
     assert test is not None
     columns = read_columns(step.folder / TEST_FILE, test.ids)
-    written = pl.read_csv(step.folder / FILE, schema_overrides={test.task.lesion: pl.String})
+    written = pl.read_csv(read_whole(step.folder / FILE), schema_overrides={test.task.lesion: pl.String})
     wanted = pl.DataFrame({test.task.lesion: test.ids.tolist()})
     answer = wanted.join(written, on=test.task.lesion, how="left", maintain_order="left").drop(test.task.lesion)
     blended = stacked(columns, "blend").reshape(len(test.ids), -1)

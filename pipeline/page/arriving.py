@@ -4,7 +4,6 @@ import io
 import re
 import secrets
 import shutil
-import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from rich.console import Console
 from data.cohort import Cohort
 from data.errors import DataError, FusionNetXError
 from data.files import read_json, write_json
+from data.held import scratch_folder
 from data.images.sources import SUFFIXES, ImageSource
 from data.progress import Progress
 from data.recipe import read_folder, read_test, reader_of
@@ -261,8 +261,8 @@ def plain_table(folder: Path, reader: str, display: Display) -> None:
 def write_demo(opened: Opened, folder: Path, display: Display) -> None:
     """The invented patient of most lesions in a small synthetic twin of the run's data, as a table and a zip file."""
     recipe = opened.run.recipe.data
-    with tempfile.TemporaryDirectory() as scratch, display.task("drawing a patient") as progress:
-        twin = Path(scratch) / "twin"
+    with scratch_folder() as scratch, display.task("drawing a patient") as progress:
+        twin = scratch / "twin"
         twin.mkdir()
         reader_of(recipe).write_twin(twin, TwinRecipe(lesions=DEMO_LESIONS, seed=DEMO_SEED), progress)
         data = read_folder(recipe, twin)

@@ -7,6 +7,7 @@ import polars as pl
 
 from data.cohort import Task
 from data.errors import DataError
+from data.files import read_whole
 from data.tables.parquet import read_parquet
 from pipeline.actions.predict import finished_plan, without_image
 from pipeline.answers import Said
@@ -80,7 +81,7 @@ class Opened:
         names = (task.target,) if len(task.classes) == 2 else task.probability_columns
         if not path.is_file():
             return None
-        answers = pl.read_csv(path, schema_overrides={task.lesion: pl.String})
+        answers = pl.read_csv(read_whole(path), schema_overrides={task.lesion: pl.String})
         given = pl.DataFrame({task.lesion: ids.tolist()}).join(
             answers, on=task.lesion, how="left", maintain_order="left"
         )

@@ -11,7 +11,7 @@ import polars as pl
 
 from data.cohort import Cohort
 from data.errors import DataError
-from data.files import write_text
+from data.files import read_whole, write_text
 from pipeline.columns import KEYS, flat, write_table
 from pipeline.facts import InputFacts
 from pipeline.inputs import Inputs
@@ -148,7 +148,7 @@ def answers_of(inputs: Inputs) -> Answers | None:
     if not inputs.run.invented or test is None or not (inputs.source_dir / ANSWERS_FILE).is_file():
         return None
     answers = pl.DataFrame({"isic_id": test.ids.tolist()}).join(
-        pl.read_csv(inputs.source_dir / ANSWERS_FILE), on="isic_id", how="left", maintain_order="left"
+        pl.read_csv(read_whole(inputs.source_dir / ANSWERS_FILE)), on="isic_id", how="left", maintain_order="left"
     )
     return Answers(answers["target"].to_numpy().astype(np.int64), answers["split"].to_numpy())
 

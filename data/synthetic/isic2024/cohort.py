@@ -7,6 +7,7 @@ opens it.
 
 import math
 import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,12 @@ PUBLIC_SHARE = 0.28
 
 _CHUNK = 250
 """Images that one process draws before it reports."""
+
+_ABOUT_A_PICTURE = 1000
+"""Bytes that HDF5 takes for one beside its own; 400 were measured."""
+
+_LATER = 2**25
+"""Most of them that it writes when the file is closed, the size of its cache."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +122,17 @@ def _write_images(
     with h5py.File(path, "w") as file:
         ids = lesions.table["isic_id"].to_list()
         for encoded in _encoded(lesions.looks, workers):
+            _require_room(path, sum(map(len, encoded)) + min(_LATER, _ABOUT_A_PICTURE * (done + len(encoded))))
             for picture in encoded:
                 file.create_dataset(ids[done], data=np.bytes_(picture))
                 done += 1
             progress(before + done, total)
+
+
+def _require_room(path: Path, needed: int) -> None:
+    """OSError where so many bytes more find no room: HDF5 cannot even close a file that it could not write."""
+    with tempfile.TemporaryFile(dir=path.parent) as file:
+        os.posix_fallocate(file.fileno(), path.stat().st_size, needed)
 
 
 def _encoded(looks: npt.NDArray[np.void], workers: int | None) -> Iterator[list[bytes]]:
