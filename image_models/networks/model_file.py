@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from data.errors import TrainingError
+from image_models.networks.fitting import misfits
 from image_models.networks.image_model import Network
 from image_models.networks.metadata_shape import MetadataShape
 from image_models.networks.zoo import build
@@ -63,7 +64,7 @@ def load_model(path: Path, recipe: ImageModelRecipe, classes: int) -> Network:
             raise TrainingError(f"model file {path} is of another network: {parts}; use its own recipe or train again")
     # Trained weights replace any start: nothing is downloaded to load a model.
     model = build(dataclasses.replace(recipe, pretrained="none"), classes, metadata=_shape(header))
-    _check_names_and_shapes(path, model.state_dict(), weights)
+    _require_fit(path, model.state_dict(), weights)
     model.load_state_dict(weights)
     model.eval()
     return model
@@ -90,23 +91,12 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         ) from error
 
 
-def _check_names_and_shapes(path: Path, wanted: dict[str, Tensor], found: dict[str, Tensor]) -> None:
-    """Say in one message which tensors are missing, unknown or of another shape."""
-    shapes = [
-        f"{name} is {tuple(found[name].shape)} instead of {tuple(wanted[name].shape)}"
-        for name in wanted.keys() & found.keys()
-        if wanted[name].shape != found[name].shape
-    ]
-    problems = {
-        "missing": sorted(wanted.keys() - found.keys()),
-        "unknown": sorted(found.keys() - wanted.keys()),
-        "of another shape": sorted(shapes),
-    }
-    parts = [f"{len(names)} {what} ({', '.join(names[:3])})" for what, names in problems.items() if names]
-    if parts:
+def _require_fit(path: Path, wanted: dict[str, Tensor], found: dict[str, Tensor]) -> None:
+    """TrainingError that says in one message which tensors are not the network's."""
+    if problem := misfits(wanted, found):
         raise TrainingError(
-            f"model file {path} does not fit the recipe's network: tensors {'; '.join(parts)}; another recipe or "
-            "another version of timm wrote it: train that fold again"
+            f"model file {path} does not fit the recipe's network: tensors {problem}; another recipe or another "
+            "version of timm wrote it: train that fold again"
         )
 
 

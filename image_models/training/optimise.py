@@ -57,10 +57,12 @@ class Optimiser:
         for name, value in tensors.items():
             number, moment = name.split(".", 1)
             parameter = self.parameters[int(number)]
+            if value.dtype != torch.float32 or not value.isfinite().all():
+                raise ValueError(f"{name} is of another type, or holds what is no number")
             if value.shape == parameter.shape:
                 # Moments share the parameter's memory layout, as fused updates expect.
                 value = torch.empty_like(parameter, requires_grad=False).copy_(value)
-            elif moment != "step" or value.dtype != torch.float32 or value.numel() != 1:
+            elif moment != "step" or value.numel() != 1:
                 raise ValueError(f"{name} is of another shape")
             elif self.rule.defaults["fused"]:
                 value = value.to(parameter.device)

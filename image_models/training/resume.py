@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from image_models.networks.fitting import require_fit
 from image_models.training.distributed import Ranks
 from image_models.training.fit import Fit, Tally
 from image_models.training.report import EpochCurve
@@ -106,6 +107,7 @@ def tensors_of(fit: Fit) -> dict[str, Tensor]:
 def position_of(fit: Fit) -> dict[str, Any]:
     """Everything else of a fit's state, as JSON-like values."""
     return {
+        "moments": len(fit.optimiser.tensors()),
         "tally": asdict(fit.tally),
         "rate": fit.rate,
         "averaged_updates": fit.average.updates if fit.average is not None else 0,
@@ -113,17 +115,26 @@ def position_of(fit: Fit) -> dict[str, Any]:
     }
 
 
+def fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give a network its weights; ValueError unless they are all there, and no others."""
+    require_fit(model.state_dict(), tensors, "weights")
+    model.load_state_dict(tensors)
+
+
 def restore(fit: Fit, tensors: dict[str, Tensor], position: dict[str, Any]) -> None:
     """Give a fit the state that `tensors_of` and `position_of` took from another."""
-    fit.model.load_state_dict(taken_from("model", tensors))
+    own, best = fit.model.state_dict(), taken_from("best", tensors)
+    fill(fit.model, taken_from("model", tensors))
     if fit.average is not None:
-        fit.average.model.load_state_dict(taken_from("average", tensors))
+        fill(fit.average.model, taken_from("average", tensors))
         fit.average.updates = position["averaged_updates"]
-    best, own = taken_from("best", tensors), fit.model.state_dict()
-    if best and {name: one.shape for name, one in best.items()} != {name: one.shape for name, one in own.items()}:
-        raise ValueError("the best weights are of another network")
+    if best:
+        require_fit(own, best, "the best weights")
     fit.best = {name: tensor.to(fit.device) for name, tensor in best.items()}
-    fit.optimiser.restore(taken_from("optimiser", tensors))
+    moments = taken_from("optimiser", tensors)
+    if position.get("moments", len(moments)) != len(moments):  # states of before this was written have no count
+        raise ValueError("the optimiser's moments are not all there")
+    fit.optimiser.restore(moments)
     fit.shown.restore(taken_from("shown", tensors))
     # A sitting in another number format scaled no gradients and has nothing to say of it.
     if position["scaler"]:

@@ -39,6 +39,7 @@ from image_models.training.report import TrainingReport, finished_report
 from image_models.training.resume import (
     ForeignStateError,
     earlier_sitting,
+    fill,
     position_of,
     refusing_the_foreign,
     tensors_of,
@@ -143,7 +144,7 @@ class _Training:
         if self.before.begun:
             # A frozen network's vectors are made before the fit takes up the rest of its state.
             with refusing_the_foreign():
-                model.load_state_dict(self.before.model)
+                fill(model, self.before.model)
         model = placed(model, self.recipe, device)
         self.ranks.same_weights(model)
         return model

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,23 @@ FORGED = {
     "a weight less": lambda header, tensors: tensors.pop(next(n for n in tensors if n.startswith("model/"))),
     "a moment less": lambda header, tensors: tensors.pop("optimiser/0.exp_avg"),
     "a step of another type": lambda header, tensors: tensors.update({"optimiser/0.step": torch.zeros(3).half()}),
+    "all moments of a weight less": lambda header, tensors: [
+        tensors.pop(f"optimiser/0.{name}") for name in ("step", "exp_avg", "exp_avg_sq")
+    ],
+    "a moment that is no number": lambda header, tensors: tensors["optimiser/0.exp_avg"].fill_(math.nan),
+    "moments of another type": lambda header, tensors: tensors.update(
+        {"optimiser/0.exp_avg": tensors["optimiser/0.exp_avg"].double()}
+    ),
+    "no count of batches": lambda header, tensors: tensors.pop(
+        next(name for name in tensors if name.endswith("num_batches_tracked"))
+    ),
+    "a weight more": lambda header, tensors: tensors.update({"model/extra": torch.zeros(3)}),
+    "weights of another type": lambda header, tensors: tensors.update(
+        {name: tensor.half() for name, tensor in tensors.items() if name.endswith("running_mean")}
+    ),
+    "statistics that are no numbers": lambda header, tensors: [
+        tensor.fill_(math.nan) for name, tensor in tensors.items() if name.endswith("running_var")
+    ],
     "best weights of another network": lambda header, tensors: tensors.update({"best/x": torch.zeros(3)}),
 }
 
