@@ -18,7 +18,7 @@ LITTLE = {
     'image_models[narrow].after_cosine="cycle"',
     "pack": "--images 40 --size 32 --workers 1",
     "predict_rows": "--run {run} --rows 20",
-    "stage_two_boosters": "--rows 2000 --features 8 --image-features 2 --folds 2 --trials 0 --threads 1",
+    "stage_two_boosters": "--rows 12000 --features 8 --image-features 2 --folds 2 --trials 0 --threads 1",
     "stage_two_choices": "--lesions 600 --seeds 1 --without catboost --only mean",
     "stage_two_features": "--lesions 1500",
     "stage_two_members": "--run {run}",

@@ -35,8 +35,11 @@ class TwoNodes:
 
         # A dead node is noticed by checks that it misses: five, three seconds apart, unless told otherwise.
         watchful = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 300}
+        # Workers are started for jobs alone, not beforehand.
+        settings = {**watchful, "prestart_worker_first_driver": False}
         small = {"num_cpus": 1, "num_gpus": 0, "include_dashboard": False, "object_store_memory": 80 * 2**20}
-        self._cluster: Any = Cluster(initialize_head=True, head_node_args={**small, "_system_config": watchful})
+        small["include_log_monitor"] = False
+        self._cluster: Any = Cluster(initialize_head=True, head_node_args={**small, "_system_config": settings})
         self._second: Any = self._cluster.add_node(**small)
 
     @property

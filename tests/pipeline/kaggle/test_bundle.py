@@ -46,9 +46,9 @@ def test_the_notebook_gives_the_submission_of_the_run_without_a_network(
     for name in TEST_FILES:
         shutil.copy(cohort_dir / name, competition)
     environment = tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
     packages = next((environment / "lib").glob("python3*")) / "site-packages"
-    # What Kaggle's image has, several GB of it, is taken from here; the project itself comes out of the bundle.
+    # What Kaggle's image has, pip included, is taken from here; the project itself comes out of the bundle.
     (packages / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
     book = json.loads((bundle / "kernel" / "submission.ipynb").read_text())
     program = tmp_path / "notebook.py"
