@@ -18,10 +18,10 @@ from rich.console import Console
 from data.errors import FusionNetXError, Interrupted
 from data.files import no_room
 from data.secrets import masked
-from pipeline.commands import cache, cohorts, data, evidence, explain, inspect, integrity, kaggle, page, stages, travel
+from pipeline.commands import cohorts, evidence, explain, inspect, integrity, stages, travel
 from pipeline.display import labelled
 from pipeline.memory import keep_freed_memory
-from research.commands import audit, compare, faults, systems
+from research.commands import compare, studies
 
 READER_GONE = 141
 """Exit code when whoever read the output has gone, as of a program that SIGPIPE ends."""
@@ -40,19 +40,13 @@ app = typer.Typer(
 )
 for module in (
     cohorts,
-    data,
-    cache,
     compare,
     stages,
     inspect,
     evidence,
     explain,
-    page,
     integrity,
-    faults,
-    audit,
-    systems,
-    kaggle,
+    studies,
     travel,
 ):
     app.add_typer(module.commands)

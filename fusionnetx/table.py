@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.own.asking import refuse_unsure
 from data.own.proposal import Proposal, Said, propose
+from data.own.roles import refuse_unsure
 from pipeline.actions.draft import model_table
 from pipeline.actions.init import chosen_network, opened
 from pipeline.recipe import Recipe, find_recipe, parse_recipe

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pipeline.execute.running import run_all
 from pipeline.execute.steps import TOGETHER, step_job
 from pipeline.inputs import Inputs
-from pipeline.longest_first import longest_first
 from pipeline.plan import Plan, plan_of
 from pipeline.runtime import Runtime
 from pipeline.step import Step
-from pipeline.too_long import refuse_years
+from pipeline.steps.fold_model import FoldModel
+from pipeline.too_long import cohort_of, images_shown, refuse_years
 
 
 def make(inputs: Inputs, runtime: Runtime, verb: str) -> Plan:
@@ -79,3 +79,29 @@ def tell(steps: Sequence[Step], todo: dict[Step, str], runtime: Runtime) -> None
     for reason, of_reason in again.items():
         who = of_reason[0].name if len(of_reason) == 1 else f"{len(of_reason)} {work.things}"
         say(f"{who}: {reason}; {work.again}")
+
+
+FORTH_AND_BACK = 3
+"""Training an image costs about three times what predicting it does."""
+
+
+def longest_first(steps: Sequence[Step], inputs: Inputs) -> list[Step]:
+    """Steps in the order of their turns; image models to train with the longest first, by estimate."""
+    if len({step.work.model.name for step in steps if isinstance(step.work, FoldModel)}) < 2:
+        return list(steps)
+    return sorted(steps, key=lambda step: (step.work.turn, -expected_work(step, inputs)))
+
+
+def expected_work(step: Step, inputs: Inputs) -> float:
+    """Operations of an image model's training and of its predictions, by estimate; 0 for other steps."""
+    if not isinstance(step.work, FoldModel):
+        return 0.0
+    from image_models.networks.memory import work_per_image
+
+    model, cohort = step.work.model, cohort_of(inputs)
+    if model.backbone == "none":
+        return 0.0
+    held_out = len(step.work.left_out) / cohort.folds
+    # A frozen network sees every image once.
+    seen = 1.0 if model.trains_on_vectors else FORTH_AND_BACK * images_shown(model, cohort, 1 - held_out) / cohort.rows
+    return (seen + held_out) * cohort.rows * work_per_image(model)

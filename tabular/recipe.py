@@ -23,9 +23,8 @@ from data.errors import RecipeError
 from tabular.calibrate import CalibrateRecipe
 from tabular.class_factors import Calls
 from tabular.learners.learner import Device, Learner
-from tabular.learners.limits import require_space_within
 from tabular.learners.registry import LEARNERS
-from tabular.learners.search_space import SearchSpace, Value
+from tabular.learners.search_space import SearchSpace, Value, require_space_within
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 

@@ -119,7 +119,7 @@ def small_changes(checkout: Path) -> list[str]:
     """What makes the demo small, as the checkout's own recipe is spelled."""
     module = next(
         module
-        for module in ("research.commands.faults", "pipeline.commands.trust")
+        for module in ("research.commands.studies", "research.commands.faults", "pipeline.commands.trust")
         if (checkout / f"{module.replace('.', '/')}.py").is_file()
     )
     said = call(checkout, ["-c", f"import json, {module} as m; print(json.dumps(m.SMALL))"])

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from benchmarks.gpu_check import agreement, asking, card, reserved, roster, steps, together, waiting
 from benchmarks.gpu_check.setting import Found, Line, Setting
-from benchmarks.gpu_check.table import markdown
 from image_models.device import choose_device
 
 MOST_SECONDS = 480.0
@@ -108,3 +107,12 @@ def main() -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+VERDICT = {True: "yes", False: "**no**", None: ""}
+
+
+def markdown(title: str, lines: list[Line]) -> str:
+    """A title and a table."""
+    rows = [f"| {line.what} | {line.measured} | {line.wanted} | {VERDICT[line.good]} |" for line in lines]
+    return "\n".join([title, "", "| what | measured | asked for | met |", "|---|---|---|---|", *rows]) + "\n"

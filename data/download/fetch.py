@@ -4,14 +4,15 @@ A file gets its name when it is whole and checked; until then it lies beside it 
 file of the server it is a piece of.
 """
 
+import hashlib
 import json
 import os
+import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from data.download.checksum import agrees
 from data.download.http import (
     GIVES_RANGES,
     ChangedError,
@@ -200,3 +201,40 @@ def _note(window: Window) -> dict[str, object]:
     """What a partial file is a piece of, as JSON has it."""
     note: dict[str, object] = json.loads(json.dumps(asdict(window)))
     return note
+
+
+MIB = 2**20
+PIECES_MIB = (5, 6, 7, 8, 10, 15, 16, 20, 25, 32, 50, 64, 100, 128, 256, 512, 1024)
+"""Sizes of pieces that programs send."""
+
+
+def agrees(path: Path, tag: str) -> bool | None:
+    """Whether the content has the tag that the server states; None when the tag does not tell.
+
+    Amazon's S3 tags a file with its MD5, or, when it was sent there in pieces, with the MD5 of the pieces' MD5s and
+    their number. The size of the pieces is not stated, but programs use few sizes.
+    """
+    whole = re.fullmatch(r'"([0-9a-f]{32})"', tag)
+    if whole is not None:
+        return md5_of(path) == whole[1]
+    pieces = re.fullmatch(r'"([0-9a-f]{32})-(\d+)"', tag)
+    if pieces is None:
+        return None
+    size, count = path.stat().st_size, int(pieces[2])
+    fitting = [mib * MIB for mib in PIECES_MIB if -(-size // (mib * MIB)) == count]
+    return True if any(md5_of_pieces(path, piece) == pieces[1] for piece in fitting) else None
+
+
+def md5_of(path: Path) -> str:
+    """MD5 of a file: a checksum against accidents, not against forgery."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def md5_of_pieces(path: Path, piece: int) -> str:
+    """MD5 of the MD5s of pieces of that size."""
+    every = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as handle:
+        while data := handle.read(piece):
+            every.update(hashlib.md5(data, usedforsecurity=False).digest())
+    return every.hexdigest()

@@ -13,12 +13,13 @@ import polars as pl
 
 from data.errors import DataError, examples
 from data.folds import DEFAULT_COUNT
-from data.own.asking import Ask, Question
 from data.own.columns import KINDS, ColumnLook, columns_of, in_roles
 from data.own.leaks import Giveaway, giveaways
 from data.own.roles import (
     PATIENT_NAME,
+    Ask,
     Guess,
+    Question,
     group_guess,
     group_noun,
     image_guess,

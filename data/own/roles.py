@@ -6,11 +6,12 @@ Everything here is a guess that a person can correct; `sure` says whether it nee
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
+from data.errors import DataError
 from data.images.named import stem_of
 from data.own.columns import ColumnLook
 
@@ -130,3 +131,26 @@ def positive_guess(counts: dict[str, int]) -> Guess:
     if len(good) == 1:
         return Guess(next(value for value in counts if value not in good), True, f"{good[0]} being the other")
     return Guess(min(counts, key=lambda value: (counts[value], value)), False, "the rarer of the two")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is not sure, with a guess."""
+
+    text: str
+    guess: Guess
+    options: tuple[str, ...]
+    """What may be answered; any other word is refused."""
+    remedy: str
+    """How to answer it beforehand."""
+
+
+Ask = Callable[[Question], str]
+"""Answers a question with one of its options."""
+
+
+def refuse_unsure(question: Question) -> str:
+    """Answer with a guess that is sure; DataError for one that is not."""
+    if question.guess.sure:
+        return question.guess.value
+    raise DataError(f"{question.text}: {question.remedy}")

@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.scores.calibration import log_loss
-from data.scores.calibrators import Calibrator, LogOddsCurve, Temperature, log_odds, logarithms
-from data.scores.isotonic import fit_steps
+from data.scores.calibrators import Calibrator, LogOddsCurve, StepCurve, Temperature, log_odds, logarithms
 from data.scores.logistic import fit_logistic
 from data.scores.ranking import Floats, Ints
 
@@ -157,3 +156,29 @@ def fit_temperature(target: Ints, probability: Floats) -> Calibrator:
     """The temperature that surprises least."""
     losses = [log_loss(target, Temperature(float(one)).apply(probability)) for one in TEMPERATURES]
     return Calibrator("temperature", (Temperature(float(TEMPERATURES[int(np.argmin(losses))])),))
+
+
+def fit_steps(target: Floats, score: Floats) -> StepCurve:
+    """Fit the steps (pool adjacent violators).
+
+    No step is surer than the number of lesions allows: with n of them, none below 1 / (n + 2) or as far above the other
+    end, because nobody has seen that an answer is certain. The fit can only step up where a positive stands, so it
+    works on as many blocks as there are distinct scores of positives.
+    """
+    order = np.argsort(score, kind="stable")
+    x, y = score[order], target[order]
+    levels = np.unique(x[y > 0])
+    starts = np.searchsorted(x, np.append(-np.inf, levels), side="left")
+    starts = np.unique(starts[starts < len(x)])
+    ends = np.append(starts[1:], len(x))
+    positives = np.diff(np.append(0.0, np.cumsum(y)[ends - 1]))
+    steps: list[tuple[float, int, int]] = []
+    for found, start, end in zip(positives.tolist(), starts.tolist(), ends.tolist(), strict=True):
+        while steps and steps[-1][0] * (end - start) >= found * (steps[-1][2] - steps[-1][1]):
+            before = steps.pop()
+            found, start = found + before[0], before[1]
+        steps.append((found, start, end))
+    least = 1.0 / (len(x) + 2)
+    points = [(x[at], min(max(found / (end - start), least), 1 - least))
+              for found, start, end in steps for at in sorted({start, end - 1})]  # fmt: skip
+    return StepCurve(*(tuple(float(value) for value in column) for column in zip(*points, strict=True)))

@@ -4,7 +4,9 @@ What a recipe does not say of the form is found out and told in one line; what c
 Data sets as published are read by `data.tables.csv`, which takes the one form that they have.
 """
 
+import csv
 import hashlib
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +23,6 @@ from data.tables.form import FOUND_OUT, SEPARATORS, TableForm, Understood
 from data.tables.marks import Told, decided, spell_plainly, spelled_as, told_by
 from data.tables.near import with_files_beside
 from data.tables.parquet import parquet_parts, read_parquet
-from data.tables.separators import SAMPLED_BYTES, found_separator
 from data.tables.workbook import read_workbook
 
 MAX_BYTES = 4_000_000_000
@@ -162,3 +163,48 @@ READERS: dict[str, tuple[Callable[[Path, TableForm], tuple[TextTable, Understood
     ".parquet": (parquet, "."),
 }
 """By suffix, with the decimal mark to take where the table does not say; other files are texts."""
+
+
+SAMPLED_ROWS = 500
+SAMPLED_BYTES = 2**20
+
+
+def found_separator(raw: bytes, path: Path) -> str:
+    """The separator of a UTF-8 text; DataError when two fit. A table of one column has none: a comma will do."""
+    text = raw[:SAMPLED_BYTES].decode(errors="replace")
+    if len(raw) > SAMPLED_BYTES:
+        text = text[: text.rfind("\n") + 1] or text
+    read = {separator: cells_by_row(text, separator) for separator in SEPARATORS}
+    wide = {separator: rows for separator, rows in read.items() if rows and len(rows[0]) > 1}
+    fitting = {separator: rows for separator, rows in wide.items() if len({len(row) for row in rows}) == 1}
+    if len(fitting) > 1:
+        shown = "; or ".join(f"by {SEPARATORS[separator]}: {reading(rows)}" for separator, rows in fitting.items())
+        raise DataError(
+            f"{path} can be read in two ways, {shown}. Say which in data.folder.separator "
+            f"({' or '.join(map(repr, fitting))})."
+        )
+    # Where none fits, some row is broken: the reading with most columns is the one to report it in.
+    candidates = fitting or wide
+    return max(candidates, key=lambda separator: len(candidates[separator][0])) if candidates else ","
+
+
+def cells_by_row(text: str, separator: str) -> list[list[str]]:
+    """The first rows under one reading; blank lines are no rows."""
+    rows: list[list[str]] = []
+    try:
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
+            if row:
+                rows.append(row)
+            if len(rows) == SAMPLED_ROWS:
+                break
+    except csv.Error:
+        return rows[:-1]
+    return rows
+
+
+def reading(rows: list[list[str]]) -> str:
+    """`3 columns, id | age | size; first row 1 | 50 | 3,5`."""
+    header, first = (
+        " | ".join(cell.strip()[:20] for cell in row[:5]) for row in (rows[0], rows[min(1, len(rows) - 1)])
+    )
+    return f"{len(rows[0])} columns ({header}), first row {first}"

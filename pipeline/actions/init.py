@@ -17,8 +17,8 @@ from data.images.decode import pixels
 from data.images.named import stem_of
 from data.images.pack import usable_cores
 from data.images.sources import SUFFIXES, ImageSource
-from data.own.asking import Ask, Question, refuse_unsure
 from data.own.proposal import Proposal, Said, propose
+from data.own.roles import Ask, Question, refuse_unsure
 from data.readers.reading import images_at
 from data.tables.form import Decimal, TableForm
 from data.tables.near import did_you_mean, with_files_beside

@@ -1,13 +1,13 @@
 """`fusionnetx card`: card.md and card.html, a bill of materials, a description of the data; into the run's `card`."""
 
 import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from data.files import write_json, write_text
 from pipeline.card.bom import bill_of_materials
 from pipeline.card.croissant import described
-from pipeline.card.items import UNANSWERED, answered
-from pipeline.card.markdown import markdown
+from pipeline.card.figures import UNANSWERED, Cell, Section, answered
 from pipeline.card.sections import Answers
 from pipeline.inputs import Inputs
 from pipeline.report.page import render
@@ -54,3 +54,33 @@ def write_card(run: Run, folder: Path) -> None:
     page = render("card.html", {}, name=run.name, invented=run.invented, sections=sections, items=items,
                   unanswered=UNANSWERED)  # fmt: skip
     write_text(folder / "card.html", page)
+
+
+def text_of(cell: Cell) -> str:
+    """A cell that cannot end its row, or become a link or a tag."""
+    text = cell if isinstance(cell, str) else cell.text
+    for sign in "\\|<>[]*_`":
+        text = text.replace(sign, f"\\{sign}")
+    return " ".join(text.split())
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> list[str]:
+    """A table's lines."""
+    lines = [f"| {' | '.join(map(text_of, head))} |", f"|{'---|' * len(head)}"]
+    return [*lines, *(f"| {' | '.join(map(text_of, row))} |" for row in rows), ""]
+
+
+def markdown(name: str, invented: bool, sections: Sequence[Section], items: Iterable[tuple[str, str, str]]) -> str:
+    """The whole card."""
+    lines = [f"# Model card: {text_of(name)}", ""]
+    if invented:
+        lines += ["**The models were trained on invented lesions: the figures say nothing about patients.**", ""]
+    for one in sections:
+        lines += [f"## {one.title}", "", *(line for said in one.said for line in (said, ""))]
+        if one.rows:
+            lines += table(one.head, one.rows)
+        elif not one.said:
+            lines += [f"{UNANSWERED.capitalize()}.", ""]
+    lines += ["## Items of TRIPOD+AI and CLAIM", ""]
+    lines += table(("Item", "Answered"), [(item, where) for item, where, _ in items])
+    return "\n".join(lines)

@@ -1,6 +1,6 @@
 """Figures that know where they come from, and the sections that hold them; the card is made of nothing else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,3 +83,29 @@ class Section:
     def answered(self) -> bool:
         """Whether there is anything."""
         return bool(self.said or self.rows)
+
+
+ITEMS = (
+    ("Data and setting", "data"), ("Characteristics of patients", "patients"), ("Predictors", "predictors"),
+    ("Sample size and events", "data"), ("Missing data", "missing"), ("Quality of inputs", "quality"),
+    ("How the data were divided", "division"), ("Model", "models"), ("Tuning", "tuning"), ("Imbalance", "imbalance"),
+    ("Discrimination, with intervals", "discrimination"), ("Calibration", "calibration"), ("Utility", "utility"),
+    ("Recalibration", "recalibration"), ("Outputs and thresholds", "thresholds"),
+    ("Fairness and subgroups, with intervals", "subgroups"), ("Heterogeneity between sites", "sites"),
+    ("Robustness", "robustness"), ("Failure analysis", "failures"), ("Code, versions, seeds, cost", "account"),
+    ("Bill of materials (CycloneDX)", "bom.json"), ("Machine-readable data (Croissant)", "croissant.json"),
+)  # fmt: skip
+"""Item, and the section or file that answers it."""
+UNANSWERED = "not answered by this run"
+
+
+def answered(sections: Iterable[Section], files: Iterable[str]) -> list[tuple[str, str, str]]:
+    """Item, where it is answered (or that it is not), and the id of that section."""
+    known, written = {one.id: one for one in sections}, set(files)
+    found = []
+    for item, place in ITEMS:
+        if place in known and known[place].answered:
+            found.append((item, known[place].title, place))
+        else:
+            found.append((item, place if place in written else UNANSWERED, ""))
+    return found

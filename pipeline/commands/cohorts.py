@@ -1,4 +1,5 @@
-"""Verbs about what a run starts from: recipes, data folders, the synthetic cohort, pretrained weights."""
+"""Verbs about what a run starts from: recipes, data folders, published data, the synthetic cohort,
+pretrained weights, and the cache."""
 
 from pathlib import Path
 from typing import Annotated
@@ -107,3 +108,51 @@ def weights(recipe: RecipeOption = None, set_: SetOption = None) -> None:
     inputs, runtime = ahead(Wanted(recipe, changes=set_ or ()))
     with runtime.display.listening():
         run_weights(inputs.run.recipe, runtime)
+
+
+@commands.command(
+    epilog=example(
+        "data isic2024",
+        "data ham10000",
+        "data isic2024 --permissive --out isic-permissive/",
+        "data isic2024 --part 1/10",
+    )
+)
+def data(
+    name: Annotated[str, typer.Argument(help="The data set, by the name of its reader: isic2024, ham10000.")],
+    permissive: Annotated[
+        bool, typer.Option("--permissive", help="Only what may be used commercially too (CC BY 4.0; about half).")
+    ] = False,
+    part: Annotated[
+        str | None,
+        typer.Option("--part", metavar="K/N", help="Only the K-th of N parts of the images, with their rows."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write to. Default: isic-2024, named after edition and part.")
+    ] = None,
+) -> None:
+    """Fetch a published data set, without an account; a broken connection goes on where it stopped."""
+    from pipeline.actions.fetch_data import fetch_data
+    from pipeline.display import Display
+
+    display = Display()
+    with display.listening():
+        fetch_data(name, display, permissive=permissive, part=part, out=out)
+
+
+@commands.command(epilog=example("cache", "cache --clear", "cache --clear synthetic-0123abcd"))
+def cache(
+    names: Annotated[list[str] | None, typer.Argument(help="Entries to remove, with --clear; none: all.")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove instead of listing.")] = False,
+) -> None:
+    """List what the cache holds (packed images, synthetic cohorts), or clear it; all is made again when needed."""
+    from pipeline.actions.cache import clear_cache, print_cache
+    from pipeline.display import Display
+    from pipeline.runtime import cache_folder
+
+    if names and not clear:
+        raise typer.BadParameter("to remove what is named, give --clear")
+    if clear:
+        clear_cache(cache_folder(), names or [], Display())
+    else:
+        print_cache(cache_folder(), Display())

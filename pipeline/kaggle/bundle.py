@@ -12,11 +12,11 @@ from pipeline.actions.predict import finished_plan
 from pipeline.card.build import carry_card
 from pipeline.kaggle.estimate import estimate
 from pipeline.kaggle.notebook import MARKER, dataset_metadata, kernel_metadata, notebook
-from pipeline.kaggle.run_files import copy_run
 from pipeline.kaggle.submit import refuse_other_data
 from pipeline.kaggle.wheels import build_own_wheel, fetch, refuse_unknown
+from pipeline.plan import Plan
 from pipeline.provenance import commit, versions
-from pipeline.run import Run
+from pipeline.run import FILE, RECIPE_FILE, Run
 from pipeline.runtime import Runtime
 
 
@@ -70,3 +70,21 @@ def run_kaggle(
 def slug_of(name: str) -> str:
     """A name as Kaggle's addresses spell it."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:50]
+
+
+def files_for_prediction(finished: Plan) -> list[Path]:
+    """What the run is, and the files of the steps that predict."""
+    folder = finished.run.folder
+    own = [folder / name for name in (RECIPE_FILE, FILE) if (folder / name).is_file()]
+    return [*own, *(path for step in finished.for_prediction for path in step.files())]
+
+
+def copy_run(run: Run, target: Path) -> int:
+    """Copy them to `target`, in the same places; the bytes copied. DataError for a run that is not whole."""
+    copied = 0
+    for path in files_for_prediction(finished_plan(run)):
+        there = target / path.relative_to(run.folder)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, there)
+        copied += path.stat().st_size
+    return copied

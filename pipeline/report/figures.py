@@ -26,7 +26,6 @@ from pipeline.report.importance import study_members
 from pipeline.report.networks import networks
 from pipeline.report.patients import patient_figures
 from pipeline.report.published import PUBLISHED, PUBLISHED_ON, SOURCE
-from pipeline.report.quality import quality_figures
 from pipeline.report.searches import searches
 from pipeline.report.workload import flagged, sensitivity_at_specificities, workload_curve
 from pipeline.stage_two import training_features
@@ -107,4 +106,22 @@ def curve_figures(finished: FinishedRun) -> dict[str, Any]:
         "flagged": flagged(target, probability, groups, finished.seed),
         "workload": workload_curve(target, probability, groups),
         "by_patient": patient_figures(target, probability, groups) if len(np.unique(groups)) < len(groups) else None,
+    }
+
+
+def quality_figures(finished: FinishedRun) -> dict[str, Any]:
+    """Shares of missing values, largest first, and lesions of which networks that see images said nothing."""
+    train, table = finished.inputs.data.train, finished.table
+    columns = [name for name in table.columns if name not in {*train.forbidden, train.task.target}]
+    shares = {name: table[name].null_count() / table.height for name in columns}
+    seeing = [model.name for model in finished.recipe.image_models if model.backbone != "none"]
+    silent = [np.isnan(finished.image_columns[name].reshape(table.height, -1)).any(axis=1) for name in seeing]
+    return {
+        "lesions": table.height,
+        "columns": len(columns),
+        "missing": [
+            {"column": name, "share": share} for name, share in sorted(shares.items(), key=lambda one: -one[1]) if share
+        ],
+        "missing_share": float(np.mean(list(shares.values()))),
+        "without_image": int(np.any(silent, axis=0).sum()) if seeing else None,
     }

@@ -15,10 +15,9 @@ from markupsafe import Markup, escape
 from data.scores.scores import SCORES
 from pipeline.report.ablation import VERDICTS, study_plot
 from pipeline.report.axis import Axis
-from pipeline.report.class_plots import class_plots
 from pipeline.report.evidence import TITLES, evidence_plots, spec_of
-from pipeline.report.plots import cost_plot, curve_plots, training_plots
-from pipeline.report.search_plots import search_plots
+from pipeline.report.plots import class_plots, cost_plot, curve_plots, training_plots
+from pipeline.report.searches import search_plots
 from pipeline.report.svg import dot_strip, interval_strip
 from pipeline.report.words import short_title
 

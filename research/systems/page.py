@@ -5,9 +5,9 @@ from html import escape
 from typing import Any
 
 from pipeline.report.axis import share
-from pipeline.report.class_plots import clipped
 from pipeline.report.forest import Mark, Marks, forest
 from pipeline.report.page import TEMPLATES
+from pipeline.report.plots import clipped
 from pipeline.report.svg import Line, Plot
 from research.systems.table import Cells, notes, score_cells, summary_cells
 

@@ -4,7 +4,7 @@ A learner says what a recipe may ask of it and turns arrays into a `Model`. Two 
 times on the same rows: `bin` brings the rows into the library's own form, `fit` trains on that. What only some learners
 have is left out by the others: data that trials share, early stopping, trees, importance, contributions. The library is
 imported inside the functions that use it, so that reading a recipe loads none. Which rows to train on is for
-`tabular.training_data`.
+`tabular.resample`.
 """
 
 import difflib
@@ -18,8 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from tabular.learners.limits import require_within
-from tabular.learners.search_space import SearchSpace, Value
+from tabular.learners.search_space import SearchSpace, Value, require_within
 
 Floats = npt.NDArray[np.float64]
 Values = npt.NDArray[np.float32]

@@ -9,11 +9,10 @@ import polars as pl
 import pytest
 
 from data.errors import DataError
-from data.own.asking import Question, refuse_unsure
 from data.own.columns import look_at
 from data.own.leaks import giveaways
 from data.own.proposal import Proposal, Said, propose
-from data.own.roles import group_guess, image_guess, positive_guess
+from data.own.roles import Question, group_guess, image_guess, positive_guess, refuse_unsure
 from data.readers.folder import FolderRecipe
 
 ROWS = 120

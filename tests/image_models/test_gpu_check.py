@@ -11,8 +11,8 @@ import torch
 
 from benchmarks.gpu_check import __main__ as command
 from benchmarks.gpu_check import roster
+from benchmarks.gpu_check.__main__ import markdown
 from benchmarks.gpu_check.setting import Found, Line, Setting, made_up
-from benchmarks.gpu_check.table import markdown
 
 ABSENT = ("polars", "pandas", "pyarrow", "pydantic", "sklearn", "h5py", "rich", "typer", "cv2", "tabular", "features")
 ROOT = Path(__file__).parents[2]

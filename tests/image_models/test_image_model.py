@@ -20,7 +20,7 @@ from image_models.networks.zoo import build
 from image_models.recipe import ImageModelRecipe, MetadataRecipe
 from image_models.resize import resized
 from image_models.training.losses import summed_loss
-from image_models.training.parameter_groups import parameter_groups
+from image_models.training.optimise import parameter_groups
 
 pytestmark = pytest.mark.usefixtures("single_threaded")
 

@@ -15,7 +15,7 @@ from image_models.networks.pooling import MapAverage, MultiScaleGeM, TokenAverag
 from image_models.networks.registries import NETWORKS
 from image_models.networks.zoo import build
 from image_models.recipe import ImageModelRecipe
-from image_models.training.parameter_groups import parameter_groups
+from image_models.training.optimise import parameter_groups
 
 
 def recipe(backbone: str, **changes: Any) -> ImageModelRecipe:

@@ -12,10 +12,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipeline.card.build import write_card
-from pipeline.card.figures import Figure, Source
-from pipeline.card.items import ITEMS, UNANSWERED
-from pipeline.card.markdown import text_of
+from pipeline.card.build import text_of, write_card
+from pipeline.card.figures import ITEMS, UNANSWERED, Figure, Source
 from pipeline.card.sections import Answers
 from pipeline.run import Run
 from tests.conftest import Once, run_in_process

@@ -11,7 +11,7 @@ from pipeline.display import Display
 from pipeline.execute.job import Job, free_to_begin
 from pipeline.execute.local import LocalExecutor
 from pipeline.inputs import Inputs
-from pipeline.longest_first import expected_work, longest_first
+from pipeline.make import expected_work, longest_first
 from pipeline.plan import plan_of
 from pipeline.recipe import load_recipe
 from pipeline.run import Run

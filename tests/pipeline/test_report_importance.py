@@ -20,8 +20,7 @@ from pipeline.report.finished import FinishedRun, open_finished
 from pipeline.report.importance import Shuffled, sample, shuffle_fold
 from pipeline.report.loaded import load_members
 from pipeline.report.networks import cost
-from pipeline.report.search_plots import search_plots
-from pipeline.report.searches import searches
+from pipeline.report.searches import search_plots, searches
 from pipeline.report.svg import Line
 from pipeline.stage_two import ImageColumns, training_features
 from pipeline.step import Step

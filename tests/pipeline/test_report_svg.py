@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.report.axis import Axis, even_ticks, log_ticks, probability_ticks, whole_numbers
 from pipeline.report.plots import crossing
-from pipeline.report.search_plots import heights_of, history_plot, parallel_plot
+from pipeline.report.searches import heights_of, history_plot, parallel_plot
 from pipeline.report.svg import (
     Area,
     Dots,

@@ -15,7 +15,7 @@ from pipeline.recipe import load_recipe, shipped_recipes
 from pipeline.run import Run
 from pipeline.too_long import YEAR_SECONDS, Cohort, Load, booster_load, image_load, least_work, search_load
 from tabular.recipe import MemberRecipe, ResampleRecipe, TabularRecipe, TuneRecipe
-from tabular.resample import resample
+from tabular.training_data import resample
 from tests.folders import bytes_of
 
 ISIC = Cohort(401_059, 393, 2, 5)

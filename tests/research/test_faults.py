@@ -13,9 +13,8 @@ from rich.console import Console
 from data.errors import DataError
 from pipeline.display import Display
 from pipeline.recipe import load_recipe
-from research.commands.faults import made_small
-from research.kills.campaign import Campaign
-from research.kills.faults import Harness, ProgramError
+from research.commands.studies import made_small
+from research.kills.faults import Campaign, Harness, ProgramError
 from research.kills.kill_points import Event, Moment, choose, in_order, stages_of
 from research.kills.mortal import steady_name
 

@@ -9,7 +9,7 @@ from imblearn.under_sampling import RandomUnderSampler
 
 from data.errors import RecipeError, TrainingError
 from tabular.recipe import ResampleRecipe
-from tabular.resample import class_weights, resample
+from tabular.training_data import class_weights, resample
 
 
 def labels(n_positive: int, n_negative: int, seed: int = 0) -> np.ndarray:

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from data.download import fetch as fetching
-from data.download.checksum import agrees
-from data.download.fetch import Window, bytes_here, fetch, note_path, partial_path
+from data.download.fetch import Window, agrees, bytes_here, fetch, note_path, partial_path
 from data.download.http import Patience, Stated, stated
 from data.errors import DataError, Interrupted
 

@@ -11,9 +11,8 @@ import pytest
 import data.synthetic.isic2024.cohort as synthetic
 from data.errors import DataError, Interrupted
 from data.files import sha256_of
-from data.synthetic.isic2024.cohort import DrawnLesions, draw_cohort, write_cohort
+from data.synthetic.isic2024.cohort import TRAIN_COLUMNS, DrawnLesions, draw_cohort, write_cohort
 from data.synthetic.isic2024.recipe import SyntheticRecipe
-from data.synthetic.isic2024.tables import TRAIN_COLUMNS
 from tests.data.synthetic.shared import TINY, TRAIN_ONLY_COLUMNS, read
 
 

@@ -16,11 +16,10 @@ from sklearn.metrics import roc_auc_score
 
 from data.errors import DataError
 from data.relabel import relabelled
-from data.synthetic.isic2024.cohort import DrawnLesions, draw_cohort, write_cohort
+from data.synthetic.isic2024.cohort import TEST_COLUMNS, TRAIN_COLUMNS, DrawnLesions, draw_cohort, write_cohort
 from data.synthetic.isic2024.facts import facts, malignant_curve, marginal
 from data.synthetic.isic2024.images import render
 from data.synthetic.isic2024.recipe import SyntheticRecipe
-from data.synthetic.isic2024.tables import TEST_COLUMNS, TRAIN_COLUMNS
 from tests.data.synthetic.shared import DRAW, TINY, children
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.ablation.reuse import adopt, link_all
+from pipeline.ablation.made import adopt, link_all
 from pipeline.actions.opening import surroundings
 from pipeline.inputs import Inputs
 from pipeline.make import make

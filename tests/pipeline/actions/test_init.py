@@ -12,8 +12,7 @@ import pytest
 from rich.console import Console
 
 from data.errors import Interrupted
-from data.own.asking import Question
-from data.own.roles import Guess
+from data.own.roles import Guess, Question
 from pipeline.actions.init import asker
 from pipeline.display import Display
 from pipeline.recipe import load_recipe

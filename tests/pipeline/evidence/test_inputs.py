@@ -10,7 +10,7 @@ import pytest
 
 from data.scores.intervals import bootstrap, paired_bootstrap
 from features.columns import KNOWN, MEASURED, is_measured
-from pipeline.evidence.published import PUBLISHED
+from pipeline.evidence.inputs import PUBLISHED
 from pipeline.evidence.variants import VARIANTS, with_inputs
 from pipeline.recipe import Recipe, load_recipe, parse_recipe
 from pipeline.report.page import NOTHING

@@ -1,4 +1,4 @@
-"""The verb that kills a run again and again, to see what it loses."""
+"""Verbs that study the pipeline: kill a run again and again, look for leaks; and the list of published systems."""
 
 import shutil
 import tempfile
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import RecipeOption, SetOption, example
+from pipeline.commands.options import ExistingRunOption, MovedDataOption, RecipeOption, SetOption, example, looking
 
 commands = typer.Typer()
 
@@ -45,7 +45,7 @@ def faults(
     The shipped demo is made smaller, with every stage; another recipe is taken as it is.
     """
     from pipeline.display import Display
-    from research.kills.campaign import Campaign
+    from research.kills.faults import Campaign
 
     changes = [*(made_small() if recipe in (None, "demo") else ()), *(set_ or ())]
     options = ["--recipe", recipe or "demo", *(word for change in changes for word in ("--set", change))]
@@ -58,3 +58,47 @@ def faults(
         raise typer.Exit(1)
     if scratch is None:
         shutil.rmtree(folder)
+
+
+@commands.command(epilog=example("audit", "audit --run first_try --draws 10", "audit --run isic --data isic-2024/"))
+def audit(
+    run: ExistingRunOption = "demo",
+    data: MovedDataOption = None,
+    draws: Annotated[int, typer.Option(help="Deals of the labels that the whole pipeline is run on.")] = 3,
+    mutations: Annotated[
+        bool, typer.Option("--mutations/--no-mutations", help="Plant known leaks, one at a time, to test the audit.")
+    ] = True,
+) -> None:
+    """Look for leaks in a run: exact checks, null test, planted leaks, copies, drift. Exit code 1 when one failed."""
+    with looking(run, data) as (inputs, runtime):
+        from pipeline.audit.audit import run_audit
+        from research.planted.mutations import planted_leaks
+
+        if not run_audit(inputs, runtime, draws=draws, planted=planted_leaks if mutations else None):
+            raise typer.Exit(1)
+
+
+@commands.command(epilog=example("systems"))
+def systems() -> None:
+    """List the published systems: source, data, published figure, parameters, recipe."""
+    import shutil
+    import textwrap
+
+    from research.systems.registry import SOURCES, SYSTEMS
+
+    width = shutil.get_terminal_size().columns
+
+    def say(text: str, indent: int) -> None:
+        typer.echo(textwrap.fill(text, width, initial_indent=" " * indent, subsequent_indent=" " * indent))
+
+    for source, text in SOURCES.items():
+        typer.secho(f"{source}  {text}", bold=True)
+        for system in (system for system in SYSTEMS if system.source == source):
+            typer.secho(f"  {system.name}", fg="cyan")
+            say(f"{system.title}; {system.parameters:,} parameters; recipe {system.recipe}", 6)
+            for data_set, figures in system.published.items():
+                stated = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in figures.items())
+                say(f"published on {data_set}: {stated or 'no figure'}", 6)
+        typer.echo()
+    say("Parameters: for seven classes and HAM10000's age, sex and site.", 0)
+    say("`fusionnetx compare --recipe ...` runs them.", 0)
