@@ -10,7 +10,6 @@ out: nothing makes them fast yet.
 
 import argparse
 import os
-import platform
 import time
 from pathlib import Path
 
@@ -20,7 +19,7 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from data.files import write_json
+from benchmarks.measuring import Results
 from data.scores.intervals import bootstrap, drawn_patients, replicate_scores
 from data.scores.scores import SCORES
 
@@ -72,15 +71,6 @@ def by_curve(target: np.ndarray, probability: np.ndarray, patient: np.ndarray, r
     return np.array(scores)
 
 
-def seconds_of(score: str, replicates: int, sample: tuple[np.ndarray, np.ndarray, np.ndarray]) -> float:
-    """Wall time of one interval."""
-    began = time.perf_counter()
-    interval = bootstrap(*sample, score=score, replicates=replicates)
-    took = time.perf_counter() - began
-    print(f"{score:>30}  {took:7.2f} s   {interval}")
-    return took
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -91,7 +81,7 @@ def main() -> None:
     sample = table(options.lesions)
     few = min(10, options.replicates)
     print(f"{options.lesions:,} lesions, {options.replicates:,} replicates, one thread")
-    rivals = {}
+    rivals, took = {}, {}
     for name, rival in (("the loop", by_loop), ("weighted curves", by_curve)):
         began = time.perf_counter()
         theirs = rival(*sample, few)
@@ -100,26 +90,15 @@ def main() -> None:
         print(f"largest difference from {name} in {few} replicates: {difference:.1e}")
         if difference > 1e-10:
             raise SystemExit(f"the replicates are not those of {name}")
-    took = {
-        score: seconds_of(score, options.replicates, sample) for score in SCORES if not score.startswith("calibration")
-    }
+    for score in (score for score in SCORES if not score.startswith("calibration")):
+        began = time.perf_counter()
+        interval = bootstrap(*sample, score=score, replicates=options.replicates)
+        took[score] = time.perf_counter() - began
+        print(f"{score:>30}  {took[score]:7.2f} s   {interval}")
+    results = Results()
     for name, seconds in rivals.items():
-        print(f"pAUC: {took['pauc']:.2f} s, {name} {seconds:.0f} s, {seconds / took['pauc']:.0f} times faster")
-    if options.json:
-        results = [
-            {
-                "name": f"{options.replicates} replicates of pAUC over patients, {options.lesions} lesions, 1 thread",
-                "rival": name,
-                "ours": round(took["pauc"], 4),
-                "straightforward": round(seconds, 2),
-                "ratio": round(seconds / took["pauc"], 1),
-                "unit": "s",
-                "goal": f"<= {GOAL_SECONDS:g}",
-            }
-            for name, seconds in rivals.items()
-        ]
-        machine = {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()}
-        write_json(options.json, {"machine": machine, "results": results})
+        results.add(f"pAUC over patients, beside {name}", took["pauc"], seconds, "s", f"<= {GOAL_SECONDS:g} s")
+    results.write(options.json, lesions=options.lesions, replicates=options.replicates)
 
 
 if __name__ == "__main__":

@@ -7,16 +7,14 @@ and new patients until it is as long as asked.
 """
 
 import argparse
-import resource
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import polars as pl
 
+from benchmarks.measuring import alone
 from data.patient_batches import cut
 from data.readers.isic2024 import read_test
 from data.schemas.isic2024 import FORBIDDEN, TASK, TEST_SCHEMA
@@ -62,11 +60,11 @@ def at_once(table: Path, folder: Path, rows: int) -> tuple[float, float]:
 
 
 def measured(way: Callable[[Path, Path, int], tuple[float, float]], table: Path, rows: int) -> tuple[float, ...]:
-    """Both times and the peak memory in GB of this process."""
+    """Both times, and the GB that were written."""
     with tempfile.TemporaryDirectory(dir=table.parent) as folder:
         seconds = way(table, Path(folder), rows)
         size = sum(file.stat().st_size for file in Path(folder).rglob("*.parquet")) / 1e9
-    return *seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, size
+    return *seconds, size
 
 
 def main() -> None:
@@ -79,12 +77,10 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
         table = Path(folder) / "table.csv"
-        with ProcessPoolExecutor(1, get_context("spawn")) as one:
-            one.submit(write_table, table, chosen.rows).result()
+        alone(write_table, table, chosen.rows)
         print(f"{chosen.rows:,} lesions, CSV of {table.stat().st_size / 1e9:.2f} GB")
         for name, way in [("batches", in_batches), ("at once", at_once)][: 1 + chosen.whole]:
-            with ProcessPoolExecutor(1, get_context("spawn")) as one:
-                first, second, peak, size = one.submit(measured, way, table, chosen.batch).result()
+            (first, second, size), peak = alone(measured, way, table, chosen.batch)
             print(f"{name}: read {first:.1f} s, features {second:.1f} s, peak {peak:.2f} GB, written {size:.2f} GB")
 
 

@@ -8,10 +8,7 @@ Compared with the loop one writes first: h5py, Pillow, one image after the other
 import argparse
 import io
 import os
-import platform
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -19,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from data.files import write_json
+from benchmarks.beside.tiles import write_tiles
+from benchmarks.measuring import Results, seconds_of
 from data.images.pack import ImagePack, usable_cores
 from data.images.pack_build import build_pack
 from data.images.pack_pixels import CHUNK_BYTES, Place, decode_chunk, prepare_worker
@@ -27,24 +25,6 @@ from data.images.sources import Hdf5Images
 from data.processes import worker_processes
 
 GOAL_IMAGES_PER_SECOND = 4000
-
-
-def write_tiles(path: Path, count: int) -> None:
-    """Write `count` JPEG tiles of the published sizes: 61 to 269 px, median 131, 2 to 4 KB."""
-    rng = np.random.default_rng(0)
-    sides = np.clip(rng.lognormal(np.log(131), 0.2, 256), 61, 269).astype(int)
-    tiles = []
-    for side in sides:
-        skin = np.asarray(Image.fromarray(rng.integers(90, 220, (6, 6, 3), np.uint8)).resize((side, side)), np.float64)
-        noisy = np.clip(skin + rng.normal(0, 3, skin.shape), 0, 255).astype(np.uint8)
-        out = io.BytesIO()
-        Image.fromarray(noisy).save(out, "JPEG", quality=80)
-        tiles.append(out.getvalue())
-    with h5py.File(path, "w") as file:
-        for i in range(count):
-            file.create_dataset(f"ISIC_{i:07d}", data=np.bytes_(tiles[i % len(tiles)]))
-    kilobytes = np.mean([len(tile) for tile in tiles]) / 1000
-    print(f"{count:,} tiles, median {np.median(sides):.0f} px, mean {kilobytes:.1f} KB")
 
 
 def straightforward(path: Path, ids: list[str], size: int, target: Path) -> None:
@@ -65,7 +45,7 @@ def decode_alone(source: Hdf5Images, ids: npt.NDArray[np.str_], size: int, worke
     with worker_processes(workers, "decodes images", prepare_worker, (place,)) as pool:
         # The processes' start is a second however many images follow.
         list(pool.map(decode_chunk, chunks[: 2 * workers]))
-        took = seconds(lambda: list(pool.map(decode_chunk, chunks)))
+        took = seconds_of(lambda: list(pool.map(decode_chunk, chunks)))
     return len(ids) / took
 
 
@@ -76,13 +56,6 @@ def write_alone(target: Path, count: int, size: int) -> None:
         for start in range(0, count, len(block)):
             file.write(block[: count - start].data)
         os.fsync(file.fileno())
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def main() -> None:
@@ -100,60 +73,28 @@ def main() -> None:
         ids = source.ids
         # The loop takes as long per image however many there are; a quarter of them is enough.
         few = ids[: max(options.images // 4, 1)].tolist()
-        loop = len(few) / seconds(lambda: straightforward(source.path, few, options.size, folder / "loop.npy"))
+        loop = len(few) / seconds_of(lambda: straightforward(source.path, few, options.size, folder / "loop.npy"))
         (folder / "loop.npy").unlink()
         fresh = Hdf5Images(source.path)
         pack = folder / "pack"
-        ours = options.images / seconds(
+        ours = options.images / seconds_of(
             lambda: build_pack(fresh, ids, pack, size=options.size, workers=options.workers)
         )
-        limit = options.images / seconds(lambda: write_alone(folder / "bytes", options.images, options.size))
+        limit = options.images / seconds_of(lambda: write_alone(folder / "bytes", options.images, options.size))
         decoding = decode_alone(Hdf5Images(source.path), ids, options.size, options.workers)
-        opened = seconds(lambda: ImagePack.open(pack))
+        opened = seconds_of(lambda: ImagePack.open(pack))
         gigabytes = (pack / "images.npy").stat().st_size / 1e9
-        whole = seconds(lambda: ImagePack.open(pack, verify="full"))
-    rows = [
-        {
-            "name": f"pack images at {options.size} px, {options.workers} workers",
-            "ours": round(ours),
-            "straightforward": round(loop),
-            "ratio": round(ours / loop, 2),
-            "unit": "images/s",
-            "goal": f">= {GOAL_IMAGES_PER_SECOND} on 2 cores",
-        },
-        {
-            "name": "read, decode, resize and sum, without writing",
-            "ours": round(decoding),
-            "straightforward": round(loop),
-            "ratio": round(decoding / loop, 2),
-            "unit": "images/s",
-            "goal": "the work of the cores",
-        },
-        {
-            "name": "the same bytes written without decoding anything",
-            "ours": round(limit),
-            "straightforward": round(loop),
-            "ratio": round(limit / loop, 2),
-            "unit": "images/s",
-            "goal": "what the disk or memory allows",
-        },
-        {
-            "name": f"open a pack of {gigabytes:.2f} GB: sample, or every byte",
-            "ours": round(opened, 3),
-            "straightforward": round(whole, 3),
-            "ratio": round(whole / opened, 2),
-            "unit": "s",
-            "goal": "< 1",
-        },
-    ]
-    for row in rows:
-        print(
-            f"{row['name']:<55} {row['ours']:>10} {row['straightforward']:>10} {row['unit']:<9}"
-            f" x{row['ratio']:<6} goal {row['goal']}"
-        )
-    if options.json:
-        machine = {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()}
-        write_json(options.json, {"machine": machine, "results": rows})
+        whole = seconds_of(lambda: ImagePack.open(pack, verify="full"))
+    results = Results()
+    for what, rate, goal in (
+        (f"pack images at {options.size} px, {options.workers} workers", ours,
+         f">= {GOAL_IMAGES_PER_SECOND} on 2 cores"),
+        ("read, decode, resize and sum, without writing", decoding, "the work of the cores"),
+        ("the same bytes written without decoding anything", limit, "what the disk or memory allows"),
+    ):  # fmt: skip
+        results.add(what, rate, loop, "images/s", goal, rate=True)
+    results.add(f"open a pack of {gigabytes:.2f} GB: sample, or every byte", opened, whole, "s", "< 1 s")
+    results.write(options.json)
 
 
 if __name__ == "__main__":

@@ -14,13 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
-from multiprocessing import get_context
 from pathlib import Path
 
 import polars as pl
 
+from benchmarks.measuring import alone
 from data.readers.folder import FolderRecipe
 from data.synthetic.isic2024.cohort import write_cohort
 from data.synthetic.isic2024.recipe import SyntheticRecipe
@@ -47,8 +46,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / (asked.table if own else "table.csv")
             if own:
-                with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                    pool.submit(draw_own, own, source, rows, path).result()
+                alone(draw_own, own, source, rows, path)
             elif images:
                 table = pl.read_csv(source / "test-metadata.csv", infer_schema=False)
                 if rows > len(table):
@@ -56,8 +54,7 @@ def main() -> None:
                 table.head(rows).write_csv(path)
             else:
                 # Elsewhere: a process begins with the most memory that the one which starts it ever had.
-                with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                    pool.submit(draw, rows, path).result()
+                alone(draw, rows, path)
             words = ["--run", str(run.folder), "--metadata", str(path), "--out", str(Path(folder) / asked.out), *images]
             found.append((rows, *measured(words)))
             size = path.stat().st_size / 1e6

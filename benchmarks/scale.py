@@ -11,9 +11,7 @@ anew.
 """
 
 import argparse
-import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -25,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+
+from benchmarks.measuring import Results
 
 RECIPE = """
 seed = 7
@@ -53,16 +53,18 @@ method = "none"
 OVERHEAD = """
 import sys, time
 from pathlib import Path
-from pipeline.commands.options import open_workspace
+from pipeline.commands.options import looking
+from pipeline.execute.replicates import replicates_job
 from pipeline.execute.running import run_all
-from pipeline.steps.intervals import replicates_job
-recipe, data, run, executor, jobs = sys.argv[1:]
-with open_workspace(recipe, Path(data), run, ["image_models=[]"], executor=executor) as space:
-    work = [replicates_job(space, "tabular/oof.parquet", "blend", n % 20, n % 20 + 1) for n in range(int(jobs))]
-    run_all(space, work[:8], "warm")
-    began = time.perf_counter()
-    run_all(space, work, "jobs")
-    print("seconds", time.perf_counter() - began)
+
+if __name__ == "__main__":
+    run, data, executor, jobs = sys.argv[1:]
+    with looking(run, Path(data), executor=executor) as (inputs, runtime):
+        work = [replicates_job(inputs, "tabular/oof.parquet", "blend", n % 20, n % 20 + 1) for n in range(int(jobs))]
+        run_all(inputs, runtime, work[:8], "warm")
+        began = time.perf_counter()
+        run_all(inputs, runtime, work, "jobs")
+        print("seconds", time.perf_counter() - began)
 """
 
 
@@ -121,17 +123,11 @@ def same_bytes(one: Path, other: Path) -> bool:
     return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
 
 
-def jobs_a_second(folder: Path, recipe: Path, executor: str, jobs: int, **environment: str) -> float:
+def jobs_a_second(folder: Path, executor: str, jobs: int, **environment: str) -> float:
     """Small jobs a second, once the workers are there."""
     run, data = folder / "runs" / "local", tables_of(folder)
-    out = call(["-c", OVERHEAD, str(recipe), str(data), str(run), executor, str(jobs)], folder, **environment)
+    out = call(["-c", OVERHEAD, str(run), str(data), executor, str(jobs)], folder, **environment)
     return jobs / float(out.rsplit("seconds", 1)[1])
-
-
-def line(name: str, ours: float, other: float, unit: str, goal: str = "") -> dict[str, Any]:
-    """One result, printed as it comes."""
-    print(f"{name:<58} {ours:>10.2f} {other:>10.2f} {unit:<8} {ours / other:>6.2f} x  {goal}", flush=True)
-    return {"name": name, "ours": ours, "straightforward": other, "ratio": ours / other, "unit": unit, "goal": goal}
 
 
 def main() -> None:
@@ -148,28 +144,24 @@ def main() -> None:
         recipe.write_text(RECIPE.format(lesions=given.lesions, **sizes))
         without_images = ("--set", "image_models=[]")
         one_core = ("--set", "resources.boosters_at_once=1", *without_images)
-        print(f"{given.lesions:,} lesions{'':<40} {'ray':>10} {'other':>10}")
+        print(f"{given.lesions:,} lesions")
         write_tables(folder, recipe)
         local = stage_two(folder, recipe, "local", *one_core)
         with cluster(1) as where:
             one = stage_two(folder, recipe, "one", *one_core, "--executor", "ray", **where)
-            rate = jobs_a_second(folder, recipe, "ray", given.jobs, **where)
+            rate = jobs_a_second(folder, "ray", given.jobs, **where)
         with cluster(2) as where:
             two = stage_two(folder, recipe, "two", *one_core, "--executor", "ray", **where)
-        results = [
-            line("small jobs, a cluster of one core beside one process", rate,
-                 jobs_a_second(folder, recipe, "local", given.jobs), "jobs/s"),
-            line("stage two, a node beside one process (start included)", one, local, "s"),
-            line("stage two, two nodes beside one", two, one, "s", "towards 0.5 x"),
-        ]  # fmt: skip
-        equal = [same_bytes(folder / "runs" / "local", folder / "runs" / name) for name in ("one", "two")]
-        print("the same bytes" if all(equal) else "THE BYTES DIFFER")
+        results = Results("one process, or node")
+        results.add("small jobs, a cluster of one core beside one process", rate,
+                    jobs_a_second(folder, "local", given.jobs), "jobs/s", rate=True)  # fmt: skip
+        results.add("stage two, a node beside one process (start included)", one, local, "s")
+        results.add("stage two, two nodes beside one", two, one, "s", "towards 2 x")
+        equal = all(same_bytes(folder / "runs" / "local", folder / "runs" / name) for name in ("one", "two"))
+        print("the same bytes" if equal else "THE BYTES DIFFER")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    if given.json:
-        machine = {"system": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()}
-        facts = {"machine": machine, "lesions": given.lesions, "same_bytes": all(equal), "results": results}
-        given.json.write_text(json.dumps(facts, indent=2))
+    results.write(given.json, lesions=given.lesions, same_bytes=equal)
 
 
 if __name__ == "__main__":

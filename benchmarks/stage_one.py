@@ -34,6 +34,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from benchmarks.beside.tiles import Tiles, packed, write_tiles
+from benchmarks.measuring import Results
 from image_models.device import choose_device, device_name
 from image_models.networks.cost import describe
 from image_models.networks.zoo import build
@@ -174,27 +175,18 @@ def measure(stage: Stage, seconds: float, repeats: int) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in found.items()}
 
 
-def results(speed: dict[str, float], on_gpu: bool) -> list[dict[str, Any]]:
-    """Pair our figures with what they are to be compared with."""
-    slow_core = "straightforward loader, one core"
-    pairs = [
-        ("loader per CPU core, a GPU augmenting", "gathering, one core", slow_core, 20.0),
-        ("loader per CPU core, augmenting too", "loader and augmentation, one core", slow_core, 2.0),
-        ("loader, whole machine", "(b) our loader", "(a) straightforward loader", None),
-        ("end to end, against the model alone", "(d) end to end", "(c) model alone", 0.9 if on_gpu else None),
-        ("end to end, against a DataLoader", "(d) end to end", "model fed by (a)", None),
-    ]
-    return [
-        {
-            "name": name,
-            "ours": round(speed[ours], 1),
-            "straightforward": round(speed[other], 1),
-            "ratio": round(speed[ours] / speed[other], 3),
-            "unit": "images/s",
-            "goal": goal,
-        }
-        for name, ours, other, goal in pairs
-    ]
+def compared(speed: dict[str, float], on_gpu: bool) -> Results:
+    """Our figures beside what they are to be compared with."""
+    slow_core, found = "straightforward loader, one core", Results()
+    for name, ours, other, goal in (
+        ("loader per CPU core, a GPU augmenting", "gathering, one core", slow_core, "20 x"),
+        ("loader per CPU core, augmenting too", "loader and augmentation, one core", slow_core, "2 x"),
+        ("loader, whole machine", "(b) our loader", "(a) straightforward loader", ""),
+        ("end to end, against the model alone", "(d) end to end", "(c) model alone", "0.9 x" * on_gpu),
+        ("end to end, against a DataLoader", "(d) end to end", "model fed by (a)", ""),
+    ):
+        found.add(name, speed[ours], speed[other], "images/s", goal, rate=True)
+    return found
 
 
 def asked() -> argparse.Namespace:
@@ -260,11 +252,7 @@ def by_the_image(options: argparse.Namespace) -> dict[str, Any]:
     )
     for name, value in speed.items():
         print(f"{name:40} {value:12,.1f} images/s")
-    rows = results(speed, stage.device.type == "cuda")
-    print(f"\n{'':40} {'ours':>10} {'other':>10} {'ratio':>8} {'goal':>6}")
-    for row in rows:
-        goal = "" if row["goal"] is None else f"{row['goal']:g}"
-        print(f"{row['name']:40} {row['ours']:10,.1f} {row['straightforward']:10,.1f} {row['ratio']:8.2f} {goal:>6}")
+    rows = compared(speed, stage.device.type == "cuda").rows
     return {"machine": machine(stage.device), "results": rows}
 
 

@@ -12,15 +12,9 @@ measurement runs in a process of its own, so that its peak memory is its own; ma
 """
 
 import argparse
-import json
-import multiprocessing
 import os
-import platform
-import resource
 import tempfile
 import time
-import warnings
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.measuring import Results, alone
 from data.matrix import Matrix
 from data.scores.scores import pauc
 from pipeline.memory import keep_freed_memory
@@ -199,17 +194,12 @@ def fold_data(cohort: Cohort, size: Size) -> Any:
     for fold in range(size.folds):
         train, held_out = np.flatnonzero(cohort.fold != fold), np.flatnonzero(cohort.fold == fold)
         yield FoldData(
-            train=part(cohort.matrix, train),
+            train=cohort.matrix.take(train),
             train_target=cohort.target[train],
             train_groups=cohort.patient[train],
-            held_out=part(cohort.matrix, held_out),
+            held_out=cohort.matrix.take(held_out),
             held_out_target=cohort.target[held_out],
         )
-
-
-def part(matrix: Matrix, rows: np.ndarray) -> Matrix:
-    """Some rows of a matrix."""
-    return Matrix(matrix.values[rows], matrix.names, matrix.families, matrix.categorical, matrix.image)
 
 
 def pipeline(member: MemberRecipe, threads: int) -> Any:
@@ -235,27 +225,6 @@ def pipeline(member: MemberRecipe, threads: int) -> Any:
     return Pipeline([("over", over), ("under", under), ("model", model)])
 
 
-def measured(work: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, float]:
-    """Run in a fresh process; adds its peak memory."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(with_peak, (work, arguments))
-
-
-def with_peak(work: Callable[..., dict[str, float]], arguments: tuple[Any, ...]) -> dict[str, float]:
-    """Figures and the peak memory of this process in GB."""
-    warnings.simplefilter("ignore")
-    figures = work(*arguments)
-    return {**figures, "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2}
-
-
-def line(name: str, ours: float, straightforward: float, unit: str, goal: str, ratio: float) -> dict[str, Any]:
-    """One result, printed as it comes."""
-    print(f"{name:<46} {ours:>10.2f} {straightforward:>16.2f} {unit:<12} {ratio:>6.2f} x   {goal}", flush=True)
-    return {
-        "name": name, "ours": ours, "straightforward": straightforward, "ratio": ratio, "unit": unit, "goal": goal,
-    }  # fmt: skip
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -269,31 +238,24 @@ def main() -> None:
     given = parser.parse_args()
     size = Size(given.rows, given.features, given.image_features, given.folds, given.trials, given.threads)
     print(f"{size.rows:,} lesions x {size.features} features, {size.folds} folds, {size.threads} threads")
-    print(f"{'':<46} {'ours':>10} {'straightforward':>16}")
-    full = size.rows >= FULL_ROWS
-    ours, plain = measured(ensemble_ours, size, size.threads), measured(ensemble_straightforward, size)
-    in_turn = measured(ensemble_ours, size, 1)
-    results = [
-        line("four members, all folds", ours["seconds"], plain["seconds"], "s",
-             "at least 2 x" + (", at most 180 s" if full else ""), plain["seconds"] / ours["seconds"]),
-        line("the same, members in turn with all threads", ours["seconds"], in_turn["seconds"], "s",
-             "above 1 x", in_turn["seconds"] / ours["seconds"]),
-        line("seconds of one core in that", ours["cpu"], in_turn["cpu"], "s", "", in_turn["cpu"] / ours["cpu"]),
-        line("peak memory of that (with the table)", ours["peak_gb"], plain["peak_gb"], "GB",
-             "at most 5 GB" if full else "", plain["peak_gb"] / ours["peak_gb"]),
-        line("pAUC of that (to see that both did the work)", ours["pauc"], plain["pauc"], "", "equal within noise",
-             ours["pauc"] / plain["pauc"]),
-    ]  # fmt: skip
+    full, results = size.rows >= FULL_ROWS, Results()
+    (ours, peak), (plain, other_peak) = alone(ensemble_ours, size, size.threads), alone(ensemble_straightforward, size)
+    in_turn, _ = alone(ensemble_ours, size, 1)
+    goal = "at least 2 x" + ", at most 180 s" * full
+    results.add("four members, all folds", ours["seconds"], plain["seconds"], "s", goal)
+    results.add("the same, members in turn with all threads", ours["seconds"], in_turn["seconds"], "s", "above 1 x")
+    results.add("seconds of one core in that", ours["cpu"], in_turn["cpu"], "s")
+    results.add("peak memory of that (with the table)", peak, other_peak, "GB", "at most 5 GB" * full)
+    results.add("pAUC of that (to see that both did the work)", ours["pauc"], plain["pauc"], "", "equal within noise",
+                rate=True)  # fmt: skip
     for booster in BOOSTERS if size.trials else ():
-        ours, plain = measured(trials_ours, size, booster), measured(trials_straightforward, size, booster)
+        (ours, _), (plain, _) = alone(trials_ours, size, booster), alone(trials_straightforward, size, booster)
         print(f"  best pAUC {ours['pauc']:.4f} and {plain['pauc']:.4f}; {ours['pruned']:.0f} trials pruned")
         for what, counts in (("trials", (size.trials, size.trials)), ("work done", (ours["trials"], plain["trials"]))):
             rates = [60 * count / one["seconds"] for count, one in zip(counts, (ours, plain), strict=True)]
             goal = "at least 3 x" if what == "trials" else "pruned ones by folds trained"
-            results.append(line(f"tuning, {booster}, {what}", *rates, "trials/min", goal, rates[0] / rates[1]))
-    if given.json:
-        machine = {"system": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()}
-        given.json.write_text(json.dumps({"machine": machine, "size": asdict(size), "results": results}, indent=2))
+            results.add(f"tuning, {booster}, {what}", *rates, "trials/min", goal, rate=True)
+    results.write(given.json, size=asdict(size))
 
 
 if __name__ == "__main__":

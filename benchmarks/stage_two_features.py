@@ -8,26 +8,18 @@ polars as competition entries make them. CPU seconds of all threads are what a s
 """
 
 import argparse
-import os
-import platform
-import resource
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 
-from benchmarks import polars_entry
-from benchmarks.pandas_entry import lesion_features
-from data.files import write_json
+from benchmarks import entry
+from benchmarks.measuring import Results, alone
 from data.readers.isic2024 import read_test
 from data.synthetic.isic2024.cohort import write_cohort
 from data.synthetic.isic2024.recipe import SyntheticRecipe
@@ -59,7 +51,6 @@ class Taken:
     build: float
     outliers: float
     """Of `build`, the local outlier factor."""
-    gigabytes: float
     features: int
     checked: dict[str, np.ndarray]
     cpu: float
@@ -82,7 +73,6 @@ def ours(folder: Path) -> Taken:
         read=seconds["read"],
         build=time.perf_counter() - stamps[1][1],
         outliers=seconds["local_outlier_factor"],
-        gigabytes=peak_gigabytes(),
         features=len(table.features),
         checked={name: table.frame[name].to_numpy() for name in CHECKED},
         cpu=time.process_time() - spent,
@@ -92,7 +82,7 @@ def ours(folder: Path) -> Taken:
 def in_polars(folder: Path) -> tuple[int, float, float]:
     """What competition entries do: number of features, seconds and CPU seconds."""
     began, spent = time.perf_counter(), time.process_time()
-    table = polars_entry.features(folder / "train-metadata.csv")
+    table = entry.in_polars(folder / "train-metadata.csv")
     return table.width, time.perf_counter() - began, time.process_time() - spent
 
 
@@ -104,7 +94,7 @@ def straightforward(folder: Path) -> Taken:
     began = time.perf_counter()
     numbers = [name for name, column in KNOWN.items() if column.kind == "number" and name in frame]
     compared = [name for name in numbers if name not in PATIENT_CONSTANT]
-    derived = lesion_features(frame)
+    derived = entry.in_pandas(frame)
     made = dict(derived)
     wide = pd.concat([frame, pd.DataFrame(derived)], axis=1)
     patient = wide["patient_id"]
@@ -141,7 +131,6 @@ def straightforward(folder: Path) -> Taken:
         read,
         time.perf_counter() - began,
         took,
-        peak_gigabytes(),
         table.shape[1] + len(numbers) + 6,
         {name: table[name].to_numpy() for name in CHECKED},
         time.process_time() - spent,
@@ -197,18 +186,6 @@ def skin(points: pd.DataFrame, wide: pd.DataFrame, patient: pd.Series) -> dict[s
     return made | {name: pd.Series(distance[:, i]) for i, name in enumerate(names)}
 
 
-def peak_gigabytes() -> float:
-    """The most memory this process has held (the kernel counts in kilobytes on Linux, in bytes on macOS)."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e9 if platform.system() == "Darwin" else 1e6)
-
-
-def alone(work: Callable[..., Any], *arguments: Any) -> Any:
-    """Run in a process of its own, so that its memory is its own."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(work, *arguments).result()
-
-
 def check(one: Taken, other: Taken) -> None:
     """Refuse to compare times of different results; a few ties among neighbours may fall differently."""
     for name in CHECKED:
@@ -227,46 +204,27 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "cohort"
         alone(write_cohort, folder, SyntheticRecipe(lesions=options.lesions, test_lesions=50, images=False))
-        a, b = alone(ours, folder), alone(straightforward, folder)
-        width, entry_seconds, entry_cpu = alone(in_polars, folder)
+        (a, gigabytes), (b, other_gigabytes) = alone(ours, folder), alone(straightforward, folder)
+        (width, entry_seconds, entry_cpu), _ = alone(in_polars, folder)
     check(a, b)
-    whole, whole_other = a.read + a.build, b.read + b.build
+    whole, whole_other, results = a.read + a.build, b.read + b.build, Results()
     goal = f"<= {GOAL_SECONDS:g} s and <= {GOAL_GIGABYTES:g} GB; >= {GOAL_RATIO:g} x"
-    results = [
-        row(f"{a.features} features of {options.lesions} lesions, CSV included", whole, whole_other, goal),
-        row(
-            "the same without local outlier factor",
-            whole - a.outliers,
-            whole_other - b.outliers,
-            f">= {GOAL_RATIO:g} x",
-        ),
-        row("local outlier factor, 17 columns, k = 20", a.outliers, b.outliers, f"<= {GOAL_OUTLIER_SECONDS:g} s"),
-        row("CPU seconds of all threads", a.cpu, b.cpu, ""),
-        row(f"CPU seconds beside {width} features in polars", a.cpu, entry_cpu, ""),
-        row(f"seconds beside {width} features in polars", whole, entry_seconds, ""),
-        row("peak memory", a.gigabytes, b.gigabytes, f"<= {GOAL_GIGABYTES:g}", "GB"),
-    ]
-    print(f"\n{'':58}{'ours':>9}{'straightforward':>17}{'ratio':>8}   goal")
-    for result in results:
-        print(
-            f"{result['name']:58}{result['ours']:>6} {result['unit']:2}{result['straightforward']:>14} "
-            f"{result['unit']:2}{result['ratio']:>8}   {result['goal']}"
-        )
-    if options.json:
-        machine = {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()}
-        write_json(options.json, {"machine": machine, "results": results})
-
-
-def row(name: str, ours: float, straightforward: float, goal: str, unit: str = "s") -> dict[str, str | float]:
-    """One line of the table."""
-    return {
-        "name": name,
-        "ours": round(ours, 2),
-        "straightforward": round(straightforward, 2),
-        "ratio": round(straightforward / ours, 1),
-        "unit": unit,
-        "goal": goal,
-    }
+    results.add(f"{a.features} features of {options.lesions} lesions, CSV included", whole, whole_other, "s", goal)
+    results.add(
+        "the same without local outlier factor",
+        whole - a.outliers,
+        whole_other - b.outliers,
+        "s",
+        f">= {GOAL_RATIO:g} x",
+    )
+    results.add(
+        "local outlier factor, 17 columns, k = 20", a.outliers, b.outliers, "s", f"<= {GOAL_OUTLIER_SECONDS:g} s"
+    )
+    results.add("CPU seconds of all threads", a.cpu, b.cpu, "s")
+    results.add(f"CPU seconds beside {width} features in polars", a.cpu, entry_cpu, "s")
+    results.add(f"seconds beside {width} features in polars", whole, entry_seconds, "s")
+    results.add("peak memory", gigabytes, other_gigabytes, "GB", f"<= {GOAL_GIGABYTES:g} GB")
+    results.write(options.json)
 
 
 if __name__ == "__main__":

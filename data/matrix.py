@@ -1,6 +1,6 @@
 """The table a booster eats: numbers only, with the meaning of each column beside them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,10 @@ class Matrix:
     """Indices of columns to be treated as native categories."""
     image: tuple[int, ...]
     """Indices of columns derived from image-model probabilities."""
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "Matrix":
+        """Some of the lesions."""
+        return replace(self, values=self.values[rows])
 
     def without_image(self) -> "Matrix":
         """The same lesions without any column that comes from an image model."""

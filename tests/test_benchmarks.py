@@ -27,8 +27,8 @@ ELSEWHERE = {"stage_one", "scale", "page_soak", "page_tables", "synthetic_quarti
 """Tested beside what they measure, by tests of their own."""
 LONG = {"evidence_at_scale", "stage_two_rivals"}
 """Half a minute and more even on little: they are run by hand."""
-PARTS = {"__init__", "pandas_entry", "polars_entry"}
-"""Rivals that other benchmarks import."""
+PARTS = {"__init__", "entry", "measuring"}
+"""What benchmarks import."""
 
 
 def test_every_benchmark_is_known_here():

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from benchmarks.beside.fitting import heard, images_per_second, started
+from benchmarks.measuring import answers, heard, started
 
 GOAL = 6.0
 """How many times slower than quiet our way may be beside four busy programs on two cores."""
+FITTING = "benchmarks.beside.fitting"
 FOR_EVER = "while True: pass"
 
 
@@ -24,8 +25,8 @@ def measure(busy: int, *, network: str, side: int, seconds: float, repeats: int)
     cores = os.cpu_count() or 1
     with ExitStack() as stack:
         ways = {
-            f"ours: {cores} models at once, a thread each": [started(1, network, side) for _ in range(cores)],
-            f"one after the other, {cores} threads": [started(cores, network, side)],
+            f"ours: {cores} models at once, a thread each": [started(FITTING, 1, network, side) for _ in range(cores)],
+            f"one after the other, {cores} threads": [started(FITTING, cores, network, side)],
         }
         for process in (process for processes in ways.values() for process in processes):
             stack.enter_context(process)
@@ -35,10 +36,10 @@ def measure(busy: int, *, network: str, side: int, seconds: float, repeats: int)
         crowded: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(repeats):
             for way, processes in ways.items():
-                quiet[way].append(images_per_second(processes, seconds))
+                quiet[way].append(sum(answers(processes, seconds)))
             with busy_programs(busy):
                 for way, processes in ways.items():
-                    crowded[way].append(images_per_second(processes, seconds))
+                    crowded[way].append(sum(answers(processes, seconds)))
     return [row(way, statistics.median(quiet[way]), statistics.median(crowded[way])) for way in ways]
 
 

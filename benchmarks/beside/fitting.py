@@ -4,41 +4,15 @@ python -m benchmarks.beside.fitting <threads> <network> <side>
 """
 
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from data.errors import Interrupted
 
 BATCH = 32
 LESIONS = 320
-
-
-def started(threads: int, network: str, side: int) -> "subprocess.Popen[str]":
-    """Start one; it is ready when it has said so."""
-    command = [sys.executable, "-m", "benchmarks.beside.fitting", str(threads), network, str(side)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-def heard(process: "subprocess.Popen[str]") -> Any:
-    """What a process says next."""
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line:
-        raise RuntimeError(f"a process that trains ended with exit code {process.wait()}")
-    return json.loads(line)
-
-
-def images_per_second(processes: "list[subprocess.Popen[str]]", seconds: float) -> float:
-    """Of all the processes together while they train at the same time."""
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write(f"{seconds}\n")
-        process.stdin.flush()
-    return sum(float(heard(process)) for process in processes)
 
 
 def serve(threads: int, network: str, side: int) -> None:

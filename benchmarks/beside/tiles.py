@@ -14,19 +14,24 @@ from image_models.lesions import Lesions
 from image_models.recipe import ImageModelRecipe
 from image_models.training.augment import IMAGENET_MEAN, IMAGENET_STD
 
+DIFFERENT = 256
+"""Tiles that are drawn; the others repeat them."""
+
 
 def write_tiles(path: Path, images: int) -> list[str]:
     """Write an HDF5 file of JPEG tiles, 131 pixels in the median and 2 to 4 KB as SLICE-3D's; return their names."""
     rng = np.random.default_rng(0)
-    sides = np.clip(rng.lognormal(np.log(131), 0.2, images), 61, 269).astype(int)
+    tiles = []
+    for side in np.clip(rng.lognormal(np.log(131), 0.2, min(images, DIFFERENT)), 61, 269).astype(int):
+        skin = Image.fromarray(rng.integers(90, 220, (6, 6, 3), np.uint8)).resize((side, side))
+        noisy = np.clip(np.asarray(skin, np.float64) + rng.normal(0, 3, (side, side, 3)), 0, 255).astype(np.uint8)
+        jpeg = io.BytesIO()
+        Image.fromarray(noisy).save(jpeg, "JPEG", quality=80)
+        tiles.append(np.bytes_(jpeg.getvalue()))
     names = [f"ISIC_{number:07}" for number in range(images)]
     with h5py.File(path, "w") as file:
-        for name, side in zip(names, sides, strict=True):
-            skin = Image.fromarray(rng.integers(90, 220, (6, 6, 3), np.uint8)).resize((side, side))
-            noisy = np.clip(np.asarray(skin, np.float64) + rng.normal(0, 3, (side, side, 1)), 0, 255).astype(np.uint8)
-            jpeg = io.BytesIO()
-            Image.fromarray(noisy).save(jpeg, "JPEG", quality=80)
-            file.create_dataset(name, data=np.bytes_(jpeg.getvalue()))
+        for number, name in enumerate(names):
+            file.create_dataset(name, data=tiles[number % len(tiles)])
     return names
 
 

@@ -46,6 +46,15 @@ SECTIONS = (
 )
 
 
+VERDICT = {True: "yes", False: "**no**", None: ""}
+
+
+def markdown(title: str, lines: list[Line]) -> str:
+    """A title and a table."""
+    rows = [f"| {line.what} | {line.measured} | {line.wanted} | {VERDICT[line.good]} |" for line in lines]
+    return "\n".join([title, "", "| what | measured | asked for | met |", "|---|---|---|---|", *rows]) + "\n"
+
+
 def answer(section: Section, setting: Setting, found: dict[str, Found], began: float) -> Found | str:
     """What a section finds, or why it finds nothing."""
     if section.needs_cuda and not setting.on_cuda:
@@ -107,12 +116,3 @@ def main() -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
-
-
-VERDICT = {True: "yes", False: "**no**", None: ""}
-
-
-def markdown(title: str, lines: list[Line]) -> str:
-    """A title and a table."""
-    rows = [f"| {line.what} | {line.measured} | {line.wanted} | {VERDICT[line.good]} |" for line in lines]
-    return "\n".join([title, "", "| what | measured | asked for | met |", "|---|---|---|---|", *rows]) + "\n"

@@ -6,16 +6,16 @@ it is told to.
 
 import json
 import statistics
-import subprocess
 import sys
 from contextlib import ExitStack
-from typing import Any
 
 import torch
 
 from benchmarks.gpu_check.setting import Found, Line, Setting, made_up
 from benchmarks.gpu_check.steps import shortened
+from benchmarks.measuring import answers, heard, started
 
+OWN = "benchmarks.gpu_check.together"
 THREADS = 3
 """Of a processor, beside a card: one gathers, one launches, one talks."""
 WORTHWHILE = 1.5
@@ -27,47 +27,18 @@ def measure(setting: Setting, _: dict[str, Found]) -> Found:
     counts = (1, 2) if setting.small else (1, 2, 4, 6)
     name = list(setting.networks())[1]
     with ExitStack() as stack:
-        processes = [stack.enter_context(started(setting, name)) for _ in range(max(counts))]
+        processes = [
+            stack.enter_context(started(OWN, setting.device, name, int(setting.small))) for _ in range(max(counts))
+        ]
         stack.callback(lambda: [process.kill() for process in processes])
         for process in processes:
             heard(process)
-        speeds = {count: sum(fitted(processes[:count])) for count in counts}
+        speeds = {count: sum(answers(processes[:count], "go")) for count in counts}
     best = max(speeds.values()) / speeds[1]
     said = ", ".join(f"{count}: {speed:.0f}" for count, speed in speeds.items())
     good = best >= WORTHWHILE if setting.on_cuda else None
     lines = [Line(f"{name}, steps/s by processes", f"{said}; {best:.2f} x one", f"{WORTHWHILE:g} x", good)]
     return Found({"network": name, "steps_per_second": {str(c): s for c, s in speeds.items()}, "gain": best}, lines)
-
-
-def started(setting: Setting, name: str) -> "subprocess.Popen[str]":
-    """A process that will train."""
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.gpu_check.together",
-        str(setting.device),
-        name,
-        str(int(setting.small)),
-    ]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-def fitted(processes: "list[subprocess.Popen[str]]") -> list[float]:
-    """Let processes fit at the same time; the speed of each."""
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    return [float(heard(process)) for process in processes]
-
-
-def heard(process: "subprocess.Popen[str]") -> Any:
-    """What a process says next."""
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line:
-        raise RuntimeError(f"a process that trains beside others ended with exit code {process.wait()}")
-    return json.loads(line)
 
 
 def serve(device: str, name: str, small: bool) -> None:

@@ -63,7 +63,7 @@ def attributed(
     for member, each in found:
         for i, name in enumerate(member.features):
             total[name] = total.get(name, np.zeros(len(rows))) + each[:, i] / len(found)
-    return FoldAttribution(rows, total, subset(matrix, local), tuple(member.name for member, _ in found))
+    return FoldAttribution(rows, total, matrix.take(local), tuple(member.name for member, _ in found))
 
 
 def joined(parts: Sequence[FoldAttribution], features: dict[str, Feature]) -> Attribution:
@@ -115,8 +115,3 @@ def contribution_range(features: list[dict[str, Any]]) -> dict[str, float]:
     """The scale that the dots of all features share."""
     every = [value for one in features for value in one["contributions"]]
     return {"low": min([0.0, *every]), "high": max([0.0, *every])}
-
-
-def subset(matrix: Matrix, rows: Ints) -> Matrix:
-    """Some rows of a matrix."""
-    return Matrix(matrix.values[rows], matrix.names, matrix.families, matrix.categorical, matrix.image)

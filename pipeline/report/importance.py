@@ -5,7 +5,7 @@ its features stand in for each other: shuffling one of them alone would call eac
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from data.progress import Progress, silent
 from features.source import Feature
 from features.table import FeatureTable
 from pipeline.plan import Plan
-from pipeline.report.attribution import Attribution, attributed, contribution_range, feature_figures, joined, subset
+from pipeline.report.attribution import Attribution, attributed, contribution_range, feature_figures, joined
 from pipeline.report.finished import FinishedRun, Floats, Ints
 from pipeline.report.leads import lead
 from pipeline.report.loaded import LoadedMember, load_members
@@ -109,7 +109,7 @@ def shuffle_fold(
 ) -> float:
     """Predict a fold's lesions, each family shuffled; returns how far the unshuffled are from the stored."""
     place = np.searchsorted(shuffled.rows, rows)
-    part, everyone, threads = subset(matrix, local), np.arange(len(local)), finished.runtime.threads
+    part, everyone, threads = matrix.take(local), np.arange(len(local)), finished.runtime.threads
     families = np.array(part.families)
     worst = 0.0
     for member in members:
@@ -121,7 +121,7 @@ def shuffle_fold(
         order = np.random.default_rng(derive(finished.seed, "shuffle", family, fold)).permutation(len(local))
         values = part.values.copy()
         values[:, columns] = part.values[np.ix_(order, columns)]
-        other = Matrix(values, part.names, part.families, part.categorical, part.image)
+        other = replace(part, values=values)
         for member in members:
             touched = set(member.features) & {part.names[i] for i in columns}
             probability = member.predict(other, everyone, threads) if touched else shuffled.plain[member.name][place]

@@ -56,7 +56,7 @@ def test_only_the_same_and_whole_work_is_taken_over(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_share_files_gets_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.ablation import reuse
+    from pipeline.ablation import made
 
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x").write_text("1")
@@ -64,7 +64,7 @@ def test_a_folder_that_cannot_share_files_gets_copies(tmp_path: Path, monkeypatc
     def refuse(*_: Any) -> None:
         raise OSError("another file system")
 
-    monkeypatch.setattr(reuse.os, "link", refuse)
+    monkeypatch.setattr(made.os, "link", refuse)
     link_all(tmp_path / "a", tmp_path / "b", ["x", "missing"])
     assert (tmp_path / "b" / "x").read_text() == "1"
     assert not (tmp_path / "b" / "x").samefile(tmp_path / "a" / "x")
