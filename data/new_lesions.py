@@ -21,7 +21,7 @@ from data.images.cleaned import clean_source
 from data.images.sources import ImageSource
 from data.readers.reading import HowInParts, InParts, Readout, given_images
 from data.recipe import DataRecipe, read_test, reader_of
-from data.tables.csv_parts import ReadWholeError
+from data.tables.csv import ReadWholeError
 from data.tables.schema import Tally, validate
 
 PART_ROWS = 2**15

@@ -16,8 +16,7 @@ from data.new_lesions import at_hand
 from data.own.proposal import Said
 from data.recipe import read_test
 from data.tables.parquet import read_parquet
-from fusionnetx.frames import Frame, Kind, as_file, as_kind, kind_of, write_frame
-from fusionnetx.table import recipe_for
+from fusionnetx.table import Frame, Kind, as_file, as_kind, kind_of, recipe_for, write_frame
 from pipeline.actions.ask_network import network_frames, network_steps
 from pipeline.actions.opening import executor_named, existing_run, refuse_export, refuse_losses, run_path, surroundings
 from pipeline.actions.predict import finished_plan, probability_frame, said_of, warn_of_invented

@@ -1,11 +1,17 @@
-"""From a frame and a few words to a recipe: what `fusionnetx init` sees, on a shipped recipe."""
+"""Frames in and out, and from a frame and a few words to a recipe: what `fusionnetx init` sees, on a shipped recipe."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import polars as pl
+
+from data.errors import DataError
+from data.files import atomic
+from data.held import scratch_folder
 from data.own.proposal import Proposal, Said, propose
 from data.own.roles import refuse_unsure
 from pipeline.actions.draft import model_table
@@ -57,3 +63,51 @@ def notes_of(proposal: Proposal) -> list[str]:
     names = {one.name for one in proposal.suspects} | set(proposal.said.forbidden)
     out = [f"{name} ({why})" for name, why in proposal.left_out.items() if name not in names]
     return [*giving, *proposal.warnings, *([f"no feature is made of {', '.join(out)}"] if out else [])]
+
+
+Kind = Literal["pandas", "polars"]
+Frame = Any
+"""A pandas or a polars DataFrame."""
+
+
+def kind_of(frame: Frame) -> Kind:
+    """Which library a frame is of; DataError for anything else."""
+    if isinstance(frame, pl.DataFrame):
+        return "polars"
+    if type(frame).__module__.partition(".")[0] == "pandas" and hasattr(frame, "to_csv"):
+        return "pandas"
+    raise DataError(
+        f"a table is a pandas or polars DataFrame or a folder, not {type(frame).__name__}: read the file first, for "
+        "instance with pandas.read_csv"
+    )
+
+
+def write_frame(frame: Frame, path: Path) -> None:
+    """Write a frame as the CSV file that readers take."""
+    names = [str(name) for name in frame.columns]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise DataError(f"the table has two columns called {doubled[0]!r}; rename one")
+    with atomic(path) as temporary:
+        if kind_of(frame) == "polars":
+            frame.write_csv(temporary)
+        else:
+            frame.to_csv(temporary, index=False)
+
+
+@contextmanager
+def as_file(frame: Frame) -> Iterator[Path]:
+    """A frame as a CSV file for as long as it is needed."""
+    with scratch_folder() as folder:
+        path = folder / "table.csv"
+        write_frame(frame, path)
+        yield path
+
+
+def as_kind(frame: pl.DataFrame, kind: Kind) -> Frame:
+    """A frame of the kind that was given."""
+    if kind == "polars":
+        return frame
+    import pandas
+
+    return pandas.DataFrame({name: frame[name].to_list() for name in frame.columns})

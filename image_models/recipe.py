@@ -1,21 +1,17 @@
 """The image models' part of a recipe: what to build, how to train it, how to compute.
 
-The keys are described in `image_models/keys/`, a file for each group. Here they become one flat table, with the rules
+The keys are described in `image_models/keys/`, group by group. Here they become one flat table, with the rules
 that cross groups, and with what a result depends on.
 """
 
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from image_models.keys.augment import AugmentRecipe
-from image_models.keys.computing import ComputingRecipe
+from image_models.keys.computing import ComputingRecipe, RuntimeRecipe
 from image_models.keys.metadata import MetadataRecipe
 from image_models.keys.network import NetworkRecipe
-from image_models.keys.optimiser import OptimiserRecipe
-from image_models.keys.runtime import RuntimeRecipe
-from image_models.keys.sampling import SamplingRecipe
-from image_models.keys.schedule import ScheduleRecipe
-from image_models.keys.selection import SelectionRecipe
+from image_models.keys.sampling import AugmentRecipe, SamplingRecipe
+from image_models.keys.training import OptimiserRecipe, ScheduleRecipe, SelectionRecipe
 
 __all__ = ["RETIRED_KEYS", "RUNTIME_KEYS", "AugmentRecipe", "ImageModelRecipe", "MetadataRecipe", "deciding_settings"]
 

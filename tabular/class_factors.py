@@ -5,12 +5,15 @@ count every class the same: probabilities are multiplied by a factor per class (
 sum to one again. The ranking within a class changes little, its calls a lot.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from data.scores.multiclass import mean_f1, mean_recall
+from data.scores.ranking import Floats, Ints
+
 Calls = Literal["likeliest", "macro_f1", "balanced_accuracy"]
 
 STEPS: Floats = np.geomspace(0.25, 4.0, 9)
@@ -21,7 +24,7 @@ LEAST_GAIN = 1e-3
 """A change must gain so much: anything less is chance."""
 
 
-def class_factors(probability: Floats, target: npt.NDArray[np.int64], calls: Calls) -> tuple[float, ...]:
+def class_factors(probability: Floats, target: Ints, calls: Calls) -> tuple[float, ...]:
     """Factors found one class at a time, the commonest first; rows with a missing probability are left out.
 
     The search starts from equal factors or from classes of equal weight (one over a class's share, what the recall of
@@ -60,20 +63,11 @@ def replaced(factors: Floats, label: int, value: float) -> Floats:
     return changed
 
 
-def macro_f1(probability: Floats, target: npt.NDArray[np.int64]) -> float:
-    """Mean F1 of the classes that are there or were called, of the likeliest class of each row."""
-    classes = probability.shape[1]
-    called = probability.argmax(axis=1)
-    right = np.bincount(target[called == target], minlength=classes)
-    either = np.bincount(target, minlength=classes) + np.bincount(called, minlength=classes)
-    return float(np.mean(2 * right[either > 0] / either[either > 0]))
+def calls_scored(score: Callable[[Ints, Ints, Ints], float], probability: Floats, target: Ints) -> float:
+    """A score of the likeliest class of each row, from the counts that it takes."""
+    classes, called = probability.shape[1], probability.argmax(axis=1)
+    counted = (np.bincount(rows, minlength=classes) for rows in (target[called == target], target, called))
+    return score(*counted)
 
 
-def balanced_accuracy(probability: Floats, target: npt.NDArray[np.int64]) -> float:
-    """Mean share of each class that there is whose likeliest class is the right one."""
-    counts = np.bincount(target, minlength=probability.shape[1])
-    right = np.bincount(target[probability.argmax(axis=1) == target], minlength=len(counts))
-    return float(np.mean(right[counts > 0] / counts[counts > 0]))
-
-
-SCORES_OF_CALLS = {"macro_f1": macro_f1, "balanced_accuracy": balanced_accuracy}
+SCORES_OF_CALLS = {"macro_f1": partial(calls_scored, mean_f1), "balanced_accuracy": partial(calls_scored, mean_recall)}

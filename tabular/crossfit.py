@@ -16,7 +16,7 @@ import numpy.typing as npt
 from data.errors import DataError
 from data.files import read_json, sha256_of, write_json
 from data.matrix import Matrix
-from tabular.learners.device import usable_device
+from tabular.learners.adapting import usable_device
 from tabular.learners.learner import Floats, Learner, Model, Settings
 from tabular.recipe import MemberRecipe, TabularRecipe
 from tabular.training_data import (

@@ -92,7 +92,7 @@ class CleanedImages:
 
 def clean_source(source: ImageSource | None, steps: Sequence[Step]) -> ImageSource | None:
     """A source with its steps, each picture of a lesion by itself; the source as it is where there are none."""
-    from data.images.pictures import SeveralPictures
+    from data.images.joined import SeveralPictures
 
     if source is None or not steps:
         return source

@@ -23,9 +23,9 @@ import numpy.typing as npt
 from data.errors import DataError
 from data.files import is_held, no_room, sha256_of, sync_folder, temporary_beside, write_json
 from data.held import held_folder
+from data.images.joined import SeveralPictures
 from data.images.pack import FORMAT, ImagePack, beside, joined, pack_fingerprint, usable_cores
 from data.images.pack_pixels import decode_into, refuse_missing
-from data.images.pictures import SeveralPictures
 from data.images.sources import ImageSource
 from data.progress import Progress, silent
 

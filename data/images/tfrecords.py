@@ -179,6 +179,6 @@ def name_of(found: dict[str, bytes], path: Path, at: int) -> str:
             f"{path}: the record at byte {at:,} does not name its image: one of {', '.join(NAME_FEATURES)} is needed, "
             f"and it has {', '.join(sorted(found)) or 'no feature of bytes'}"
         )
-    from data.images.named import stem_of
+    from data.images.joined import stem_of
 
     return stem_of(name.decode("utf-8", errors="replace"))

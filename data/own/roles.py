@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from data.errors import DataError
-from data.images.named import stem_of
+from data.images.joined import stem_of
 from data.own.columns import ColumnLook
 
 _WHO = r"pat(ient)?|person|subject|proband|individual|participant"

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data.cohort import Cohort, DataFolder, Task
 from data.errors import DataError, examples
-from data.images.named import NamedImages, stem_of
+from data.images.joined import NamedImages, stem_of
 from data.images.sources import ImageSource
 from data.own.roles import group_noun
 from data.progress import Progress

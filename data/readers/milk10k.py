@@ -14,8 +14,7 @@ import polars as pl
 from data.cohort import Cohort, DataFolder
 from data.errors import DataError, examples
 from data.files import fingerprint
-from data.images.named import NamedImages
-from data.images.pictures import SeveralPictures
+from data.images.joined import NamedImages, SeveralPictures
 from data.images.sources import ImageSource
 from data.progress import Progress
 from data.readers.reading import Reader, Readout, ToldColumns, Unlabelled, given_images

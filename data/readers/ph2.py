@@ -12,7 +12,7 @@ import polars as pl
 
 from data.cohort import Cohort, DataFolder, Task
 from data.errors import DataError
-from data.images.named import NamedImages
+from data.images.joined import NamedImages
 from data.images.sources import FolderImages, ImageSource
 from data.progress import Progress
 from data.readers.ph2_table import read_table

@@ -24,8 +24,7 @@ from data.images.tfrecords import TFRecordImages
 from data.images.zipped import ZippedImages
 from data.progress import Progress
 from data.synthetic.recipe import TwinRecipe
-from data.tables.csv import TextTable, read_csv
-from data.tables.csv_parts import csv_parts
+from data.tables.csv import TextTable, csv_parts, read_csv
 from data.tables.near import with_files_beside
 from data.tables.schema import Column, Validated, validate
 

@@ -11,6 +11,8 @@ import numpy as np
 from data.scores import ranking
 from data.scores.ranking import Floats, Ints, UndefinedScoreError, Values, checked_weight
 
+AnyCounts = Floats | Ints
+
 
 @dataclass(frozen=True)
 class Multiclass:
@@ -68,7 +70,7 @@ def accuracy(target: Values, probability: Values, *, weight: Values | None = Non
 def balanced_accuracy(target: Values, probability: Values, *, weight: Values | None = None) -> float:
     """Mean over classes of the share recognised."""
     matrix = _confusion_of_all_classes(target, probability, weight)
-    return float(np.mean(np.diag(matrix) / matrix.sum(axis=1)))
+    return mean_recall(np.diag(matrix), matrix.sum(axis=1))
 
 
 def precision(target: Values, probability: Values, *, weight: Values | None = None) -> float:
@@ -81,7 +83,20 @@ def precision(target: Values, probability: Values, *, weight: Values | None = No
 def f1(target: Values, probability: Values, *, weight: Values | None = None) -> float:
     """Macro F1: mean over classes of the harmonic mean of precision and sensitivity."""
     matrix = _confusion_of_all_classes(target, probability, weight)
-    return float(np.mean(2 * np.diag(matrix) / (matrix.sum(axis=0) + matrix.sum(axis=1))))
+    return mean_f1(np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0))
+
+
+def mean_recall(right: AnyCounts, there: AnyCounts, called: AnyCounts | None = None) -> float:
+    """Mean share recognised of the classes that are there, from the counts of each class."""
+    known = there > 0
+    return float(np.mean(right[known] / there[known]))
+
+
+def mean_f1(right: AnyCounts, there: AnyCounts, called: AnyCounts) -> float:
+    """Mean F1 of the classes that are there or were called, from the counts of each class."""
+    either = there + called
+    known = either > 0
+    return float(np.mean(2 * right[known] / either[known]))
 
 
 def auc(target: Values, probability: Values, *, weight: Values | None = None) -> float:

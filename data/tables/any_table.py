@@ -16,8 +16,7 @@ import polars as pl
 
 from data.errors import DataError, examples
 from data.files import opened
-from data.tables.csv import COMPRESSED, ROW, TextTable, bytes_of, parse_csv, plain
-from data.tables.csv_parts import ReadWholeError, csv_parts, raw_parts
+from data.tables.csv import COMPRESSED, ROW, ReadWholeError, TextTable, bytes_of, csv_parts, parse_csv, plain, raw_parts
 from data.tables.encodings import as_utf8, found_encoding, telling_word
 from data.tables.form import FOUND_OUT, SEPARATORS, TableForm, Understood
 from data.tables.marks import Told, decided, spell_plainly, spelled_as, told_by

@@ -8,14 +8,15 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
 from data.errors import DataError, examples
-from data.files import read_whole
+from data.files import opened, read_whole
+from data.tables.encodings import as_utf8
 
 ROW = "_row"
 """Name of the column that keeps each row's place in the file, so that problems can be named by line."""
@@ -195,3 +196,50 @@ def ragged_message(path: Path, ragged: Sequence[str], width: int) -> str | None:
         f"{path}: {len(ragged):,} rows do not have the header's {width} cells ({examples(ragged, MAX_SHOWN)}). "
         "Was the file cut off or edited by hand?"
     )
+
+
+PART_BYTES = 2**23
+"""Some 16,000 lesions of ISIC 2024."""
+
+
+class ReadWholeError(Exception):
+    """A part does not tell enough."""
+
+
+def raw_parts(path: Path) -> Iterator[bytes]:
+    """The bytes in parts that end where a line does."""
+    rest = b""
+    with opened(path) as (handle, _):
+        while read := handle.read(PART_BYTES):
+            if len(rest) > PART_BYTES:
+                raise ReadWholeError("a line longer than any")
+            lines, mark, rest = (rest + read).rpartition(b"\n")
+            if mark:
+                yield lines + mark
+    if rest:
+        yield rest
+
+
+def csv_parts(path: Path, encoding: str = "utf-8", separator: str = ",") -> Iterator[TextTable]:
+    """The rows in parts; their places are those in the file. `ReadWholeError` where that cannot be."""
+    header, first = b"", 0
+    try:
+        for lines in raw_parts(path):
+            raw = header + lines
+            text = part_of(raw, path, encoding, separator)
+            header = header or raw[: raw.index(b"\n") + 1]
+            yield replace(text, frame=text.frame.with_columns(text.frame[ROW] + first))
+            first += raw.count(b"\n") - 1
+    except (DataError, OSError, ValueError) as error:
+        raise ReadWholeError(str(error)) from error
+
+
+def part_of(raw: bytes, path: Path, encoding: str, separator: str) -> TextTable:
+    """A part with its header as a table."""
+    if raw.count(b'"') % 2 or b"\n" not in raw:
+        raise ReadWholeError("a cell goes over several lines")
+    utf8, _ = as_utf8(raw, path, encoding)
+    text = parse_csv(plain(utf8, path), path, hashlib.sha256(raw).hexdigest(), separator)
+    if not text.one_row_per_line or not text.frame.height or len(text.columns) == 1:
+        raise ReadWholeError("lines are not rows")
+    return text

@@ -11,7 +11,7 @@ import polars as pl
 from data.errors import DataError
 from data.files import opened, read_whole
 from data.spelled import spelled
-from data.tables.csv_parts import ReadWholeError
+from data.tables.csv import ReadWholeError
 from data.tables.parquet_layout import FileBytes, refuse_impossible
 
 PART_ROWS = 2**15

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from image_models.keys.augment import AugmentRecipe
+from image_models.keys.sampling import AugmentRecipe
 from image_models.resize import resized, shrunk
 
 Triple = tuple[float, float, float]

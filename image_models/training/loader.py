@@ -19,7 +19,7 @@ from torch import Tensor
 
 from data.images.shards import Pixels, take
 from image_models.device import free_memory_bytes
-from image_models.keys.runtime import RuntimeRecipe
+from image_models.keys.computing import RuntimeRecipe
 from image_models.lesions import Ints, Lesions
 
 GATHERERS = 3

@@ -11,7 +11,7 @@ import torch
 from timm.models import group_parameters
 from torch import Tensor, nn
 
-from image_models.keys.optimiser import OptimiserRecipe
+from image_models.keys.training import OptimiserRecipe
 from image_models.networks.layers import backbones
 from image_models.precision import Precision
 from image_models.recipe import ImageModelRecipe

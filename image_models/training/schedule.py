@@ -13,7 +13,7 @@ minimum, `"cycle"` climbs back to the full rate over the next T_max steps and do
 import math
 from collections.abc import Sequence
 
-from image_models.keys.schedule import ScheduleRecipe
+from image_models.keys.training import ScheduleRecipe
 
 
 def warmup_steps(total_steps: int, recipe: ScheduleRecipe) -> int:

@@ -2,13 +2,22 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from image_models.recipe import ImageModelRecipe
-from pipeline.actions.found import Found
 from pipeline.actions.machine import Machine
 from pipeline.actions.show_plan import duration
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found, and whether it stops a run, deserves a look, or is good to know."""
+
+    level: Literal["error", "warning", "fact"]
+    text: str
+
 
 ENOUGH_SHARE = 0.9
 """Of the free memory that an estimate may take before it is worth a warning."""

@@ -23,7 +23,7 @@ from features.columns import KNOWN
 from features.encode import Encoder
 from features.table import FeatureTable, build
 from pipeline.actions import check_networks
-from pipeline.actions.found import Found
+from pipeline.actions.check_networks import Found
 from pipeline.actions.machine import Machine, this_machine
 from pipeline.columns import flat
 from pipeline.inputs import Inputs

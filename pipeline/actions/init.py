@@ -14,7 +14,7 @@ import numpy as np
 from data.errors import DataError, examples
 from data.files import write_text
 from data.images.decode import pixels
-from data.images.named import stem_of
+from data.images.joined import stem_of
 from data.images.pack import usable_cores
 from data.images.sources import SUFFIXES, ImageSource
 from data.own.proposal import Proposal, Said, propose

@@ -3,8 +3,8 @@
 from data.scores.scores import SCORES
 from pipeline.card.data_sections import DataAnswers
 from pipeline.card.figures import Cell, Figure, Section, Source
+from pipeline.report.ablation import study_of
 from pipeline.report.evidence import FILE as EVIDENCE
-from pipeline.report.evidence import evidence_of
 
 ACTED_AT = (0.01, 0.03, 0.1)
 """Probabilities at which a clinician might act; the nearest on the report's curve are shown."""
@@ -221,7 +221,7 @@ class Answers(DataAnswers):
     def sites(self) -> Section:
         """Heterogeneity between sites."""
         rows = self.scored_groups([one for one in self.divisions if one.at("name").value == SITE])
-        study = Source(evidence_of(self.run), f"{EVIDENCE}#").at("clinics")
+        study = Source(study_of(self.run, EVIDENCE), f"{EVIDENCE}#").at("clinics")
         scored = f" ({self.title})" if self.many else ""
         for told in study.at("told").value or ():
             for one in study.at("clinics").each():
@@ -240,7 +240,7 @@ class Answers(DataAnswers):
 
     def robustness(self) -> Section:
         """Worse pictures and missing columns, where `fusionnetx evidence --robustness` asked."""
-        study = Source(evidence_of(self.run), f"{EVIDENCE}#").at("robustness")
+        study = Source(study_of(self.run, EVIDENCE), f"{EVIDENCE}#").at("robustness")
         rows: list[tuple[Cell, ...]] = [
             (row.at("title").show(), one.at("strength").show("", "{} " + str(row.at("unit").value or "")),
              one.at("scores", self.score).interval(".4f"))

@@ -16,6 +16,7 @@ from pipeline.commands.options import (
     SetOption,
     example,
     looking,
+    reading,
 )
 
 commands = typer.Typer()
@@ -119,18 +120,14 @@ def features(
 ) -> None:
     """Print the feature families of a recipe, with --describe every feature; or write those of a large table."""
     from pipeline.actions.describe import print_families, print_features
-    from pipeline.actions.opening import surroundings, wanted_run
-    from pipeline.inputs import Inputs
 
-    here = surroundings()
-    inputs = Inputs(wanted_run(Wanted(recipe, run, data, set_ or ())), here)
-    with here.display.listening():
+    with reading(Wanted(recipe, run, data, set_ or ())) as (inputs, runtime):
         if table is not None:
-            from pipeline.actions.feature_files import write_feature_files
+            from pipeline.actions.describe import write_feature_files
 
-            write_feature_files(inputs.run.recipe, here, table, out, rows)
+            write_feature_files(inputs.run.recipe, runtime, table, out, rows)
             return
-        (print_features if describe else print_families)(inputs, here)
+        (print_features if describe else print_families)(inputs, runtime)
 
 
 @commands.command(
@@ -145,14 +142,10 @@ def show_augmentations(
     set_: SetOption = None,
 ) -> None:
     """Write a contact sheet: lesions, and what training sees of them."""
-    from pipeline.actions.augmentations import write_sheet
-    from pipeline.actions.opening import surroundings, wanted_run
-    from pipeline.inputs import Inputs
+    from pipeline.actions.sheets import write_sheet
 
-    here = surroundings()
-    inputs = Inputs(wanted_run(Wanted(recipe, run, data, set_ or ())), here)
-    with here.display.listening():
-        write_sheet(inputs, here, model, out)
+    with reading(Wanted(recipe, run, data, set_ or ())) as (inputs, runtime):
+        write_sheet(inputs, runtime, model, out)
 
 
 @commands.command(
@@ -167,11 +160,7 @@ def show_cleaning(
     set_: SetOption = None,
 ) -> None:
     """Write a sheet of pictures before and after hair, colour cast and uneven contrast are taken out."""
-    from pipeline.actions.cleaning import write_cleaning_sheet
-    from pipeline.actions.opening import surroundings, wanted_run
-    from pipeline.inputs import Inputs
+    from pipeline.actions.sheets import write_cleaning_sheet
 
-    here = surroundings()
-    inputs = Inputs(wanted_run(Wanted(recipe, run, data, set_ or ())), here)
-    with here.display.listening():
-        write_cleaning_sheet(inputs, here, out)
+    with reading(Wanted(recipe, run, data, set_ or ())) as (inputs, runtime):
+        write_cleaning_sheet(inputs, runtime, out)

@@ -136,3 +136,15 @@ def looking(name: str, data: Path | None = None, *, executor: str = "local") -> 
     runtime = surroundings(executor=who)
     with runtime.display.listening(), closing(who), hold(run.folder):
         yield Inputs(run, runtime), runtime
+
+
+@contextmanager
+def reading(wanted: Wanted) -> Iterator[tuple["Inputs", "Runtime"]]:
+    """A run, or what one would be, for a look that neither holds nor records it."""
+    from pipeline.actions.opening import surroundings, wanted_run
+    from pipeline.inputs import Inputs
+
+    runtime = surroundings()
+    inputs = Inputs(wanted_run(wanted), runtime)
+    with runtime.display.listening():
+        yield inputs, runtime

@@ -18,7 +18,8 @@ from pipeline.evidence.other_data import Elsewhere, OtherData, empty_columns, ot
 from pipeline.evidence.run import keep, say_where
 from pipeline.evidence.scores import as_figures, drawn_scores, metrics_of, sample_figures
 from pipeline.notes import strangers
-from pipeline.report.evidence import evidence_of
+from pipeline.report.ablation import study_of
+from pipeline.report.evidence import FILE
 from pipeline.report.groups import THRESHOLD_SENSITIVITY, divisions_by_column, group_figures, right_calls
 from pipeline.report.leads import known_rows
 from pipeline.report.metrics import scored_by
@@ -82,7 +83,7 @@ def run_evaluate(run: Run, runtime: Runtime, asked: Elsewhere, name: str | None 
         **evaluation_figures(run, decision, answered, data),
         "columns": figures_of_columns(run, data.cohort, columns, answered.seed),
     }
-    before = (evidence_of(run) or {}).get("evaluations") or []
+    before = (study_of(run, FILE) or {}).get("evaluations") or []
     keep(run, runtime, data.cohort.task, "evaluations", [*(one for one in before if one["name"] != name), found])
     say_where(run, runtime)
 

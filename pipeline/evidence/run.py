@@ -14,8 +14,8 @@ from pipeline.evidence.shuffled import shuffled_figures
 from pipeline.inputs import Inputs
 from pipeline.make import make
 from pipeline.plan import Plan
-from pipeline.report.ablation import state_of
-from pipeline.report.evidence import FILE, PARTS, evidence_of, evidence_plots
+from pipeline.report.ablation import state_of, study_of
+from pipeline.report.evidence import FILE, PARTS, evidence_plots
 from pipeline.report.metrics import BEST
 from pipeline.report.page import render
 from pipeline.run import Run
@@ -61,7 +61,7 @@ def keep(run: Run, runtime: Runtime, task: Task, part: str, found: Any) -> None:
         "best": BEST.get(task.score, 1.0),
         "words": task.words,
         **dict.fromkeys(PARTS),
-        **{name: kept for name, kept in (evidence_of(run) or {}).items() if name in PARTS},
+        **{name: kept for name, kept in (study_of(run, FILE) or {}).items() if name in PARTS},
         part: found,
     }
     write_json(run.folder / FILE, figures)

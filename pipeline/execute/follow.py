@@ -16,10 +16,9 @@ from rich.console import Console
 
 from data.errors import FusionNetXError
 from pipeline.display import Display
-from pipeline.execute.job import Job
+from pipeline.execute.job import Job, perform
 from pipeline.execute.meeting import GRACE_SECONDS, LOOK_SECONDS, OVER, Meeting, connection_lost, meet
 from pipeline.execute.order import Order, inputs_of, require_shared
-from pipeline.execute.work import perform
 from pipeline.inputs import Inputs
 from pipeline.memory import keep_freed_memory
 from pipeline.runtime import Runtime

@@ -4,10 +4,15 @@ A job is named, not carried: a few words and numbers from which any process that
 folder can do the work. It writes into the run folder, and the report of its step there is what says that it is done.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
+if TYPE_CHECKING:
+    from pipeline.inputs import Inputs
+    from pipeline.runtime import Runtime
 if TYPE_CHECKING:
     from pipeline.inputs import Inputs
     from pipeline.runtime import Runtime
@@ -86,3 +91,16 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Give back whatever was started."""
+
+
+OWN = re.compile(r"(pipeline|research)(\.[a-z_]+)+:[a-z_]+")
+"""Functions that a job may name: this project's alone."""
+
+
+def perform(inputs: "Inputs", runtime: "Runtime", job: Job) -> Any:
+    """Do one job in this process; its answer must be something that JSON can hold."""
+    if not OWN.fullmatch(job.function):
+        raise ValueError(f"{job.function!r} is no function of a job")
+    module, _, function = job.function.partition(":")
+    own = replace(runtime, position=job.position, job_cpus=job.cpus)
+    return getattr(import_module(module), function)(inputs, own, *job.arguments)

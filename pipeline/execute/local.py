@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
-from pipeline.execute.job import Done, Job
-from pipeline.execute.work import perform
-from tabular.learners.device import cuda_gpus
+from pipeline.execute.job import Done, Job, perform
+from tabular.learners.adapting import cuda_gpus
 
 if TYPE_CHECKING:
     from pipeline.inputs import Inputs

@@ -15,10 +15,9 @@ from data import errors
 from data.errors import DataError, FusionNetXError, Interrupted
 from data.files import fingerprint, no_room, sha256_of
 from pipeline.display import Display
-from pipeline.execute.job import Job
+from pipeline.execute.job import Job, perform
 from pipeline.execute.local import LocalExecutor
 from pipeline.execute.shared_store import Files, SharedStore, scratch_dir
-from pipeline.execute.work import perform
 from pipeline.inputs import Inputs
 from pipeline.recipe import Recipe
 from pipeline.run import Run

@@ -21,7 +21,7 @@ from pipeline.execute.local import LocalExecutor
 from pipeline.execute.order import order_for, result_of
 from pipeline.execute.relay import Player
 from pipeline.execute.worker import STOP, Line
-from tabular.learners.device import cuda_gpus
+from tabular.learners.adapting import cuda_gpus
 
 if TYPE_CHECKING:
     from pipeline.inputs import Inputs

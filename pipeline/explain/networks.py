@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from data.errors import DataError
 from data.images.decode import decode
-from data.images.pictures import SeveralPictures
+from data.images.joined import SeveralPictures
 from data.images.shards import Beside
 from data.images.sources import ImageSource
 from image_models.explain import MetadataRelevance, attention_maps, heat_maps, metadata_relevance, scores, to_unit

@@ -6,26 +6,35 @@ No lesion of the training data is in it: what models said of them (*.parquet) st
 import json
 import logging
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from data.errors import DataError
 from data.files import fingerprint, sha256_of, write_json
 from data.held import held_folder
+from data.predictions import Predictions
 from pipeline.actions.outputs import refuse_folder
 from pipeline.actions.predict import finished_plan
 from pipeline.card.build import carry_card
-from pipeline.export.measured import measured
+from pipeline.export.onnx_network import FILE, OnnxNetwork
 from pipeline.export.onnx_network import FILE as ONNX
 from pipeline.inputs import Inputs
-from pipeline.plan import Plan
+from pipeline.plan import Plan, plan_of
 from pipeline.run import EXPORT_FILE, RECIPE_FILE
 from pipeline.run import FILE as RUN_FILE
 from pipeline.runtime import Runtime
+from pipeline.scoring import score_columns
+from pipeline.stage_two import PREDICTIONS
 from pipeline.step import Step
 from pipeline.step_reports import CHECKSUM
 from pipeline.steps.fold_model import WEIGHTS, fold_model_of
+from pipeline.steps.lesions import shared_training_lesions
+from pipeline.steps.metadata import with_stored_metadata
 
 Form = Literal["weights", "onnx", "half", "int8"]
 """How networks are written: as torch reads them, as ONNX, with half the digits, with whole numbers of eight bits."""
@@ -124,3 +133,55 @@ def quantise(path: Path) -> None:
     finally:
         logging.disable(before)
         prepared.unlink(missing_ok=True)
+
+
+MOST = 20_000
+"""Lesions that are asked about, of whole patients: those with positive lesions first, the others as they come."""
+
+
+def measured(inputs: Inputs, runtime: Runtime, place: Callable[[Step], Path]) -> dict[str, dict[str, Any]]:
+    """For each image model its score before and after on the same lesions, and the largest difference."""
+    train, folds = inputs.data.train, inputs.folds
+    task, rows = train.task, sampled(train.target, train.groups)
+    lesions = shared_training_lesions(inputs, runtime)
+    steps = plan_of(inputs).fold_models
+    found: dict[str, dict[str, Any]] = {}
+    columns = {fold_model_of(step).model.name: np.full((2, len(train.ids), lesions.columns), np.nan) for step in steps}
+    with runtime.display.task(f"export: asking {len(steps)} networks again") as progress:
+        for done, step in enumerate(steps, 1):
+            work = fold_model_of(step)
+            own = np.intersect1d(rows, work.held_out(folds))
+            shown = with_stored_metadata(work.model, place(step), train.table, lesions)
+            network = OnnxNetwork.open(place(step) / FILE, work.model, runtime.threads)
+            said = Predictions.read(step.folder / PREDICTIONS, task.probability_columns)
+            at = {str(name): i for i, name in enumerate(said.lesion_id)}
+            before, after = columns[work.model.name]
+            before[own] = said.probabilities[[at[str(name)] for name in train.ids[own]]]
+            after[own] = network.predict(shown, own)
+            progress(done, len(steps))
+    for name, (before, after) in columns.items():
+        scores = [
+            score_columns(train, {"": flat(one[rows])}, seed=0, rows=rows, replicates=0)[""] for one in (before, after)
+        ]
+        found[name] = {
+            "score": task.score,
+            "before": scores[0][task.score]["estimate"],
+            "after": scores[1][task.score]["estimate"],
+            "difference": float(np.nanmax(np.abs(before - after))),
+            "lesions": int(np.isfinite(after[rows]).all(axis=1).sum()),
+        }
+    return found
+
+
+def flat(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """One column as a vector."""
+    return probability[:, 0] if probability.shape[1] == 1 else probability
+
+
+def sampled(target: npt.NDArray[np.int64], groups: npt.NDArray[Any], most: int = MOST) -> npt.NDArray[np.int64]:
+    """Rows of whole patients, those with positive lesions first, until there are enough."""
+    names, patient, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    positive = np.bincount(patient[target > 0], minlength=len(names)) > 0
+    order = np.argsort(~positive, kind="stable")
+    taken = order[: max(1, int(np.searchsorted(np.cumsum(counts[order]), most, side="right")))]
+    return np.flatnonzero(np.isin(patient, taken)).astype(np.int64)

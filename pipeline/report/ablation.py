@@ -20,10 +20,10 @@ VERDICTS = {
 """Whether the published order of full, metadata only and image only shows in these lesions."""
 
 
-def study_of(run: Run) -> dict[str, Any] | None:
-    """The figures of the study; None without one, or when the run has changed since."""
+def study_of(run: Run, file: str = FILE) -> dict[str, Any] | None:
+    """What a study of a run left in its folder; None without one, or when the run has changed since."""
     try:
-        figures = read_json(run.folder / FILE)
+        figures = read_json(run.folder / file)
     except (OSError, ValueError):
         return None
     return figures if isinstance(figures, dict) and figures.get("of") == state_of(run) else None

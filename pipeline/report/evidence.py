@@ -3,28 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from data.files import read_json
 from data.scores.scores import PATIENT_SCORES, SCORES
-from pipeline.report.ablation import state_of
 from pipeline.report.axis import around
 from pipeline.report.forest import Mark, Marks, forest
 from pipeline.report.svg import Dots, Frame, Line, Plot
 from pipeline.report.words import counted
-from pipeline.run import Run
 
 FILE = "evidence.json"
 PARTS = ("inputs", "clinics", "robustness", "shuffled", "evaluations")
 """What the file may hold; None for what was not asked for yet."""
 TITLES = {name: one.title for name, one in SCORES.items()} | {name: one.title for name, one in PATIENT_SCORES.items()}
-
-
-def evidence_of(run: Run) -> dict[str, Any] | None:
-    """The figures; None without any, or when the run has changed since."""
-    try:
-        figures = read_json(run.folder / FILE)
-    except (OSError, ValueError):
-        return None
-    return figures if isinstance(figures, dict) and figures.get("of") == state_of(run) else None
 
 
 def spec_of(metric: str) -> str:

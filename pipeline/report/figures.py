@@ -11,7 +11,7 @@ from pipeline.report.classes import class_figures
 from pipeline.report.contribution import agreement, correlation, leave_one_out
 from pipeline.report.curves import distributions, precision_recall, roc
 from pipeline.report.decision import decision_figures
-from pipeline.report.evidence import evidence_of
+from pipeline.report.evidence import FILE as EVIDENCE
 from pipeline.report.finished import FinishedRun
 from pipeline.report.gallery import gallery, hardest
 from pipeline.report.groups import (
@@ -41,7 +41,7 @@ def report_figures(finished: FinishedRun) -> dict[str, Any]:
         "image_models": networks(finished),
         "tuning": searches(finished.plan),
         "ablation": study_of(finished.inputs.run),
-        "evidence": evidence_of(finished.inputs.run),
+        "evidence": study_of(finished.inputs.run, EVIDENCE),
         **dict.fromkeys(("curves", "groups", "correlation", "leave_one_out", "boosters", "gallery")),
         **dict.fromkeys(("classes", "class_groups", "agreement")),
         # Class weights shift probabilities as copies do, but nothing is drawn again.

@@ -50,7 +50,7 @@ class TrainPart(Work):
         """Train, predict, measure."""
         from image_models.predict import predict
         from image_models.training.train import MODEL_FILE, FoldTask, Places, train_fold
-        from research.systems.cost import cost_of
+        from research.systems.scored import cost_of
 
         model, part, train = self.model, self.part, inputs.data.train
         attempt = step.begin()

@@ -5,14 +5,33 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import nn
 
 from data.cohort import Cohort
 from data.scores import ranking
 from data.scores.intervals import interval_of, replicate_scores
 from data.scores.scores import SCORES, all_scores, confusion_matrix
+from image_models.networks.cost import describe, milliseconds_per_image
 from pipeline.report.curves import roc
 from pipeline.report.patients import class_figures_by_group, patient_figures
 from pipeline.scoring import known_rows
+
+
+@dataclass(frozen=True)
+class SystemCost:
+    """Of a trained network, or the sum of several."""
+
+    parameters: int
+    megabytes: float
+    ms_per_image: float
+
+
+def cost_of(model: nn.Module, image_size: int, *, sees_images: bool) -> SystemCost:
+    """Count and time a network."""
+    model, size = model.to("cpu").eval(), image_size if sees_images else 1
+    facts = describe(model, size)
+    return SystemCost(facts.parameters, facts.megabytes, milliseconds_per_image(model, size))
+
 
 TITLES = {
     name: {"precision": "Precision", "recall": "Recall"}.get(name) or SCORES[name].title

@@ -116,7 +116,7 @@ def by_image(data: DataFolder) -> DataFolder:
 def network_costs(plan: Plan, classes: int) -> dict[str, float]:
     """Of all networks of one fold together; boosters add little to any of it."""
     from image_models.predict import load_model
-    from research.systems.cost import cost_of
+    from research.systems.scored import cost_of
 
     totals = {"parameters": 0.0, "megabytes": 0.0, "ms_per_image": 0.0, "seconds_per_epoch": 0.0}
     for step in plan.fold_models:

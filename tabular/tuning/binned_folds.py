@@ -14,7 +14,7 @@ import numpy.typing as npt
 from data.errors import DataError
 from data.matrix import Matrix
 from data.scores.scores import pauc
-from tabular.learners.device import usable_device
+from tabular.learners.adapting import usable_device
 from tabular.learners.learner import Rows, Settings, Values
 from tabular.learners.search_space import Value
 from tabular.recipe import MemberRecipe, TabularRecipe

@@ -9,7 +9,7 @@ from PIL import Image
 
 from data.images.cleaned import CleanedImages, clean_source, cleaned, with_even_contrast, without_cast, without_hair
 from data.images.decode import pixels
-from data.images.pictures import SeveralPictures
+from data.images.joined import SeveralPictures
 from data.images.sources import FolderImages
 
 

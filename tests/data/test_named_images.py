@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import DataError
-from data.images.named import NamedImages, stem_of
+from data.images.joined import NamedImages, stem_of
 from data.images.sources import FolderImages
 
 

@@ -23,7 +23,7 @@ HEADER = "image_id,lesion_id,age,sex,localization,remark"
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("data.new_lesions.WHOLE_BYTES", 1)
     monkeypatch.setattr("data.new_lesions.PART_ROWS", 16)
-    monkeypatch.setattr("data.tables.csv_parts.PART_BYTES", 700)
+    monkeypatch.setattr("data.tables.csv.PART_BYTES", 700)
     monkeypatch.setattr("data.tables.parquet.PART_ROWS", 23)
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 import fusionnetx as fnx
 from data.errors import DataError, RecipeError
-from fusionnetx import frames, run, table
+from fusionnetx import run, table
 from fusionnetx.run import FittedRun
 from pipeline.decision import decision_of
 from pipeline.run import Run
@@ -84,7 +84,7 @@ def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
 # What the documentation shows
 
 
-@pytest.mark.parametrize("module", [fnx, run, table, frames], ids=str)
+@pytest.mark.parametrize("module", [fnx, run, table], ids=str)
 def test_examples_in_docstrings_hold(module: Any, tmp_path: Path):
     found = doctest.testmod(module, extraglobs={"folder": tmp_path})
     assert found.failed == 0

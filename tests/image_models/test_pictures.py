@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from data.images.joined import SeveralPictures
 from data.images.pack import ImagePack, pack_fingerprint
 from data.images.pack_build import build_pack
-from data.images.pictures import SeveralPictures
 from data.images.shards import Beside, Shards
 from data.images.sources import FolderImages
 from image_models.lesions import Lesions

@@ -9,15 +9,11 @@ import pytest
 
 from data.errors import RecipeError
 from data.files import fingerprint
-from image_models.keys.augment import AugmentRecipe
-from image_models.keys.computing import ComputingRecipe
+from image_models.keys.computing import ComputingRecipe, RuntimeRecipe
 from image_models.keys.metadata import MetadataRecipe
 from image_models.keys.network import NetworkRecipe
-from image_models.keys.optimiser import OptimiserRecipe
-from image_models.keys.runtime import RuntimeRecipe
-from image_models.keys.sampling import SamplingRecipe
-from image_models.keys.schedule import ScheduleRecipe
-from image_models.keys.selection import SelectionRecipe
+from image_models.keys.sampling import AugmentRecipe, SamplingRecipe
+from image_models.keys.training import OptimiserRecipe, ScheduleRecipe, SelectionRecipe
 from image_models.recipe import RETIRED_KEYS, RUNTIME_KEYS, ImageModelRecipe, deciding_settings
 from pipeline.recipe import parse_recipe, recipe_text
 

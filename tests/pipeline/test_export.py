@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipeline.export.measured import sampled
+from pipeline.export.package import sampled
 from tests.conftest import Once, run_in_process
 
 pytest.importorskip("onnxruntime", reason="the extra [onnx] is not installed")

@@ -48,7 +48,7 @@ def in_blocks(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
         monkeypatch.setattr("pipeline.actions.predict.AT_ONCE", most)
         monkeypatch.setattr("data.new_lesions.WHOLE_BYTES", 1)
         monkeypatch.setattr("data.new_lesions.PART_ROWS", 64)
-        monkeypatch.setattr("data.tables.csv_parts.PART_BYTES", 20_000)
+        monkeypatch.setattr("data.tables.csv.PART_BYTES", 20_000)
         return patients
 
     return shrink

@@ -7,8 +7,7 @@ import pytest
 
 from data.errors import DataError
 from data.own.proposal import Said
-from fusionnetx.frames import write_frame
-from fusionnetx.table import recipe_for
+from fusionnetx.table import recipe_for, write_frame
 
 FRAME = pl.DataFrame(
     {

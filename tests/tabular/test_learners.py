@@ -17,7 +17,7 @@ from data.registry import Registry
 from data.scores.scores import auc
 from tabular.blend import blend
 from tabular.crossfit import fit_member, predict_member
-from tabular.learners.device import usable_device
+from tabular.learners.adapting import usable_device
 from tabular.learners.learner import Defaults, Learner, Model, Rows, Settings
 from tabular.learners.registry import LEARNERS
 from tabular.learners.search_space import SearchSpace

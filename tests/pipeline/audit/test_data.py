@@ -17,7 +17,7 @@ from pipeline.audit.drift import binned_number, drift, stability_index
 from pipeline.audit.duplicates import across, alike, same_patients
 from pipeline.audit.giveaways import fold_columns, patient_columns
 from pipeline.audit.hashes import BITS, distance, hashes, near_pairs, thumbnails, turned
-from research.planted.data_leaks import DATA_LEAKS, Pictures, data_findings
+from research.planted.mutations import DATA_LEAKS, Pictures, data_findings
 
 
 def words_of(bits: np.ndarray) -> np.ndarray:

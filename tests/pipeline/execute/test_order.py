@@ -16,11 +16,10 @@ from rich.console import Console
 from data.errors import DataError, RecipeError, TrainingError
 from data.files import read_json
 from pipeline.display import Display
-from pipeline.execute.job import Job
+from pipeline.execute.job import Job, perform
 from pipeline.execute.order import Order, carry_out, order_for, result_of
 from pipeline.execute.relay import RelayDisplay
 from pipeline.execute.shared_store import SharedStore
-from pipeline.execute.work import perform
 from pipeline.inputs import Inputs
 from pipeline.make import make
 from pipeline.recipe import load_recipe

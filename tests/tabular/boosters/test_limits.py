@@ -5,9 +5,8 @@ import pytest
 
 from data.errors import DataError, TrainingError
 from data.scores.scores import auc
-from tabular.learners import device as devices
-from tabular.learners.adapting import plain_names, shares
-from tabular.learners.device import usable_device
+from tabular.learners import adapting
+from tabular.learners.adapting import plain_names, shares, usable_device
 from tabular.learners.learner import Rows
 from tabular.learners.registry import LEARNERS
 from tests.tabular.boosters.shared import BOOSTERS, QUICK, every_booster, fit, rows_of, settings_of
@@ -93,7 +92,7 @@ def test_catboost_puts_columns_back_in_their_places(table):
 
 @pytest.mark.parametrize("booster", BOOSTERS)
 def test_auto_says_when_it_falls_back(booster, monkeypatch):
-    monkeypatch.setattr(devices, "cuda_gpus", lambda: 0)
+    monkeypatch.setattr(adapting, "cuda_gpus", lambda: 0)
     device, note = usable_device(LEARNERS[booster], "auto")
     assert device == "cpu"
     assert (note is None) == (booster == "lightgbm")
@@ -101,20 +100,20 @@ def test_auto_says_when_it_falls_back(booster, monkeypatch):
 
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
-    monkeypatch.setattr(devices, "cuda_gpus", lambda: 0)
+    monkeypatch.setattr(adapting, "cuda_gpus", lambda: 0)
     with pytest.raises(TrainingError, match=r"catboost is to train on a GPU.*set device = 'auto' or 'cpu'"):
         usable_device(LEARNERS["catboost"], "gpu")
 
 
 def test_auto_takes_a_gpu(monkeypatch):
-    monkeypatch.setattr(devices, "cuda_gpus", lambda: 1)
+    monkeypatch.setattr(adapting, "cuda_gpus", lambda: 1)
     assert usable_device(LEARNERS["catboost"], LEARNERS["catboost"].defaults.device) == ("gpu", None)
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("booster", ["xgboost", "catboost"])
 def test_a_model_trained_on_a_gpu_predicts_on_the_cpu(booster, table, tmp_path):
-    if not devices.cuda_gpus():
+    if not adapting.cuda_gpus():
         pytest.skip("no CUDA device")
     model = fit(booster, rows_of(table), device="gpu")
     model.save(tmp_path / "model")
