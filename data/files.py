@@ -250,6 +250,15 @@ def read_json(path: Path, most_bytes: int = MOST_JSON_BYTES) -> Any:
         raise ValueError("it is nested too deep") from None
 
 
+def read_object(path: Path) -> dict[str, Any] | None:
+    """The JSON object that a file holds; None where there is none that can be read."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def finite(value: str | float) -> float:
     """A number that JSON spells; ValueError for NaN, infinity and what is larger than any: we never write them."""
     number = float(value)

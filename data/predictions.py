@@ -208,3 +208,9 @@ def mean_of(parts: Sequence[Predictions]) -> Predictions:
         count += present
     mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     return Predictions(first.lesion_id, np.full(len(total), TEST_FOLD, dtype=np.int64), np.clip(mean, 0, 1), columns)
+
+
+def known_rows(*columns: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Lesions that every column has a probability for."""
+    finite = [np.isfinite(column).reshape(len(column), -1).all(axis=1) for column in columns]
+    return np.flatnonzero(np.all(finite, axis=0)).astype(np.int64)

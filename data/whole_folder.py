@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import DataError
-from data.files import read_json, sha256_of, sync_folder, write_json
+from data.files import read_json, read_object, sha256_of, sync_folder, write_json
 from data.held import held_folder
 
 MANIFEST = "manifest.json"
@@ -48,11 +48,7 @@ def write_manifest(folder: Path, identity: Mapping[str, Any]) -> None:
 
 def is_invented(folder: Path) -> bool:
     """Whether this project generated the data in `folder`: a manifest says by which recipe of which generation."""
-    try:
-        manifest = read_json(folder / MANIFEST)
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(manifest, dict) and {"generation", "recipe", "files"} <= manifest.keys()
+    return {"generation", "recipe", "files"} <= (read_object(folder / MANIFEST) or {}).keys()
 
 
 def is_whole(folder: Path, identity: Mapping[str, Any]) -> bool:

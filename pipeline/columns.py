@@ -48,9 +48,14 @@ def stacked(columns: Mapping[str, Any], model: str) -> Any:
 
 def write_table(path: Path, ids: npt.NDArray[np.str_], fold: Any, columns: Mapping[str, Any]) -> None:
     """Write lesion_id, fold (of training lesions) and the probability columns; NaN becomes null."""
-    frame = pl.DataFrame({"lesion_id": ids.tolist(), **({} if fold is None else {"fold": fold}), **columns})
     with atomic(path) as temporary:
-        frame.with_columns(pl.col(list(columns)).fill_nan(None)).write_parquet(temporary)
+        table_of(ids, columns, fold).write_parquet(temporary)
+
+
+def table_of(ids: npt.NDArray[np.str_], columns: Mapping[str, Any], fold: Any = None) -> pl.DataFrame:
+    """The same as a frame."""
+    frame = pl.DataFrame({"lesion_id": ids.tolist(), **({} if fold is None else {"fold": fold}), **columns})
+    return frame.with_columns(pl.col(list(columns)).fill_nan(None))
 
 
 def read_columns(path: Path, ids: npt.NDArray[np.str_], remedy: str = "fusionnetx submission") -> dict[str, Floats]:

@@ -26,7 +26,7 @@ from data.predictions import TEST_FOLD, Predictions, mean_of
 from data.progress import Progress
 from data.recipe import DataRecipe
 from image_models.recipe import ImageModelRecipe
-from pipeline.columns import named
+from pipeline.columns import named, table_of
 from pipeline.execute.shared import Shared
 from pipeline.export.onnx_network import FILE, OnnxNetwork
 from pipeline.runtime import Runtime
@@ -132,8 +132,7 @@ def said_so_far(networks: Sequence[FoldNetwork], cohort: Cohort) -> pl.DataFrame
         columns |= named(name, mean_of(parts))
     for network in networks:
         network.found.clear()
-    frame = pl.DataFrame({"lesion_id": cohort.ids.tolist(), **columns})
-    return frame.with_columns(pl.col(list(columns)).fill_nan(None))
+    return table_of(cohort.ids, columns)
 
 
 def models_of(fold_models: Sequence[Step]) -> dict[str, ImageModelRecipe]:

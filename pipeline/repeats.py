@@ -14,11 +14,10 @@ from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
-from rich import box
-from rich.table import Table
 
 from data.errors import FusionNetXError, RecipeError
 from data.files import write_json
+from data.predictions import known_rows
 from data.scores.repeated import CorrectedTest, corrected_test, fold_differences, in_words
 from data.scores.scores import SCORES, score_of
 from pipeline.ablation.made import made_variant
@@ -34,6 +33,7 @@ from pipeline.run import Run
 from pipeline.runtime import Runtime
 from pipeline.seeds import derive
 from pipeline.step_reports import read_step_report
+from pipeline.tables import grid
 from pipeline.too_long import refuse_years
 
 FOLDER, FILE = "repeats", "repeats.json"
@@ -144,7 +144,7 @@ def study_figures(inputs: Inputs, repeats: Sequence[Repeat]) -> dict[str, Any]:
 
 def known_score(score: str, target: Any, column: Any, groups: Any) -> float:
     """The score of a column on the lesions that have a value."""
-    known = np.isfinite(column.reshape(len(column), -1)).all(axis=1)
+    known = known_rows(column)
     return float(score_of(score, target[known], column[known], groups[known]))
 
 
@@ -184,7 +184,7 @@ def gain(ours: Sequence[Repeat], theirs: Sequence[Repeat], column: str, other: s
 
 def paired(score: str, train: Any, fold: Any, a: Any, b: Any) -> Iterator[float]:
     """Differences by fold, on lesions that both columns know."""
-    known = np.isfinite(a.reshape(len(a), -1)).all(axis=1) & np.isfinite(b.reshape(len(b), -1)).all(axis=1)
+    known = known_rows(a, b)
     return fold_differences(score, train.target[known], train.groups[known], fold[known], a[known], b[known])
 
 
@@ -204,17 +204,13 @@ def as_json(test: CorrectedTest | None) -> dict[str, Any] | None:
 def print_study(display: Display, figures: dict[str, Any]) -> None:
     """The table."""
     divisions = f"{figures['splits']} divisions of the {figures['words']['groups']}"
-    table = Table(
-        title=f"{SCORES[figures['score']].title}, {divisions} into {figures['folds']} folds x "
+    table = grid(
+        f"{SCORES[figures['score']].title}, {divisions} into {figures['folds']} folds x "
         f"{figures['training_seeds']} training seeds\n"
         "the gain of the blend is tested with the correction for overlapping training sets (Nadeau and Bengio)",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        "column",
+        figures=("mean", "sd, splits", "sd, seeds", "blend ahead", "95 %", "more than the spread?"),
     )
-    table.add_column("column")
-    for heading in ("mean", "sd, splits", "sd, seeds", "blend ahead", "95 %", "more than the spread?"):
-        table.add_column(heading, justify="right")
     for name, one in figures["columns"].items():
         test = one["blend_ahead"]
         spreads = ["" if one[key] is None else f"{one[key]:.4f}" for key in ("between_splits", "between_seeds")]

@@ -12,6 +12,8 @@ from data.scores.scores import all_scores
 
 Figures = dict[str, dict[str, float]]
 """Score name -> estimate, and low and high where an interval was computed."""
+NOTHING = "–"
+"""Shown where there is no figure."""
 CHANCE = {"pauc": 0.02, "auc": 0.5}
 """What a random ranking of endlessly many lesions scores, where that does not depend on the data."""
 WITH_INTERVAL = ("auc", "nnt_80", "nnt_90", "se_top_15")
@@ -77,8 +79,8 @@ def score_one(
             else {}
         )
         for name in wanted:
-            interval = interval_of(given[name], figures[name]["estimate"])
-            figures[name] = {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
+            found = interval_of(given[name], figures[name]["estimate"])
+            figures[name] = {"estimate": found.estimate, "low": found.low, "high": found.high}
         invalid = np.count_nonzero(np.isnan(given[task.score]))
         figures["replicates_without_score"] = {"estimate": float(invalid)}
     figures["lesions"] = {"estimate": float(len(target))}
@@ -98,6 +100,12 @@ def known_rows(
 
 def shown(figures: Figures, score: str) -> str:
     """`0.1534 (0.1421 to 0.1630)`."""
-    main = figures[score]
-    interval = f" ({main['low']:.4f} to {main['high']:.4f})" if "low" in main else ""
-    return f"{main['estimate']:.4f}{interval}"
+    return interval(figures[score])
+
+
+def interval(found: Mapping[str, float] | None, spec: str = ".4f") -> str:
+    """The same of one figure, however precise; a dash where there is none."""
+    if found is None:
+        return NOTHING
+    around = f" ({found['low']:{spec}} to {found['high']:{spec}})" if "low" in found else ""
+    return f"{found['estimate']:{spec}}{around}"

@@ -19,7 +19,7 @@ from data.tables.parquet import read_parquet
 from features.encode import Encoder
 from features.recipe import FeatureRecipe
 from features.table import FeatureTable, build
-from pipeline.columns import named
+from pipeline.columns import named, table_of
 from pipeline.display import Display
 from pipeline.execute.files import run_file
 from pipeline.inputs import Inputs
@@ -101,8 +101,7 @@ def nested_scores(inputs: Inputs, images: ImageColumns, outer: int) -> pl.DataFr
             own = said.fold == fold
             parts.append(Predictions(said.lesion_id[own], said.fold[own], said.probabilities[own], said.columns))
         columns |= named(model.name, assemble(parts, ids, folds))
-    frame = pl.DataFrame({"lesion_id": ids.tolist(), **columns})
-    return frame.with_columns(pl.col(list(columns)).fill_nan(None))
+    return table_of(ids, columns)
 
 
 def training_features(

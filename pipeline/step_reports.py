@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from data.files import fingerprint, read_json, sha256_of
+from data.files import fingerprint, read_object, sha256_of
 
 CHECKSUM_ON_SKIP_BYTES = 32 * 1024 * 1024
 """Artefacts up to this size are checksummed before a step is skipped; larger ones are compared by size."""
@@ -16,15 +16,10 @@ CHECKSUM = "report_sha256"
 
 def read_step_report(path: Path) -> dict[str, Any] | None:
     """A step's report, or None where there is none that can be used."""
-    if not path.is_file():
-        return None
-    try:
-        loaded = read_json(path)
-    except (OSError, ValueError, RecursionError):
-        return None
-    whole = isinstance(loaded, dict) and {"fingerprint", "settings", "artefacts"} <= loaded.keys()
+    loaded = read_object(path)
     usable = (
-        whole
+        loaded is not None
+        and {"fingerprint", "settings", "artefacts"} <= loaded.keys()
         and _are_facts(loaded["artefacts"])
         and all(isinstance(loaded.get(key, {}), dict) for key in ("settings", "inputs"))
         and is_number(loaded.get("seconds", 0))

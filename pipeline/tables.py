@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rich import box
 from rich.console import Console, RenderableType
 from rich.measure import Measurement
 from rich.table import Table
@@ -29,6 +30,14 @@ def print_table(console: Console, table: Table, spare: Sequence[str] = ()) -> No
             return
     table.columns = every
     print_list(console, table)
+
+
+def grid(title: str, *names: str, figures: Sequence[str] = ()) -> Table:
+    """A light table with its title on the left: columns of names, then columns of figures, which stand to the right."""
+    table = Table(*names, title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in figures:
+        table.add_column(heading, justify="right")
+    return table
 
 
 def width_of(renderable: RenderableType, console: Console) -> int:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from data.predictions import known_rows
 from data.scores.intervals import Interval, paired_bootstrap
 from data.scores.scores import SCORES, UndefinedScoreError
 from tabular.blend import blend
@@ -65,15 +66,14 @@ class Answers:
 
     def loss(self, better: Floats, worse: Floats, seed: int) -> Interval:
         """How far one column lies below another, with its interval over patients."""
-        known = np.isfinite(better.reshape(len(better), -1)).all(axis=1)
-        known &= np.isfinite(worse.reshape(len(worse), -1)).all(axis=1)
+        known = known_rows(better, worse)
         rows = (self.target[known], better[known], worse[known], self.groups[known])
         difference = paired_bootstrap(*rows, score=self.score, replicates=REPLICATES, seed=seed)
         return difference if SCORES[self.score].higher_is_better else reversed_sign(difference)
 
     def value(self, column: Floats) -> float:
         """Score of a column, lesions without a probability left out."""
-        known = np.isfinite(column.reshape(len(column), -1)).all(axis=1)
+        known = known_rows(column)
         return SCORES[self.score](self.target[known], column[known])
 
     def rank(self, column: Floats) -> float:

@@ -19,7 +19,7 @@ from data.download.fetch import Counted, Window, bytes_here, fetch
 from data.download.http import Patience, stated
 from data.download.part import Part, Stretch, fetch_part, stretch_of
 from data.errors import DataError
-from data.files import atomic, read_json, sha256_of, write_json
+from data.files import atomic, read_object, sha256_of, write_json
 from data.progress import Progress, silent
 
 RECORD = "download.json"
@@ -54,11 +54,8 @@ class Fetching:
     @property
     def record(self) -> dict[str, Any]:
         """What an earlier call fetched into the folder; empty when there was none, or not one that can be read."""
-        try:
-            found = read_json(self.folder / RECORD)
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return found if isinstance(found, dict) and isinstance(found.get("files"), dict) else {}
+        found = read_object(self.folder / RECORD) or {}
+        return found if isinstance(found.get("files"), dict) else {}
 
     def refuse_other_data(self) -> None:
         """DataError when the folder holds another edition or another part."""

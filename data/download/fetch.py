@@ -27,7 +27,7 @@ from data.download.http import (
     stated_in,
 )
 from data.errors import DataError
-from data.files import read_json, sync_folder, write_json
+from data.files import read_object, sync_folder, write_json
 
 CHUNK, HEADER_BYTES = 2**20, 2**16
 Counted = Callable[[int], None]
@@ -67,10 +67,7 @@ def note_path(path: Path) -> Path:
 def bytes_here(path: Path, window: Window) -> int:
     """How much of a window an earlier call has fetched; bytes of something else are removed."""
     partial = partial_path(path)
-    try:
-        same = read_json(note_path(path)) == _note(window)
-    except (OSError, ValueError, RecursionError):
-        same = False
+    same = read_object(note_path(path)) == _note(window)
     if not partial.is_file():
         return 0
     if not same or partial.stat().st_size > window.size:

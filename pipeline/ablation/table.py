@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from rich import box
 from rich.table import Table
 
 from data.scores.repeated import in_words
@@ -10,6 +9,7 @@ from data.scores.scores import SCORES
 from pipeline.display import Display
 from pipeline.report.ablation import PARTS, VERDICTS
 from pipeline.report.words import counted
+from pipeline.tables import grid
 
 
 def print_study(display: Display, figures: dict[str, Any]) -> None:
@@ -31,17 +31,14 @@ def print_study(display: Display, figures: dict[str, Any]) -> None:
 def part_table(figures: dict[str, Any], part: str, label: str, *, published: bool) -> Table:
     """Score and difference from full of every row, on one sample."""
     sample, words = figures["samples"][part], figures["words"]
-    table = Table(
-        title=f"What each part brings, {label}: {SCORES[figures['score']].title}\n"
+    table = grid(
+        f"What each part brings, {label}: {SCORES[figures['score']].title}\n"
         f"{counted(sample['lesions'], sample['patients'], words)}, {sample['positives']:,} malignant; "
         f"differences on the same drawn {words['groups']}",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        "row",
+        figures=("score", "95 %", "from full", "95 %"),
     )
-    table.add_column("row", min_width=20)
-    for heading in ("score", "95 %", "from full", "95 %"):
-        table.add_column(heading, justify="right")
+    table.columns[0].min_width = 20
     folds = part == "cross_validated"
     if folds:
         table.add_column("more than the spread of folds?", justify="right")

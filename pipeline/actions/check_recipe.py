@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from data.errors import FusionNetXError, TrainingError
@@ -25,7 +26,7 @@ from features.table import FeatureTable, build
 from pipeline.actions import check_networks
 from pipeline.actions.check_networks import Found
 from pipeline.actions.machine import Machine, this_machine
-from pipeline.columns import flat
+from pipeline.columns import flat, table_of
 from pipeline.inputs import Inputs
 from pipeline.plan import plan_of
 from pipeline.runtime import Runtime
@@ -63,9 +64,9 @@ class Look:
     def features(self) -> FeatureTable:
         """The features of the training table, image scores being missing."""
         data, recipe = self.inputs.data, self.inputs.run.recipe
-        return build(data.train, recipe.features, self.no_scores(data.train.ids.tolist()))
+        return build(data.train, recipe.features, self.no_scores(data.train.ids))
 
-    def no_scores(self, ids: list[str]) -> pl.DataFrame | None:
+    def no_scores(self, ids: npt.NDArray[np.str_]) -> pl.DataFrame | None:
         """The columns that stage one will make, without a value."""
         recipe, task = self.inputs.run.recipe, self.inputs.data.train.task
         if not recipe.image_models:
@@ -73,7 +74,7 @@ class Look:
         width = len(task.probability_columns)
         empty = np.full(len(ids) if width == 1 else (len(ids), width), np.nan)
         columns = flat({model.name: empty for model in recipe.image_models}, task.classes)
-        return pl.DataFrame({"lesion_id": ids, **columns}).with_columns(pl.col(list(columns)).fill_nan(None))
+        return table_of(ids, columns)
 
 
 def look_at_recipe(inputs: Inputs, runtime: Runtime, usual_px: int | None) -> list[Found]:
@@ -136,7 +137,7 @@ def feature_columns(look: Look) -> Iterator[Found]:
     encoder = Encoder.fit(table, rows, data.train.target, recipe.features)
     yield Found("fact", f"{len(table.features):,} features, {len(encoder.columns()):,} columns for the boosters")
     if data.test is not None:
-        test = build(data.test, recipe.features, look.no_scores(data.test.ids.tolist()))
+        test = build(data.test, recipe.features, look.no_scores(data.test.ids))
         encoder.refuse_other_features(test)
 
 

@@ -8,6 +8,7 @@ from rich.table import Table
 from data.errors import FusionNetXError
 from pipeline.display import Display
 from pipeline.run import Run
+from pipeline.scoring import interval
 from pipeline.step_reports import read_step_report
 
 
@@ -43,8 +44,6 @@ def score_of(path: Path) -> tuple[str, str]:
         report = read_step_report(path / "tabular" / "report.json") or {}
         scores: dict[str, Any] = report["scores"]["blend"]
         name = next((name for name, figures in scores.items() if "low" in figures), next(iter(scores)))
-        found = scores[name]
-        interval = f" ({found['low']:.4f} to {found['high']:.4f})" if "low" in found else ""
-        return name, f"{found['estimate']:.4f}{interval}"
+        return name, interval(scores[name])
     except (KeyError, TypeError, StopIteration):
         return "", "not finished"

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -19,7 +18,7 @@ from pipeline.report.forest import Mark, Marks, forest
 from pipeline.report.page import render
 from pipeline.report.svg import Plot
 from pipeline.runtime import Runtime
-from pipeline.tables import NAME, print_table
+from pipeline.tables import NAME, grid, print_table
 
 MOST_CHANGES = 12
 """Recipe keys listed per run in a terminal; the page lists all."""
@@ -43,18 +42,14 @@ def print_comparison(console: Console, figures: dict[str, Any]) -> None:
 def score_table(figures: dict[str, Any]) -> Table:
     """Every column of every run, and its difference from the same column of the first run."""
     score = figures["score"]
-    table = Table(
-        title=f"{SCORES[score].title}, cross-validated, 95 % over {figures['words']['groups']}; "
+    table = grid(
+        f"{SCORES[score].title}, cross-validated, 95 % over {figures['words']['groups']}; "
         f"differences from {figures['first']} on the same drawn {figures['words']['groups']}",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        "column",
+        "run",
+        figures=("score", "95 %", f"from {figures['first']}", "95 %", "more than the spread?"),
     )
-    table.add_column("column")
-    table.add_column("run", min_width=NAME)
-    for heading in ("score", "95 %", f"from {figures['first']}", "95 %"):
-        table.add_column(heading, justify="right")
-    table.add_column("more than the spread?", justify="right")
+    table.columns[1].min_width = NAME
     leads = {(one["column"], one["run"]): one["cross_validated"] for one in figures["differences"]}
     apart = {(one["column"], one["run"]): one["told_apart"] for one in figures["differences"]}
     for name in column_names(figures):
@@ -78,9 +73,8 @@ def score_table(figures: dict[str, Any]) -> Table:
 
 def cost_table(figures: dict[str, Any]) -> Table:
     """What each run is about and what it took."""
-    table = Table(title="What they took", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("run", "lesions", "columns", "stage one, s", "stage two, s", "finished"):
-        table.add_column(heading, justify="left" if heading in ("run", "finished") else "right")
+    table = grid("What they took", "run", figures=("lesions", "columns", "stage one, s", "stage two, s"))
+    table.add_column("finished")
     for run in figures["runs"]:
         seconds = run["seconds"]
         table.add_row(

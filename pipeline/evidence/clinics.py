@@ -14,6 +14,7 @@ from data.cohort import Cohort
 from data.errors import DataError
 from data.folds import FoldRecipe
 from data.folds_by import Division, divide
+from data.predictions import known_rows
 from features.arrange import used_columns
 from pipeline.ablation.made import made_variant
 from pipeline.ablation.rows import row_of, stage_columns
@@ -24,7 +25,6 @@ from pipeline.plan import Plan, settled
 from pipeline.recipe import Recipe
 from pipeline.report.finished import SUBJECT
 from pipeline.report.groups import MIN_PATIENTS, MIN_POSITIVES
-from pipeline.report.leads import known_rows
 from pipeline.runtime import Runtime
 from pipeline.seeds import derive
 

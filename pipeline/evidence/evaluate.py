@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from data.cohort import Cohort, Task
 from data.errors import DataError
+from data.predictions import known_rows
 from data.scores.scores import UndefinedScoreError, threshold_at_sensitivity
 from data.synthetic.stand_in import is_invented
 from pipeline.actions.predict import columns_of, finished_plan, warn_of_invented
@@ -21,7 +22,6 @@ from pipeline.notes import strangers
 from pipeline.report.ablation import study_of
 from pipeline.report.evidence import FILE
 from pipeline.report.groups import THRESHOLD_SENSITIVITY, divisions_by_column, group_figures, right_calls
-from pipeline.report.leads import known_rows
 from pipeline.report.metrics import scored_by
 from pipeline.run import Run
 from pipeline.runtime import Runtime

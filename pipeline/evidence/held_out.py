@@ -20,7 +20,7 @@ from data.progress import Progress
 from features.encode import Encoder
 from features.table import build
 from pipeline.ablation.rows import stage_columns
-from pipeline.columns import named, stacked
+from pipeline.columns import named, stacked, table_of
 from pipeline.execute.side_by_side import image_model_resources
 from pipeline.inputs import Inputs
 from pipeline.plan import Plan
@@ -135,7 +135,7 @@ class HeldOut:
         columns: dict[str, Floats] = {}
         for name, parts in found.items():
             columns |= named(name, assemble(parts, ids, self.inputs.folds))
-        return pl.DataFrame({"lesion_id": ids.tolist(), **columns}).with_columns(pl.col(list(columns)).fill_nan(None))
+        return table_of(ids, columns)
 
     def own_image_scores(self) -> pl.DataFrame | None:
         """The run's own image columns; None without image models."""

@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from data.cohort import Task
+from data.predictions import known_rows
 from data.progress import Progress, silent
 from data.scores.intervals import interval_of, replicates_of_scores
 from data.scores.scores import UndefinedScoreError, score_of
-from pipeline.report.leads import Figures, figures_of, known_rows
+from pipeline.report.leads import Figures, figures_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -1,15 +1,11 @@
 """The parts of the evidence in a terminal."""
 
-from collections.abc import Sequence
 from typing import Any
-
-from rich import box
-from rich.table import Table
 
 from pipeline.display import Display
 from pipeline.report.evidence import TITLES, spec_of
-
-NOTHING = "–"
+from pipeline.scoring import interval
+from pipeline.tables import grid
 
 
 def print_part(display: Display, figures: dict[str, Any], part: str) -> None:
@@ -29,7 +25,7 @@ def print_part(display: Display, figures: dict[str, Any], part: str) -> None:
 def print_inputs(display: Display, figures: dict[str, Any]) -> None:
     """Ten variants by five scores: the score, how far from the full run, what was published."""
     part = figures["inputs"]
-    table = grid("What each class of inputs brings, cross-validated", ("inputs", *map(title, part["metrics"])))
+    table = grid("What each class of inputs brings, cross-validated", "inputs", *map(title, part["metrics"]))
     for row in part["rows"]:
         if row["absent"]:
             continue
@@ -60,7 +56,11 @@ def print_clinics(display: Display, figures: dict[str, Any]) -> None:
     for told in part["told"]:
         table = grid(
             f"Known and unseen, {told} {part['by']} as an input: {title(score)}",
-            (part["by"], part.get("positive", "malignant"), "known", "unseen", "known less unseen"),
+            part["by"],
+            part.get("positive", "malignant"),
+            "known",
+            "unseen",
+            "known less unseen",
         )
         for one in part["clinics"]:
             found = one["told"][told][score] if one["told"] else None
@@ -83,7 +83,7 @@ COLUMNS = (("known", ".4f"), ("unseen", ".4f"), ("fall", "+.4f"))
 def print_robustness(display: Display, figures: dict[str, Any]) -> None:
     """The score at every strength, and without groups of columns."""
     part, score = figures["robustness"], figures["score"]
-    table = grid(f"When inputs get worse: {title(score)}", ("what", "strength", "score", "from as it is"))
+    table = grid(f"When inputs get worse: {title(score)}", "what", "strength", "score", "from as it is")
     table.add_row("as it is", "", interval(part["as_it_is"][score], ".4f"), "")
     for fault in part["faults"]:
         for row in fault["rows"]:
@@ -101,7 +101,7 @@ def pair(row: dict[str, Any], score: str) -> tuple[str, str]:
 def print_shuffled(display: Display, figures: dict[str, Any]) -> None:
     """Each cell beside what chance says."""
     part = figures["shuffled"]
-    table = grid("On labels dealt to other patients", ("inputs", *map(title, part["metrics"])))
+    table = grid("On labels dealt to other patients", "inputs", *map(title, part["metrics"]))
     for row in part["rows"]:
         cells = [(row["cells"][metric], spec_of(metric)) for metric in part["metrics"]]
         table.add_row(
@@ -119,12 +119,12 @@ def print_shuffled(display: Display, figures: dict[str, Any]) -> None:
 def print_evaluations(display: Display, figures: dict[str, Any]) -> None:
     """The scores on other data."""
     for one in figures["evaluations"]:
-        table = grid(f"{one['name']}: {one['sample']['lesions']:,} lesions", ("score", "there", "cross-validated"))
+        table = grid(f"{one['name']}: {one['sample']['lesions']:,} lesions", "score", "there", "cross-validated")
         for metric in one["metrics"]:
             spec = spec_of(metric)
             table.add_row(title(metric), interval(one["scores"][metric], spec), interval(one["own"][metric], spec))
         display.table(table)
-        alone = grid("each column alone", ("column", *(f"{title(figures['score'])}, {where}" for where in PLACES)))
+        alone = grid("each column alone", "column", *(f"{title(figures['score'])}, {where}" for where in PLACES))
         for column in one["columns"]:
             alone.add_row(
                 column["name"], *(interval(column[key][figures["score"]], ".4f") for key in ("scores", "own"))
@@ -138,19 +138,3 @@ def print_evaluations(display: Display, figures: dict[str, Any]) -> None:
 def title(metric: str) -> str:
     """Of a score."""
     return str(TITLES[metric])
-
-
-def interval(found: dict[str, float] | None, spec: str) -> str:
-    """`0.1614 (0.1476 to 0.1744)`."""
-    if found is None:
-        return NOTHING
-    low = f" ({found['low']:{spec}} to {found['high']:{spec}})" if "low" in found else ""
-    return f"{found['estimate']:{spec}}{low}"
-
-
-def grid(title: str, headings: Sequence[str]) -> Table:
-    """A table with a title on the left."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in headings:
-        table.add_column(heading)
-    return table

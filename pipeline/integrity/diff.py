@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import FusionNetXError, RecipeError
-from data.files import read_json
+from data.files import read_object
 from pipeline.facts import finished_fold_count, recorded_facts, reports_of
 from pipeline.integrity.records import lasting
 from pipeline.plan import plan
@@ -72,7 +72,7 @@ def diff_runs(left: Path, right: Path) -> RunDiff:
         steps=tuple(one for one in found if one is not None),
         only_left=tuple(ours[path]["step"] for path in sorted(ours.keys() - theirs.keys(), key=rank)),
         only_right=tuple(theirs[path]["step"] for path in sorted(theirs.keys() - ours.keys(), key=rank)),
-        scores=differing_scores(read_report(left / "metrics.json"), read_report(right / "metrics.json")),
+        scores=differing_scores(*(read_object(run / "metrics.json") or {} for run in (left, right))),
     )
 
 
@@ -84,15 +84,6 @@ def order_of(folder: Path, reports: Mapping[str, Mapping[str, Any]]) -> list[str
     except FusionNetXError:
         return []
     return [str(step.report_path.relative_to(folder)) for step in steps]
-
-
-def read_report(path: Path) -> dict[str, Any]:
-    """A JSON object, or nothing when it cannot be read."""
-    try:
-        loaded = read_json(path)
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return loaded if isinstance(loaded, dict) else {}
 
 
 def difference(path: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Difference | None:

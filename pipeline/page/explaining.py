@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import DataError
-from data.files import atomic, read_json, write_json
+from data.files import atomic, read_object, write_json
 from features.table import FeatureTable
 from pipeline.explain.population import Population
 from pipeline.page.opened import Opened
@@ -84,11 +84,7 @@ class Explainer:
 
     def kept(self, view: View, row: int) -> dict[str, Any] | None:
         """What was found before; None where nobody asked, or the file is damaged."""
-        try:
-            found = read_json(self.folder / f"{self.name_of(view, row)}.json")
-        except (OSError, ValueError):
-            return None
-        return found if isinstance(found, dict) else None
+        return read_object(self.folder / f"{self.name_of(view, row)}.json")
 
     def ask(self, view: View, row: int) -> "Future[dict[str, Any]]":
         """Have a lesion explained; who asks again waits for the same answer."""

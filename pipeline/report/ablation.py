@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from data.files import read_json
+from data.files import read_object
 from data.scores.scores import SCORES
 from pipeline.report.forest import Mark, Marks, forest
 from pipeline.report.svg import Plot
@@ -22,11 +22,8 @@ VERDICTS = {
 
 def study_of(run: Run, file: str = FILE) -> dict[str, Any] | None:
     """What a study of a run left in its folder; None without one, or when the run has changed since."""
-    try:
-        figures = read_json(run.folder / file)
-    except (OSError, ValueError):
-        return None
-    return figures if isinstance(figures, dict) and figures.get("of") == state_of(run) else None
+    figures = read_object(run.folder / file)
+    return figures if figures is not None and figures.get("of") == state_of(run) else None
 
 
 def state_of(run: Run) -> str:

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
+from data.predictions import known_rows
 from data.scores.scores import SCORES
 from pipeline.report.finished import FinishedRun
-from pipeline.report.leads import known_rows, lead
+from pipeline.report.leads import lead
 from tabular.blend import blend
 
 REPLICATES = 1000

@@ -13,12 +13,12 @@ import polars as pl
 
 from data.cohort import Task
 from data.errors import DataError
+from data.predictions import known_rows
 from pipeline.columns import read_columns, stacked
 from pipeline.display import Display
 from pipeline.inputs import Inputs
 from pipeline.plan import Plan, not_done, plan_of
 from pipeline.recipe import Recipe
-from pipeline.report.leads import known_rows
 from pipeline.runtime import Runtime
 
 Floats = npt.NDArray[np.float64]

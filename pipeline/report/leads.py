@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from data.predictions import known_rows
 from data.scores.intervals import Interval, bootstrap, paired_bootstrap
 from data.scores.ranking import UndefinedScoreError
 
@@ -20,12 +21,6 @@ def figures_of(interval: Interval) -> Figures:
 def finite(value: Any) -> float | None:
     """None for a missing probability."""
     return float(value) if np.isfinite(value) else None
-
-
-def known_rows(*columns: Floats) -> npt.NDArray[np.int64]:
-    """Lesions that every column has a probability for."""
-    finite = [np.isfinite(column).reshape(len(column), -1).all(axis=1) for column in columns]
-    return np.flatnonzero(np.all(finite, axis=0)).astype(np.int64)
 
 
 def score_figures(target: Any, probability: Any, groups: Any, score: str, seed: int, replicates: int) -> Figures | None:

@@ -3,13 +3,12 @@
 The stages' scores are there as soon as a submission is; the report adds what it had to compute under `report`.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from data.errors import DataError
-from data.files import read_json, write_json
+from data.files import read_object, write_json
 from pipeline.inputs import Inputs
 from pipeline.run import Run
 from pipeline.scoring import CHANCE
@@ -71,18 +70,10 @@ def refresh_metrics(inputs: Inputs) -> dict[str, Any]:
     """Bring metrics.json up to date with the stages; what a report added stays while its submission does."""
     path = inputs.run.folder / FILE
     figures = stage_figures(inputs)
-    before = earlier(path)
+    # It can always be made again.
+    before = read_object(path) or {}
     if "report" in before and {**before, "report": None} == {**figures, "report": None}:
         return before
     if before != figures:
         write_json(path, figures)
     return figures
-
-
-def earlier(path: Path) -> dict[str, Any]:
-    """metrics.json as it is; empty when it is missing or damaged, because it can always be made again."""
-    try:
-        loaded = read_json(path)
-    except (OSError, ValueError):
-        return {}
-    return loaded if isinstance(loaded, dict) else {}

@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from pipeline import tables
+from pipeline.scoring import NOTHING, interval
 from research.systems.scored import TITLES
 
-NOTHING = "–"
 Cells = tuple[list[str], list[list[str]]]
 
 
@@ -27,15 +25,6 @@ def published_cell(result: Mapping[str, Any], data_set: str) -> str:
     return f"{stated:.3f}" + ("" if result["published_on"] == data_set else f" on {result['published_on']}")
 
 
-def cell(scores: Mapping[str, Any], name: str) -> str:
-    """`0.812 (0.790 to 0.833)`."""
-    found = scores.get(name)
-    if found is None:
-        return NOTHING
-    interval = f" ({found['low']:.3f} to {found['high']:.3f})" if "low" in found else ""
-    return f"{found['estimate']:.3f}{interval}"
-
-
 def summary_cells(figures: Mapping[str, Any]) -> Cells:
     """One row per system: the authors' figure, ours by both protocols, and what the network costs."""
     heading = ["system", "score", "published", "ours, published protocol", "ours, sound protocol", "parameters",
@@ -50,7 +39,7 @@ def summary_cells(figures: Mapping[str, Any]) -> Cells:
                 name,
                 TITLES[score],
                 published_cell(any_one, figures["data_set"]),
-                *(cell(by[p]["scores"], score) if p in by else NOTHING for p in ("published", "sound")),
+                *(interval(by[p]["scores"].get(score), ".3f") if p in by else NOTHING for p in ("published", "sound")),
                 f"{cost['parameters']:,.0f}",
                 f"{cost['megabytes']:,.1f}",
                 f"{cost['ms_per_image']:,.1f}",
@@ -68,7 +57,7 @@ def score_cells(figures: Mapping[str, Any]) -> Cells:
         [
             result["system"],
             result["protocol"],
-            *(cell(result["scores"], name) for name in TITLES),
+            *(interval(result["scores"].get(name), ".3f") for name in TITLES),
             f"{result['largest_class']:.3f}",
             f"{result['shared_rows']:.1%}",
             f"{result['shared_lesions']:.1%}",
@@ -126,7 +115,7 @@ def print_table(console: Console, figures: Mapping[str, Any]) -> None:
 
 def print_cells(console: Console, title: str, heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """One table in the terminal."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = tables.grid(title)
     for place, text in enumerate(heading):
         table.add_column(text, justify="left" if place < 2 else "right", no_wrap=True)
     for row in rows:
