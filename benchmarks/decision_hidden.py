@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from data.scores.calibration import brier, calibration_error, log_loss
-from data.scores.calibration_line import calibration_line
+from data.scores.calibration import brier, calibration_error, calibration_line, log_loss
 from data.scores.conformal import coverage
 from data.scores.thresholds import workload
 from pipeline.actions.opening import existing_run, surroundings

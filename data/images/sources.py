@@ -58,7 +58,20 @@ def sampled_checksum(path: Path) -> str:
     return digest.hexdigest()
 
 
-class Hdf5Images:
+class AtPath:
+    """A source that is one file or folder; pickled it is the path alone: another process opens it for itself."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+
+class Hdf5Images(AtPath):
     """An HDF5 file whose root keys are lesion ids, each a scalar byte string holding an encoded image (Kaggle's form).
 
     One-dimensional uint8 data sets are read too. Links to other places are never followed: a file of images has no need
@@ -66,18 +79,11 @@ class Hdf5Images:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        super().__init__(path)
         self._file: Any = None
         self._descriptor: int | None = None
         self._opened_by = -1
         self._lock = threading.Lock()
-
-    def __repr__(self) -> str:
-        return f"Hdf5Images({str(self.path)!r})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The path alone: another process opens the file for itself."""
-        return {"path": self.path}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["path"])  # type: ignore[misc]
@@ -149,48 +155,38 @@ def _why_hdf5_fails(path: Path, reason: str) -> str:
     return f"{path} cannot be opened as HDF5: {reason}."
 
 
-class FolderImages:
+class FolderImages(AtPath):
     """A folder of image files (`SUFFIXES`) at any depth, named after their lesions (`train-image/image/<id>.jpg`)."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __repr__(self) -> str:
-        return f"FolderImages({str(self.folder)!r})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The folder alone: the listing is made again where it is needed."""
-        return {"folder": self.folder}
 
     @cached_property
     def _paths(self) -> dict[str, str]:
         """Path of every image relative to the folder, by id."""
-        if not self.folder.is_dir():
-            raise DataError(f"{self.folder} is not a folder of images.")
+        if not self.path.is_dir():
+            raise DataError(f"{self.path} is not a folder of images.")
         found: dict[str, str] = {}
         twice: list[str] = []
-        for folder, folders, files in os.walk(self.folder):
+        for folder, folders, files in os.walk(self.path):
             # Hidden names are file managers' thumbnails and resource forks ("._x.jpg"), not images.
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(files):
                 stem, suffix = os.path.splitext(name)  # noqa: PTH122 - four times faster than Path over 400,000 names
                 if suffix.lower() not in SUFFIXES or name.startswith("."):
                     continue
-                path = os.path.relpath(folder, self.folder) + "/" + name
+                path = os.path.relpath(folder, self.path) + "/" + name
                 if stem in found:
                     twice.append(f"{found[stem]} and {path}")
                 found[stem] = path
         if twice:
             more = f" and {len(twice) - 3} more" if len(twice) > 3 else ""
             raise DataError(
-                f"{self.folder} has two images of one lesion: {'; '.join(twice[:3])}{more}. Keep one file per lesion."
+                f"{self.path} has two images of one lesion: {'; '.join(twice[:3])}{more}. Keep one file per lesion."
             )
         return found
 
     @cached_property
     def ids(self) -> npt.NDArray[np.str_]:
         """Every file's stem, sorted."""
-        return as_ids(sorted(self._paths), self.folder)
+        return as_ids(sorted(self._paths), self.path)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -199,27 +195,21 @@ class FolderImages:
         An edit that keeps an unsampled file's size goes unseen, as in `sampled_checksum`.
         """
         names = sorted(self._paths.values())
-        sizes = [(self.folder / name).stat().st_size for name in names]
+        sizes = [(self.path / name).stat().st_size for name in names]
         sampled = sorted({len(names) * i // _SAMPLED_BLOCKS for i in range(_SAMPLED_BLOCKS)}) if names else []
-        contents = [sampled_checksum(self.folder / names[i]) for i in sampled]
+        contents = [sampled_checksum(self.path / names[i]) for i in sampled]
         return fingerprint({"names": names, "sizes": sizes, "contents": contents})
 
     def read(self, lesion_id: str) -> bytes:
         """The encoded image of one lesion."""
         name = self._paths.get(lesion_id)
         if name is None:
-            raise DataError(f"{self.folder.name} has no image of {lesion_id}")
-        return image_bytes(self.folder / name)
+            raise DataError(f"{self.path.name} has no image of {lesion_id}")
+        return image_bytes(self.path / name)
 
 
-class OneImage:
+class OneImage(AtPath):
     """The image of a single lesion, which is called as the file is."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __repr__(self) -> str:
-        return f"OneImage({str(self.path)!r})"
 
     @property
     def ids(self) -> npt.NDArray[np.str_]:

@@ -8,7 +8,6 @@ import struct
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ from data.errors import DataError
 from data.files import fingerprint
 from data.ids import as_ids
 from data.images.hdf5_dataset import refuse_too_large
-from data.images.sources import sampled_checksum
+from data.images.sources import AtPath, sampled_checksum
 
 SUFFIXES = frozenset({".tfrecord", ".tfrecords", ".tfrec"})
 IMAGE_FEATURES = ("image", "image/encoded", "image_raw", "image_bytes")
@@ -89,18 +88,8 @@ def byte_features(record: bytes) -> dict[str, bytes]:
     return found
 
 
-class TFRecordImages:
+class TFRecordImages(AtPath):
     """The images of one TFRecord file, or of all that a folder holds."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __repr__(self) -> str:
-        return f"TFRecordImages({str(self.path)!r})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The path alone: another process lists the records for itself."""
-        return {"path": self.path}
 
     @cached_property
     def files(self) -> tuple[Path, ...]:

@@ -9,8 +9,7 @@ import struct
 import zipfile
 import zlib
 from functools import cached_property
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,7 @@ import numpy.typing as npt
 from data.errors import DataError
 from data.ids import as_ids
 from data.images.hdf5_dataset import refuse_too_large
-from data.images.sources import SUFFIXES, sampled_checksum
+from data.images.sources import SUFFIXES, AtPath, sampled_checksum
 
 HEADER = struct.Struct("<4s22xHH")
 """What stands before an entry: a signature, fields that the list repeats, the lengths of its name and extra field."""
@@ -27,18 +26,8 @@ ENCRYPTED, NAMED_IN_UTF8 = 1, 0x800
 PLACE = [("place", np.int64), ("packed", np.int64), ("size", np.int64), ("crc", np.uint32), ("method", np.uint16)]
 
 
-class ZippedImages:
+class ZippedImages(AtPath):
     """The images of a zip archive."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __repr__(self) -> str:
-        return f"ZippedImages({str(self.path)!r})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The path alone: another process opens the archive for itself."""
-        return {"path": self.path}
 
     @cached_property
     def _listed(self) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.void]]:

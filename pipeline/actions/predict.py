@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,11 @@ from data.new_lesions import NewLesions, new_lesions
 from data.spill import Spill
 from data.synthetic.stand_in import is_invented
 from data.tables.csv import ROW
+from features.families.registry import FAMILIES
+from features.recipe import FeatureRecipe
 from pipeline.actions.answer_summary import Summary
 from pipeline.answer_files import refuse_bad_target, refuse_too_many, write_answers
 from pipeline.answers import Said, answer_frame
-from pipeline.batches import AT_ONCE, patient_batches
 from pipeline.columns import stacked
 from pipeline.decision import decision_for
 from pipeline.facts import finished_fold_count, recorded_facts
@@ -220,3 +222,22 @@ def refuse_unfinished(run: Run, steps: Iterable[Step], verb: str = "submission")
                 f"run {run.folder} is not finished or not whole: {examples(names)}{what}; "
                 f"run `fusionnetx {verb} --run {run.folder}` first"
             )
+
+
+AT_ONCE = 25_000
+"""Lesions, and the last patient's others: their features take some 50 MB, and a batch costs little beside its work."""
+
+
+def patient_batches(groups: npt.NDArray[Any], recipe: FeatureRecipe, most: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Rows of whole patients; every row at once where a family of features looks at the whole table."""
+    if len(groups) <= most or any(FAMILIES[name].looks_at == "table" for name in recipe.chosen):
+        yield np.arange(len(groups))
+        return
+    _, first, patient = np.unique(groups, return_index=True, return_inverse=True)
+    counts = np.bincount(patient)
+    order = np.argsort(first)
+    start = np.empty(len(counts), dtype=np.int64)
+    start[order] = np.cumsum(counts[order]) - counts[order]
+    batch = (start // most)[patient]
+    for one in np.unique(batch):
+        yield np.flatnonzero(batch == one).astype(np.int64)

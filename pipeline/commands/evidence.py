@@ -76,10 +76,8 @@ def evaluate(
 ) -> None:
     """Score a finished run on other labelled lesions with frozen models: scores, calibration, thresholds, groups."""
     from data.errors import DataError
-    from pipeline.actions.opening import existing_run, surroundings
     from pipeline.evidence.evaluate import run_evaluate
     from pipeline.evidence.other_data import Elsewhere
-    from pipeline.lock import hold
 
     pairs = [one.partition("=") for one in map_ or ()]
     if wrong := next((one for one, (theirs, sign, ours) in zip(map_ or (), pairs, strict=True) if not ours), None):
@@ -87,6 +85,5 @@ def evaluate(
     if recipe is not None and labels is not None:
         raise DataError("--recipe and --labels are two ways to read the folder; choose one")
     renamed = {theirs: ours for theirs, _, ours in pairs}
-    found, here = existing_run(run), surroundings()
-    with here.display.listening(), hold(found.folder):
-        run_evaluate(found, here, Elsewhere(data, recipe, labels, renamed, tuple(positive or ())), name)
+    with looking(run) as (inputs, runtime):
+        run_evaluate(inputs.run, runtime, Elsewhere(data, recipe, labels, renamed, tuple(positive or ())), name)

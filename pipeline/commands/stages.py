@@ -23,9 +23,9 @@ from pipeline.commands.options import (
     StoreOption,
     TensorBoardOption,
     example,
+    looking,
     training,
 )
-from pipeline.lock import hold
 
 commands = typer.Typer()
 
@@ -185,9 +185,7 @@ def recalibrate(
     run: ExistingRunOption = "demo",
 ) -> None:
     """Fit probabilities and thresholds to another site by its own labelled patients; the models stay as they are."""
-    from pipeline.actions.opening import existing_run, surroundings
     from pipeline.actions.recalibrate import run_recalibrate
 
-    found, here = existing_run(run), surroundings()
-    with here.display.listening(), hold(found.folder):
-        run_recalibrate(found, here, data, name)
+    with looking(run) as (inputs, runtime):
+        run_recalibrate(inputs.run, runtime, data, name)

@@ -1,14 +1,13 @@
 """`fusionnetx evaluate`: a run's frozen models on other labelled lesions, beside its cross-validated figures."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from data.cohort import Cohort, Task
+from data.cohort import Cohort
 from data.errors import DataError
 from data.predictions import known_rows
 from data.scores.scores import UndefinedScoreError, threshold_at_sensitivity
@@ -21,7 +20,7 @@ from pipeline.evidence.scores import as_figures, drawn_scores, metrics_of, sampl
 from pipeline.notes import strangers
 from pipeline.report.ablation import study_of
 from pipeline.report.evidence import FILE
-from pipeline.report.groups import THRESHOLD_SENSITIVITY, divisions_by_column, group_figures, right_calls
+from pipeline.report.groups import THRESHOLD_SENSITIVITY, Judged, divisions_by_column, group_figures, right_calls
 from pipeline.report.metrics import scored_by
 from pipeline.run import Run
 from pipeline.runtime import Runtime
@@ -30,30 +29,6 @@ from pipeline.steps.calibration import quality
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Answered:
-    """Other lesions with a probability by the blend."""
-
-    cohort: Cohort
-    blend: Floats
-    seed: int
-
-    @property
-    def task(self) -> Task:
-        """What was predicted."""
-        return self.cohort.task
-
-    @property
-    def target(self) -> Ints:
-        """Class of every lesion."""
-        return self.cohort.target
-
-    @property
-    def groups(self) -> npt.NDArray[np.str_]:
-        """Patient of every lesion."""
-        return self.cohort.groups
 
 
 def run_evaluate(run: Run, runtime: Runtime, asked: Elsewhere, name: str | None = None) -> None:
@@ -69,7 +44,7 @@ def run_evaluate(run: Run, runtime: Runtime, asked: Elsewhere, name: str | None 
     known = known_rows(columns["blend"])
     if len(np.unique(data.cohort.target[known])) < 2:
         raise DataError(f"{asked.folder}: every lesion with an answer of the models is of one class; scores need two")
-    answered = Answered(
+    answered = Judged(
         Cohort(data.cohort.table[known], data.cohort.task, True, data.cohort.forbidden, data.cohort.fingerprint),
         columns["blend"][known],
         derive(run.recipe.seed, "evaluate", name),
@@ -88,9 +63,9 @@ def run_evaluate(run: Run, runtime: Runtime, asked: Elsewhere, name: str | None 
     say_where(run, runtime)
 
 
-def evaluation_figures(run: Run, decision: Decision, answered: Answered, data: OtherData) -> dict[str, Any]:
+def evaluation_figures(run: Run, decision: Decision, answered: Judged, data: OtherData) -> dict[str, Any]:
     """Scores, calibration, thresholds, groups, and what was missing."""
-    target, score, groups = answered.target, answered.blend, answered.groups
+    target, score, groups = answered.cohort.target, answered.blend, answered.cohort.groups
     metrics = metrics_of(answered.task)
     own = scored_by(run, "tabular/report.json")["scores"]["blend"]
     drawn = drawn_scores(target, score, groups, metrics, answered.seed)
@@ -133,13 +108,13 @@ def figures_of_columns(run: Run, cohort: Cohort, columns: dict[str, Floats], see
     return found
 
 
-def groups_of(answered: Answered) -> list[dict[str, Any]]:
+def groups_of(answered: Judged) -> list[dict[str, Any]]:
     """Scores by site, age, sex, skin tone, clinic and size, as far as the columns are there."""
     frame = without_empty(answered.cohort).table
     figures: Callable[[str, Ints], dict[str, Any]]
     if answered.blend.ndim == 1:
         try:
-            threshold = threshold_at_sensitivity(answered.target, answered.blend, THRESHOLD_SENSITIVITY)
+            threshold = threshold_at_sensitivity(answered.cohort.target, answered.blend, THRESHOLD_SENSITIVITY)
         except UndefinedScoreError:
             return []
         figures = lambda label, rows: group_figures(answered, label, rows, threshold)  # noqa: E731

@@ -37,32 +37,22 @@ if TYPE_CHECKING:
     from pipeline.runtime import Runtime
 
 
-class DevicesExecutor:
+class DevicesExecutor(LocalExecutor):
     """Does every job here, image models together with other processes."""
 
-    spreads = False
-    store_url: str | None = None
-
     def __init__(self, devices: int) -> None:
+        super().__init__()
         self._devices = devices
-        self._local = LocalExecutor()
         self._others: list[subprocess.Popen[bytes]] = []
         self._at_work: Job | None = None
         self._closed = False
         # Those that torchrun started are waiting already.
         self._meeting = self._met(meet()) if launched_by_torchrun() else None
 
-    def gpus(self, runtime: "Runtime") -> float:
-        """GPUs of this machine."""
-        return self._local.gpus(runtime)
-
-    def expect(self, inputs: "Inputs", at_once: int) -> None:
-        """Nothing is started beforehand."""
-
     def run(self, inputs: "Inputs", runtime: "Runtime", jobs: Sequence[Job], at_once: int = 1) -> Iterator[Done]:
         """Do the jobs, those of image models one after the other and together."""
         if not all(job.together for job in jobs):
-            yield from self._local.run(inputs, runtime, jobs, at_once)
+            yield from super().run(inputs, runtime, jobs, at_once)
             return
         for job in jobs:
             yield Done(job, self._together(inputs, runtime, job))

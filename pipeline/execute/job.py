@@ -13,9 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from pipeline.inputs import Inputs
     from pipeline.runtime import Runtime
-if TYPE_CHECKING:
-    from pipeline.inputs import Inputs
-    from pipeline.runtime import Runtime
 
 Argument = str | int
 

@@ -54,20 +54,13 @@ class Worker:
         return self.loaded.end(self.pid)
 
 
-class ProcessesExecutor:
+class ProcessesExecutor(LocalExecutor):
     """Does image models side by side in processes of this machine."""
 
-    spreads = False
-    store_url: str | None = None
-
     def __init__(self) -> None:
-        self._local = LocalExecutor()
+        super().__init__()
         self._workers: list[Worker] = []
         self._loaded: list[Loaded] = []
-
-    def gpus(self, runtime: "Runtime") -> float:
-        """GPUs of this machine."""
-        return self._local.gpus(runtime)
 
     def expect(self, inputs: "Inputs", at_once: int) -> None:
         """Load PyTorch for the processes while this one packs images."""
@@ -77,11 +70,11 @@ class ProcessesExecutor:
     def run(self, inputs: "Inputs", runtime: "Runtime", jobs: Sequence[Job], at_once: int = 1) -> Iterator[Done]:
         """Do the jobs; those of image models in processes, where more than one is to be done at once."""
         if len(jobs) < 2 or at_once < 2 or in_memory(inputs) or not all(job.together for job in jobs):
-            yield from self._local.run(inputs, runtime, jobs, at_once)
+            yield from super().run(inputs, runtime, jobs, at_once)
             return
-        yield from self._side_by_side(inputs, runtime, jobs, min(at_once, len(jobs)))
+        yield from self._in_processes(inputs, runtime, jobs, min(at_once, len(jobs)))
 
-    def _side_by_side(self, inputs: "Inputs", runtime: "Runtime", jobs: Sequence[Job], count: int) -> Iterator[Done]:
+    def _in_processes(self, inputs: "Inputs", runtime: "Runtime", jobs: Sequence[Job], count: int) -> Iterator[Done]:
         player = Player(runtime.display, (*inputs.data.notes, *inputs.data.understood))
         waiting, deaths = deque(jobs), dict.fromkeys(jobs, 0)
         try:

@@ -4,15 +4,16 @@ A figure of a handful of malignant lesions misleads; below MIN_POSITIVES a group
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from data.cohort import Task
+from data.cohort import Cohort, Task
 from data.scores.scores import threshold_at_sensitivity
 from features import columns as known
 from pipeline.report.finished import FinishedRun, Floats, Ints
@@ -32,40 +33,37 @@ SIZE_BANDS_MM = (3.0, 4.0, 6.0)
 NOT_GIVEN = "not given"
 
 
-class Judged(Protocol):
+@dataclass(frozen=True)
+class Judged:
     """Lesions with answers and with a probability by the blend."""
+
+    cohort: Cohort
+    blend: Floats
+    seed: int
+    """Of everything random."""
 
     @property
     def task(self) -> Task:
         """What was predicted."""
+        return self.cohort.task
 
-    @property
-    def target(self) -> Ints:
-        """Class of every lesion."""
-
-    @property
-    def blend(self) -> Floats:
-        """Probability of every lesion."""
-
-    @property
-    def groups(self) -> npt.NDArray[np.str_]:
-        """Patient of every lesion."""
-
-    @property
-    def seed(self) -> int:
-        """Of everything random."""
+    @staticmethod
+    def of(finished: FinishedRun) -> "Judged":
+        """The training lesions of a run."""
+        return Judged(finished.inputs.data.train, finished.blend, finished.seed)
 
 
 def by_group(finished: FinishedRun) -> list[dict[str, Any]]:
     """Scores in every way of dividing the cohort that its columns allow."""
-    target, probability, _ = finished.scored()
+    judged, (target, probability, _) = Judged.of(finished), finished.scored()
     threshold = threshold_at_sensitivity(target, probability, THRESHOLD_SENSITIVITY)
-    return divided(finished, lambda label, rows: group_figures(finished, label, rows, threshold))
+    return divided(finished, lambda label, rows: group_figures(judged, label, rows, threshold))
 
 
 def by_group_of_classes(finished: FinishedRun) -> list[dict[str, Any]]:
     """The same for several classes: how often the most probable class is the true one."""
-    return divided(finished, lambda label, rows: right_calls(finished, label, rows))
+    judged = Judged.of(finished)
+    return divided(finished, lambda label, rows: right_calls(judged, label, rows))
 
 
 def divided(finished: FinishedRun, figures: Callable[[str, Ints], dict[str, Any]]) -> list[dict[str, Any]]:
@@ -77,12 +75,12 @@ def divided(finished: FinishedRun, figures: Callable[[str, Ints], dict[str, Any]
     ]
 
 
-def right_calls(finished: Judged, label: str, rows: Ints) -> dict[str, Any]:
+def right_calls(judged: Judged, label: str, rows: Ints) -> dict[str, Any]:
     """Counts, accuracy with its interval, and the share of the most frequent class, which calling it always reaches."""
-    target, groups = finished.target[rows], finished.groups[rows]
+    target, groups = judged.cohort.target[rows], judged.cohort.groups[rows]
     patients = len(np.unique(groups))
     enough = len(rows) >= MIN_LESIONS and patients >= MIN_PATIENTS
-    scored = (target, finished.blend[rows], groups, "accuracy", finished.seed, REPLICATES)
+    scored = (target, judged.blend[rows], groups, "accuracy", judged.seed, REPLICATES)
     return {
         "label": label,
         "lesions": len(rows),
@@ -152,9 +150,9 @@ def placed(column: pl.Series, edges: Floats, labels: list[str]) -> tuple[list[st
     return [*labels, *([NOT_GIVEN] if missing.any() else [])], names
 
 
-def group_figures(finished: Judged, label: str, rows: Ints, threshold: float) -> dict[str, Any]:
+def group_figures(judged: Judged, label: str, rows: Ints, threshold: float) -> dict[str, Any]:
     """Counts, score and AUC with intervals, and what one threshold for everyone does in this group."""
-    target, probability, groups = finished.target[rows], finished.blend[rows], finished.groups[rows]
+    target, probability, groups = judged.cohort.target[rows], judged.blend[rows], judged.cohort.groups[rows]
     positives = int(target.sum())
     with_positive = len(np.unique(groups[target == 1]))
     called = probability >= threshold
@@ -170,7 +168,7 @@ def group_figures(finished: Judged, label: str, rows: Ints, threshold: float) ->
         "flagged_share": float(called.mean()) if len(rows) else None,
         "too_few": not enough,
         **{
-            score: score_figures(target, probability, groups, score, finished.seed, REPLICATES) if enough else None
-            for score in dict.fromkeys((finished.task.score, "auc"))
+            score: score_figures(target, probability, groups, score, judged.seed, REPLICATES) if enough else None
+            for score in dict.fromkeys((judged.task.score, "auc"))
         },
     }

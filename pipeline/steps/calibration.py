@@ -8,8 +8,7 @@ import numpy.typing as npt
 
 from data.files import write_json
 from data.scores.calibrate import calibrate
-from data.scores.calibration import brier, log_loss
-from data.scores.calibration_line import calibration_line
+from data.scores.calibration import brier, calibration_line, log_loss
 from data.scores.conformal import coverage, set_rule
 from data.scores.intervals import interval_of, interval_of_calibration_error, replicates_of_scores
 from pipeline.columns import flat, read_columns, stacked, write_table

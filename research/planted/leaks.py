@@ -1,7 +1,7 @@
 """Known leaks, each planted by replacing one function of the running pipeline; the audit must find every one.
 
 A leak is a context manager: inside it the pipeline leaks, after it the pipeline is itself again. Leaks that sit in the
-data instead of the code are in `data_leaks.py`.
+data instead of the code are in `mutations.py`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -103,22 +103,19 @@ def nested_columns_that_are_not() -> AbstractContextManager[None]:
     return rewired(stage_two, "nested_scores", lambda _: usual)
 
 
+def fitted_on_all_rows(fit: Any) -> Any:
+    """The same fit, of the whole table whatever rows it is given."""
+    return lambda frame, rows, *rest: fit(frame, pl.Series(range(len(frame))), *rest)
+
+
 def imputer_on_all_rows() -> AbstractContextManager[None]:
     """Medians of all lesions fill the gaps of the training rows."""
-
-    def change(fit: Any) -> Any:
-        return lambda frame, rows, *rest: fit(frame, pl.Series(range(len(frame))), *rest)
-
-    return rewired(encode, "fit_medians", change)
+    return rewired(encode, "fit_medians", fitted_on_all_rows)
 
 
 def scaler_on_all_rows() -> AbstractContextManager[None]:
     """Numbers are scaled by means and spreads of all lesions."""
-
-    def change(fit: Any) -> Any:
-        return lambda frame, rows, *rest: fit(frame, pl.Series(range(len(frame))), *rest)
-
-    return rewired(encode, "fit_scaling", change)
+    return rewired(encode, "fit_scaling", fitted_on_all_rows)
 
 
 def target_encoder_on_all_rows() -> AbstractContextManager[None]:

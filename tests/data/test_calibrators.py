@@ -23,8 +23,7 @@ from data.scores.calibrate import (
     fit_steps,
     fit_temperature,
 )
-from data.scores.calibration import log_loss
-from data.scores.calibration_line import calibration_line
+from data.scores.calibration import calibration_line, log_loss
 from data.scores.calibrators import Calibrator, LogOddsCurve, log_odds, logarithms
 from data.scores.logistic import Prior, fit_logistic
 from data.scores.ranking import pauc

@@ -3,7 +3,7 @@
 import numpy as np
 
 from features.recipe import FeatureRecipe
-from pipeline.batches import patient_batches
+from pipeline.actions.predict import patient_batches
 
 
 def test_patients_stay_whole_and_every_lesion_comes_once():

@@ -16,7 +16,7 @@ from pipeline.actions.opening import existing_run, surroundings
 from pipeline.inputs import Inputs
 from pipeline.report import classes, importance
 from pipeline.report.finished import FinishedRun, open_finished
-from pipeline.report.groups import right_calls
+from pipeline.report.groups import Judged, right_calls
 from pipeline.report.loaded import for_class
 from pipeline.report.patients import class_figures_by_group
 from tests.pipeline.test_report import Reader, resolve
@@ -184,7 +184,7 @@ def test_groups_add_up(run: FinishedRun, metrics: dict[str, Any]) -> None:
     assert {"fold", "site", "age", "sex"} <= set(divisions)
     for groups in divisions.values():
         assert sum(one["lesions"] for one in groups) == len(run.target)
-    few = right_calls(run, "few", np.arange(8))
+    few = right_calls(Judged.of(run), "few", np.arange(8))
     assert few["too_few"]
     assert few["accuracy"] is None
 
