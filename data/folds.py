@@ -11,13 +11,14 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from data.cohort import Cohort
 from data.errors import DataError, examples
 from data.files import atomic
 from data.folds_by import divide
 from data.inner_split import Ints, assign_groups, class_counts
+from data.strict import Strict
 from data.tables.csv import ROW, read_csv
 from data.tables.parquet import read_parquet
 
@@ -28,10 +29,8 @@ METHOD_KEY = "fusionnetx.fold_method"
 DEFAULT_COUNT = 5
 
 
-class FoldRecipe(BaseModel):
+class FoldRecipe(Strict):
     """The `[folds]` part of a recipe."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     count: int | None = Field(default=None, ge=2, le=100)
     """5 when left out, or as many as the fold file has; of a hundred, each holds a hundredth of the positives."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from data.cohort import DataFolder, Task
 from data.images.cleaned import clean_source
@@ -12,15 +12,14 @@ from data.readers import READERS
 from data.readers.folder import FolderRecipe
 from data.readers.paired import PairingRecipe
 from data.readers.reading import BoundReader, Unlabelled
+from data.strict import Strict
 from data.synthetic.isic2024.recipe import SyntheticRecipe
 from data.synthetic.recipe import TwinRecipe
 from data.whole_folder import is_invented
 
 
-class DataRecipe(BaseModel):
+class DataRecipe(Strict):
     """What the data are and how their images are packed."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     reader: str = "isic2024"
     """One of `data.readers.READERS`."""

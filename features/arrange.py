@@ -8,8 +8,9 @@ import polars as pl
 
 from data.cohort import Cohort
 from data.errors import DataError, RecipeError
+from data.tables.near import did_you_mean
 from features.columns import FORBIDDEN, KNOWN, LOCATION, LOCATION_SIMPLE, SITE
-from features.recipe import FeatureRecipe, nearest
+from features.recipe import FeatureRecipe
 from features.source import PATIENT, PLACES, Source
 
 LESION = "lesion_id"
@@ -64,7 +65,8 @@ def used_columns(cohort: Cohort, recipe: FeatureRecipe) -> list[str]:
     task, present = cohort.task, cohort.table.columns
     for name in recipe.extra_columns:
         if name not in present:
-            raise RecipeError(f"features.extra_columns: the data have no column {name!r}{nearest(name, present)}")
+            hint = did_you_mean(name, present, 0.5)
+            raise RecipeError(f"features.extra_columns: the data have no column {name!r}{hint}")
     hidden = {task.lesion, task.group, task.target, *cohort.forbidden, *FORBIDDEN, *recipe.unused_columns}
     wanted = {*KNOWN, *recipe.extra_columns}
     return [name for name in present if name in wanted and name not in hidden]

@@ -3,21 +3,19 @@
 Names are checked here, before any data is read; whether the data have the columns is checked by `features.table`.
 """
 
-import difflib
-from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from data.strict import Strict
+from data.tables.near import did_you_mean
 from features.columns import FORBIDDEN, STRONG
 from features.families.family import FeatureSet
 from features.families.registry import FAMILIES
 
 
-class FeatureRecipe(BaseModel):
+class FeatureRecipe(Strict):
     """What the feature stage makes of the metadata and the image scores."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     set: FeatureSet = "advanced"
     """`simple`: published columns, imputed and target-encoded; `compact`: published columns, numbers of one lesion,
@@ -65,7 +63,7 @@ class FeatureRecipe(BaseModel):
         for name in names:
             if name not in FAMILIES:
                 known = ", ".join(FAMILIES)
-                raise ValueError(f"unknown feature family {name!r}{nearest(name, FAMILIES)}; known: {known}")
+                raise ValueError(f"unknown feature family {name!r}{did_you_mean(name, FAMILIES, 0.5)}; known: {known}")
         return names
 
     @field_validator("extra_columns", "compared_columns", "outlier_columns")
@@ -100,9 +98,3 @@ class FeatureRecipe(BaseModel):
     def encodes_target(self) -> bool:
         """`target_encoding` with the default of the set filled in."""
         return self.set == "simple" if self.target_encoding is None else self.target_encoding
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` or nothing."""
-    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {match[0]!r}?" if match else ""

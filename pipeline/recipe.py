@@ -14,24 +14,24 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from data.errors import RecipeError
 from data.folds import FoldRecipe
 from data.recipe import DataRecipe
+from data.strict import Strict
+from data.tables.near import did_you_mean
 from features.recipe import FeatureRecipe
 from image_models.recipe import RETIRED_KEYS, ImageModelRecipe
-from pipeline.recipe_changes import apply_change, nearest, read_toml
+from pipeline.recipe_changes import apply_change, read_toml
 from tabular.recipe import TabularRecipe
 
 
-class ResourcesRecipe(BaseModel):
+class ResourcesRecipe(Strict):
     """What each kind of job takes; nothing here is part of a fingerprint.
 
     No machine has more than 1024 cores to ask for.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     image_model_cpus: int = Field(default=0, ge=0, le=1024)
     """Threads of one image model; 0: three beside a GPU; on a processor one, where models run side by side, or, where
@@ -59,10 +59,8 @@ MAX_BYTES = 2**17
 """The longest shipped recipe, defaults written out, has a tenth of it."""
 
 
-class Recipe(BaseModel):
+class Recipe(Strict):
     """Everything that decides the result of a run."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     description: str = ""
     seed: int = Field(default=42, ge=0, lt=2**63)
@@ -115,7 +113,7 @@ def find_recipe(name: str) -> Path:
     shipped = shipped_recipes()
     if name not in shipped:
         raise RecipeError(
-            f"no recipe is called {name!r}{nearest(name, shipped)}; shipped: {', '.join(shipped)}; "
+            f"no recipe is called {name!r}{did_you_mean(name, shipped, 0.5)}; shipped: {', '.join(shipped)}; "
             "or give the path of a .toml file"
         )
     return shipped[name]
@@ -222,7 +220,7 @@ def explain(raw: Any, detail: Any) -> str:
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         key = path.rpartition(".")[2]
         known = field_names(parent)
-        return f"{path} = {brief(value)}: unknown key{nearest(key, known)}; known: {', '.join(known)}"
+        return f"{path} = {brief(value)}: unknown key{did_you_mean(key, known, 0.5)}; known: {', '.join(known)}"
     if detail["type"] in ("missing", "missing_argument") and isinstance(detail["loc"][-1], int):
         return f"{path} = {value!r}: one more entry is needed"
     if detail["type"] in ("missing", "missing_argument"):

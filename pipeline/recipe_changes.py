@@ -4,13 +4,13 @@ Both are input like any other: how deep it is nested, how many dots a line has a
 before anything follows them.
 """
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable
 from typing import Any
 
 from data.errors import RecipeError
+from data.tables.near import did_you_mean
 
 MAX_DOTS = 256
 """In one line. The parser takes time with the square of a key's dots: six seconds for 16,000."""
@@ -102,15 +102,10 @@ def descend(container: Any, step: str, change: str) -> list[Any]:
         return [container[names.index(step)]]
     if is_place(container, step):
         return [container[int(step)]]
-    raise RecipeError(f"--set {change}: no entry {step[:50]!r}{nearest(step, names)}; there are {', '.join(names)}")
+    hint = did_you_mean(step, names, 0.5)
+    raise RecipeError(f"--set {change}: no entry {step[:50]!r}{hint}; there are {', '.join(names)}")
 
 
 def is_place(entries: list[Any], step: str) -> bool:
     """Whether a step of a path is the index of an entry."""
     return INDEX.fullmatch(step) is not None and int(step) < len(entries)
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` or nothing."""
-    match = difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.5)
-    return f"; did you mean {match[0]!r}?" if match else ""

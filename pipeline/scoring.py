@@ -79,8 +79,7 @@ def score_one(
             else {}
         )
         for name in wanted:
-            found = interval_of(given[name], figures[name]["estimate"])
-            figures[name] = {"estimate": found.estimate, "low": found.low, "high": found.high}
+            figures[name] = interval_of(given[name], figures[name]["estimate"]).figures
         invalid = np.count_nonzero(np.isnan(given[task.score]))
         figures["replicates_without_score"] = {"estimate": float(invalid)}
     figures["lesions"] = {"estimate": float(len(target))}

@@ -2,13 +2,13 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+
+from data.strict import Strict
 
 
-class CalibrateRecipe(BaseModel):
+class CalibrateRecipe(Strict):
     """What is made of the blend's out-of-fold scores; submission.csv does not change with it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     method: Literal["auto", "prior", "platt", "beta", "isotonic"] = "auto"
     """`auto` takes the one with the smallest log loss on folds that it was not fitted on; many classes always get one

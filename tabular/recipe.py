@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     ValidationInfo,
@@ -20,19 +18,16 @@ from pydantic import (
 )
 
 from data.errors import RecipeError
+from data.strict import Strict
 from tabular.calibrate import CalibrateRecipe
 from tabular.class_factors import Calls
 from tabular.learners.learner import Device, Learner
 from tabular.learners.registry import LEARNERS
 from tabular.learners.search_space import SearchSpace, Value, require_space_within
 
-STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-
-class MemberRecipe(BaseModel):
+class MemberRecipe(Strict):
     """One member of the ensemble: a learner, what it sees, how it is trained."""
-
-    model_config = STRICT
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)
     """Name of the member's out-of-fold column and folder."""
@@ -151,10 +146,8 @@ def _learner(info: ValidationInfo) -> Learner | None:
     return LEARNERS[info.data["booster"]] if "booster" in info.data else None
 
 
-class ResampleRecipe(BaseModel):
+class ResampleRecipe(Strict):
     """How the rarity of the positive class is met, in training rows only."""
-
-    model_config = STRICT
 
     method: Literal["over_then_under", "none", "class_weights", "under_bags"] = "over_then_under"
     """`under_bags` trains one model per bag of all positives and a fresh draw of negatives, and averages them."""
@@ -175,10 +168,8 @@ class ResampleRecipe(BaseModel):
         return self
 
 
-class BlendRecipe(BaseModel):
+class BlendRecipe(Strict):
     """How members become one probability."""
-
-    model_config = STRICT
 
     method: Literal["mean", "logit_mean", "rank_mean", "weighted", "stacker", "rank_stacker", "chosen"] = "mean"
     """`mean` is the soft vote; the stackers are logistic regressions on logits of the members or of their ranks;
@@ -191,10 +182,8 @@ class BlendRecipe(BaseModel):
     """With several classes: others multiply each class by a factor that makes the likeliest class score most."""
 
 
-class TuneRecipe(BaseModel):
+class TuneRecipe(Strict):
     """How Optuna searches the members' parameters; the member as the recipe has it is always the first trial."""
-
-    model_config = STRICT
 
     trials: int = Field(default=0, ge=0, le=100_000)
     """Trials per member, those of earlier runs of the same study included; 0 leaves the members as they are. The
@@ -225,7 +214,7 @@ class TuneRecipe(BaseModel):
     first fold of a table with 60 positives in each, after the fourth of one with 15."""
     reestimate_seeds: tuple[int, ...] = Field(default=(1001,), min_length=1)
     """Of `shared`: seeds of the other fold assignments on which the winner is scored again."""
-    spaces: dict[str, dict[str, SearchSpace]] = {}
+    spaces: dict[str, dict[str, SearchSpace]] = Field(default_factory=dict)
     """By member or learner, by parameter: `{low, high, log}` or `{choices}`; else as the learner's file says."""
 
     @field_validator("reestimate_seeds")
@@ -252,10 +241,8 @@ def _paper_members() -> tuple[MemberRecipe, ...]:
     )
 
 
-class TabularRecipe(BaseModel):
+class TabularRecipe(Strict):
     """Stage two after the features: an ensemble of members."""
-
-    model_config = STRICT
 
     members: tuple[MemberRecipe, ...] = Field(default_factory=_paper_members)
     exclude: Literal["none", "biopsied_benign"] = "none"

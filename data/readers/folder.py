@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from data.cohort import Cohort, DataFolder, Task
 from data.errors import DataError, examples
@@ -22,6 +22,7 @@ from data.images.sources import ImageSource
 from data.own.roles import group_noun
 from data.progress import Progress
 from data.readers.reading import InParts, Reader, Readout, Unlabelled, given_images
+from data.strict import Strict
 from data.synthetic.recipe import TwinRecipe
 from data.tables.any_table import any_parts, read_any
 from data.tables.csv import TextTable
@@ -30,10 +31,8 @@ from data.tables.near import did_you_mean
 from data.tables.schema import Column, validate
 
 
-class FolderRecipe(BaseModel):
+class FolderRecipe(Strict):
     """What the columns of a folder's table mean."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     metadata: str = "metadata.csv"
     """The table, below the data folder."""

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from data.cohort import Cohort, DataFolder, Task
 from data.errors import DataError
@@ -22,6 +22,7 @@ from data.readers import READERS, tcga_skcm
 from data.readers.expression import PREFIX as RNA
 from data.readers.reading import BoundReader, FolderError, Reader, Readout, ToldColumns, Unlabelled
 from data.schemas.tcga_skcm import PATIENT_SCHEMA, PATIENTS, PRIMARY_SCHEMA, SAMPLE_SCHEMA, TASK
+from data.strict import Strict
 from data.synthetic.recipe import GENERATION, TwinRecipe
 from data.tables.csv import ROW, read_csv
 from data.tables.schema import Column, validate
@@ -66,10 +67,8 @@ METASTASIS = (
 )
 
 
-class PairingRecipe(BaseModel):
+class PairingRecipe(Strict):
     """Which lesions are joined to which patients."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     lesions: str = "ham10000_binary"
     """Reader of the dermoscopic images, of two classes."""

@@ -29,6 +29,11 @@ class Interval:
     """Replicates in which the score is undefined (no positives drawn); they do not count towards the range."""
     confidence: float = 0.95
 
+    @property
+    def figures(self) -> dict[str, float]:
+        """As JSON holds it."""
+        return {"estimate": self.estimate, "low": self.low, "high": self.high}
+
     def __str__(self) -> str:
         return f"{self.estimate:.4f} ({100 * self.confidence:g} % {self.low:.4f} to {self.high:.4f})"
 

@@ -1,15 +1,15 @@
 """How large a synthetic twin is."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from data.strict import Strict
 
 GENERATION = 1
 """Counts changes of the twins that change what a recipe writes."""
 
 
-class TwinRecipe(BaseModel):
+class TwinRecipe(Strict):
     """The size of a synthetic twin; what it is the twin of follows from the reader."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     lesions: int = Field(default=300, ge=40, le=1_000_000)
     """Lesions, or where there are no images, samples; more than a million take days to draw."""

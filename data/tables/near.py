@@ -7,10 +7,10 @@ from pathlib import Path
 MAX_FILES = 2000
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
     """`; did you mean 'x'?` or nothing; capitals do not count."""
     lower = {other.lower(): other for other in known}
-    match = get_close_matches(word.lower(), list(lower), n=1, cutoff=0.6)
+    match = get_close_matches(word[:100].lower(), list(lower), n=1, cutoff=likeness)
     return f"; did you mean {lower[match[0]]!r}?" if match else ""
 
 

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import DataError
-from data.scores.intervals import Interval, bootstrap, paired_bootstrap
+from data.predictions import known_rows
 from data.scores.repeated import corrected_test, fold_differences
 from data.scores.scores import UndefinedScoreError
 from pipeline.ablation.rows import IMAGE_ONLY, Floats, Row
+from pipeline.report.leads import lead, score_figures
 
 REPLICATES = 1000
 ORDER = ("full", "metadata_advanced", IMAGE_ONLY)
@@ -44,29 +45,16 @@ class Sample:
         if column is None:
             return None
         known = known_rows(column)
-        try:
-            return as_dict(
-                bootstrap(
-                    self.target[known], column[known], self.groups[known], score=self.score, seed=self.seed,
-                    replicates=REPLICATES,
-                )
-            )  # fmt: skip
-        except UndefinedScoreError:
-            return None
+        sample = self.target[known], column[known], self.groups[known]
+        return score_figures(*sample, self.score, self.seed, REPLICATES)
 
     def lead(self, a: Row, b: Row) -> dict[str, float] | None:
         """Score of `a` less score of `b`, on the lesions that both know."""
         of_a, of_b = self.column(a), self.column(b)
         if of_a is None or of_b is None:
             return None
-        known = known_rows(of_a) & known_rows(of_b)
         try:
-            return as_dict(
-                paired_bootstrap(
-                    self.target[known], of_a[known], of_b[known], self.groups[known], score=self.score,
-                    seed=self.seed, replicates=REPLICATES,
-                )
-            )  # fmt: skip
+            return lead(self.target, of_a, of_b, self.groups, self.score, self.seed, REPLICATES)
         except UndefinedScoreError:
             return None
 
@@ -75,22 +63,11 @@ class Sample:
         of_a, of_b = self.column(a), self.column(b)
         if self.fold is None or of_a is None or of_b is None:
             return None
-        known = known_rows(of_a) & known_rows(of_b)
+        known = known_rows(of_a, of_b)
         sample = self.target[known], self.groups[known], self.fold[known]
         differences = list(fold_differences(self.score, *sample, of_a[known], of_b[known]))
         test = corrected_test(differences, len(np.unique(self.fold)))
         return None if test is None else test.to_json()
-
-
-def known_rows(column: Floats) -> npt.NDArray[np.bool_]:
-    """Lesions with a probability."""
-    by_class = np.isfinite(column).reshape(len(column), -1)
-    return np.asarray(by_class.all(axis=1), dtype=np.bool_)
-
-
-def as_dict(interval: Interval) -> dict[str, float]:
-    """For JSON."""
-    return {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
 
 
 def row_figures(row: Row, full: Row, samples: Sequence[Sample]) -> dict[str, Any]:

@@ -41,9 +41,9 @@ def networks(models: tuple[ImageModelRecipe, ...]) -> Iterator[Found]:
 def weights(models: tuple[ImageModelRecipe, ...], weights_dir: Path) -> Iterator[Found]:
     """Pretrained weights: at hand, to be fetched, or not to be had."""
     from data.errors import TrainingError
+    from data.tables.near import did_you_mean
     from image_models.networks.packaged_weights import PREFIX, packaged_file
     from image_models.networks.weights import hub_name, hub_source, local_path
-    from pipeline.recipe_changes import nearest
 
     for model in models:
         for part in model.image_branches():
@@ -59,9 +59,8 @@ def weights(models: tuple[ImageModelRecipe, ...], weights_dir: Path) -> Iterator
                 path = Path(part.pretrained).expanduser()
                 if not path.is_file():
                     beside = [str(other) for other in path.parent.glob("*.safetensors")]
-                    yield Found(
-                        "error", f"image model {model.name}: weights {path} do not exist{nearest(str(path), beside)}"
-                    )
+                    hint = did_you_mean(str(path), beside, 0.5)
+                    yield Found("error", f"image model {model.name}: weights {path} do not exist{hint}")
                 continue
             source, path = hub_source(part), local_path(part, weights_dir)
             if not path.is_file():

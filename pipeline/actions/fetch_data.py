@@ -8,18 +8,17 @@ from data.download.dataset import Fetching
 from data.download.ham10000 import COLLECTIONS
 from data.download.part import Part
 from data.errors import DataError
+from data.tables.near import did_you_mean
 from pipeline.actions.outputs import refuse_folder
 from pipeline.display import Display
-from pipeline.recipe_changes import nearest
 
 
 def fetch_data(name: str, display: Display, *, permissive: bool, part: str | None, out: Path | None) -> None:
     """Fetch what is missing of a data set, and say where it is and what may be done with it."""
     known = {**EDITIONS, **COLLECTIONS}
     if name not in known:
-        raise DataError(
-            f"no data set that can be fetched is called {name!r}{nearest(name, known)}; known: {', '.join(known)}"
-        )
+        hint = did_you_mean(name, known, 0.5)
+        raise DataError(f"no data set that can be fetched is called {name!r}{hint}; known: {', '.join(known)}")
     if name in COLLECTIONS:
         if permissive or part is not None:
             raise DataError(f"{name} is fetched whole: leave --permissive and --part out")

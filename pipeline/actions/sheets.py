@@ -12,9 +12,9 @@ from data.images.cleaned import STEPS, cleaned
 from data.images.decode import pixels
 from data.images.shards import Beside, take
 from data.recipe import reader_of
+from data.tables.near import did_you_mean
 from pipeline.actions.outputs import refuse_output
 from pipeline.inputs import Inputs
-from pipeline.recipe_changes import nearest
 from pipeline.runtime import Runtime
 from pipeline.steps.lesions import training_lesions
 
@@ -29,7 +29,8 @@ def write_sheet(inputs: Inputs, runtime: Runtime, model_name: str | None, out_pa
         raise RecipeError("the recipe has no image models, so there is nothing to augment")
     name = model_name or next(iter(models))
     if name not in models:
-        raise RecipeError(f"no image model is called {name!r}{nearest(name, models)}; there are {', '.join(models)}")
+        hint = did_you_mean(name, models, 0.5)
+        raise RecipeError(f"no image model is called {name!r}{hint}; there are {', '.join(models)}")
     recipe = models[name]
     if recipe.trains_on_vectors:
         why = "sees no images" if recipe.backbone == "none" else "is frozen: its images are not changed"

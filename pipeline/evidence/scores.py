@@ -11,7 +11,7 @@ from data.predictions import known_rows
 from data.progress import Progress, silent
 from data.scores.intervals import interval_of, replicates_of_scores
 from data.scores.scores import UndefinedScoreError, score_of
-from pipeline.report.leads import Figures, figures_of
+from pipeline.report.leads import Figures
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -47,7 +47,7 @@ def as_figures(drawn: tuple[float, Floats] | None) -> Figures | None:
     if drawn is None:
         return None
     try:
-        return figures_of(interval_of(drawn[1], drawn[0]))
+        return interval_of(drawn[1], drawn[0]).figures
     except UndefinedScoreError:
         return None
 

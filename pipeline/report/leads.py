@@ -6,16 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from data.predictions import known_rows
-from data.scores.intervals import Interval, bootstrap, paired_bootstrap
+from data.scores.intervals import bootstrap, paired_bootstrap
 from data.scores.ranking import UndefinedScoreError
 
 Figures = dict[str, float]
 Floats = npt.NDArray[np.float64]
-
-
-def figures_of(interval: Interval) -> Figures:
-    """An interval as JSON holds it."""
-    return {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
 
 
 def finite(value: Any) -> float | None:
@@ -26,7 +21,7 @@ def finite(value: Any) -> float | None:
 def score_figures(target: Any, probability: Any, groups: Any, score: str, seed: int, replicates: int) -> Figures | None:
     """A score; None where no draw of patients defines it."""
     try:
-        return figures_of(bootstrap(target, probability, groups, score=score, replicates=replicates, seed=seed))
+        return bootstrap(target, probability, groups, score=score, replicates=replicates, seed=seed).figures
     except UndefinedScoreError:
         return None
 
@@ -37,4 +32,4 @@ def lead(target: Any, a: Floats, b: Floats, groups: Any, score: str, seed: int, 
     interval = paired_bootstrap(
         target[known], a[known], b[known], groups[known], score=score, replicates=replicates, seed=seed
     )
-    return figures_of(interval)
+    return interval.figures

@@ -9,7 +9,6 @@ from data.scores.intervals import drawn_patients, interval_of, times_drawn
 from data.scores.scores import roc_points, threshold_at_sensitivity
 from pipeline.report.curves import rounded
 from pipeline.report.finished import Floats, Ints
-from pipeline.report.leads import figures_of
 
 SENSITIVITIES = (0.80, 0.90, 0.95)
 SPECIFICITIES = (0.80, 0.90, 0.95, 0.98, 0.99)
@@ -44,7 +43,7 @@ def flagged(target: Ints, probability: Floats, groups: npt.NDArray[Any], seed: i
                 "flagged": int(called.sum()),
                 "found": found,
                 "flagged_share": float(called.mean()),
-                "per_patient_mean": figures_of(interval_of(replicates, float(per_patient.mean()))),
+                "per_patient_mean": interval_of(replicates, float(per_patient.mean())).figures,
                 "per_patient_median": float(np.median(per_patient)),
                 "per_patient_ninth_decile": float(np.quantile(per_patient, 0.9)),
                 "patients_with_none": int(np.count_nonzero(per_patient == 0)),

@@ -114,7 +114,7 @@ def quality(
             target, probability, groups, seed=seed, replicates=replicates
         ),
     }
-    figures = {name: {"estimate": one.estimate, "low": one.low, "high": one.high} for name, one in found.items()}
+    figures = {name: one.figures for name, one in found.items()}
     line = calibration_line(target, probability, groups) if probability.ndim == 1 else None
     return {**figures, "slope": None, "intercept": None, **({} if line is None else asdict(line))}
 

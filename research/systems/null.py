@@ -23,13 +23,14 @@ from pipeline.audit.scratch import scratch
 from pipeline.audit.variants import UNEVEN, relabelled_by
 from pipeline.inputs import Inputs
 from pipeline.runtime import Runtime
+from pipeline.scoring import NOTHING
 from research.systems.comparison import Comparison, divided
 from research.systems.network import NetworkRun
 from research.systems.protocols import ProtocolName
 from research.systems.registry import System
 from research.systems.run import why_not
 from research.systems.scored import Scored
-from research.systems.table import NOTHING, markdown_table, print_cells
+from research.systems.table import markdown_table, print_cells
 
 LOOK_UP = "look-up of seen images"
 TESTED = ("accuracy", "auc")

@@ -7,7 +7,6 @@ imported inside the functions that use it, so that reading a recipe loads none. 
 `tabular.resample`.
 """
 
-import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from data.tables.near import did_you_mean
 from tabular.learners.search_space import SearchSpace, Value, require_within
 
 Floats = npt.NDArray[np.float64]
@@ -178,8 +178,7 @@ class Learner:
             raise ValueError(f"{parameter} is set by the key {key!r}, not among the parameters")
         spelling = self.aliases.get(parameter, parameter)
         if spelling not in self.known:
-            match = difflib.get_close_matches(parameter, [*self.known, *self.aliases], n=1, cutoff=0.5)
-            hint = f"; did you mean {match[0]!r}?" if match else ""
+            hint = did_you_mean(parameter, [*self.known, *self.aliases], 0.5)
             raise ValueError(f"{self.name} has no parameter {parameter!r} that a recipe may set{hint}")
         return spelling
 

@@ -1,14 +1,14 @@
 """The values a parameter of a learner may have, and those that tuning may give it."""
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
+
+from data.strict import Strict
 
 Value = bool | int | float | str
 
 
-class SearchSpace(BaseModel):
+class SearchSpace(Strict):
     """Values tuning may give a parameter: `{low, high, log}` (whole numbers when both bounds are) or `{choices}`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     low: int | float | None = None
     high: int | float | None = None

@@ -4,13 +4,13 @@ import math
 from dataclasses import dataclass
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from data.strict import Strict
 
 
-class SyntheticRecipe(BaseModel):
+class SyntheticRecipe(Strict):
     """How large a synthetic cohort is. Counts left out follow from the number of lesions (see `counts`)."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     lesions: int = Field(default=4000, ge=20, le=20_000_000)
     """At most fifty times as many as were published: more take days to draw and fill a disk."""
