@@ -8,7 +8,6 @@ import csv
 import io
 import json
 import re
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,13 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data.download.dataset import MB, SPARE, alone
+from data.download.dataset import RECORD, alone, refuse_full_disk
 from data.download.http import LostError, Patience, network, patiently, request
 from data.errors import DataError
 from data.files import atomic, write_json
 from data.progress import Progress, silent
 
-RECORD = "download.json"
 AT_ONCE = 8
 """Images fetched at a time: each is small, and most of its time is waiting."""
 MOST_PAGE_BYTES, MOST_IMAGE_BYTES = 2**26, 2**27
@@ -95,7 +93,12 @@ class CollectionFetching:
                     full = record["files"]["full"]
                     wanted.append((images / f"{record['isic_id']}.jpg", full["url"], full["size"]))
                 missing = [one for one in wanted if not one[0].is_file() or one[0].stat().st_size != one[2]]
-                self._refuse_full_disk(sum(size for *_, size in missing))
+                refuse_full_disk(
+                    self.folder,
+                    sum(size for *_, size in missing),
+                    "the next images take {needed} MB and {free} MB are free. Make room or choose a folder on another "
+                    "disk with --out; what is there is not fetched again.",
+                )
                 for done, _ in enumerate(threads.map(lambda one: self._image(*one), missing), 1):
                     progress(seen - len(missing) + done, max(total, seen))
                 progress(seen, max(total, seen))
@@ -171,14 +174,6 @@ class CollectionFetching:
         )  # fmt: skip
         with atomic(self.folder / what.table) as temporary:
             temporary.write_text(text.getvalue(), encoding="utf-8")
-
-    def _refuse_full_disk(self, needed: int) -> None:
-        free = shutil.disk_usage(self.folder).free
-        if free < needed + SPARE:
-            raise DataError(
-                f"{self.folder}: the next images take {needed / MB:,.0f} MB and {free / MB:,.0f} MB are free. Make "
-                "room or choose a folder on another disk with --out; what is there is not fetched again."
-            )
 
     def _otherwise(self) -> str:
         return f"The files are also at {self.collection.page}."

@@ -26,6 +26,10 @@ RECORD = "download.json"
 MB = 10**6
 SPARE = 50 * MB
 """Left on the disk for everything else."""
+LEFT = (
+    "{needed} MB are still to be fetched and {free} MB are free. Make room, choose a folder on another disk with "
+    "--out, or fetch a part with --part 1/10."
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class Fetching:
             windows[name] = Window.whole(url, stated(url, self.patience))
             self._refuse_stranger(name)
         left = sum(window.size - bytes_here(self.folder / name, window) for name, window in windows.items())
-        self._refuse_full_disk(left)
+        refuse_full_disk(self.folder, left, LEFT)
         total, done = sum(window.size for window in windows.values()), 0
         for name, window in windows.items():
             said = fetch(window.url, self.folder / name, self.patience, _megabytes(progress, done, total))
@@ -101,7 +105,7 @@ class Fetching:
                 tables[name] = Window.whole(address, stated(address, self.patience))
             # The images are there twice while the smaller archive is written.
             size = sum(window.size for window in tables.values()) + stretch.window.size
-            self._refuse_full_disk(size + stretch.window.size)
+            refuse_full_disk(self.folder, size + stretch.window.size, LEFT)
             done = 0
             for name, window in tables.items():
                 whole = self.folder / f".whole-{name}"
@@ -122,15 +126,6 @@ class Fetching:
             raise DataError(
                 f"{self.folder / name} is there already and was not fetched by this command. If it is whole, the "
                 "folder can be used as it is; else remove the file or choose another folder with --out."
-            )
-
-    def _refuse_full_disk(self, needed: int) -> None:
-        """DataError when what is missing does not fit."""
-        free = shutil.disk_usage(self.folder).free
-        if free < needed + SPARE:
-            raise DataError(
-                f"{self.folder}: {needed / MB:,.0f} MB are still to be fetched and {free / MB:,.0f} MB are free. Make "
-                "room, choose a folder on another disk with --out, or fetch a part with --part 1/10."
             )
 
     def _note(self, name: str, tag: str) -> None:
@@ -170,6 +165,13 @@ def alone(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise DataError(f"another process is fetching into {folder}; wait for it or stop it.") from error
         yield
+
+
+def refuse_full_disk(folder: Path, needed: int, remark: str) -> None:
+    """DataError when so many bytes do not fit, with a remark that has places for `needed` and `free` megabytes."""
+    free = shutil.disk_usage(folder).free
+    if free < needed + SPARE:
+        raise DataError(f"{folder}: {remark.format(needed=f'{needed / MB:,.0f}', free=f'{free / MB:,.0f}')}")
 
 
 def rows_of(table: bytes, ids: frozenset[str]) -> bytes:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from data.cohort import Cohort, DataFolder
-from data.errors import DataError, examples
+from data.errors import DataError
 from data.ids import as_ids
 from data.images.sources import ImageSource
 from data.progress import Progress
@@ -30,7 +30,7 @@ from data.readers.reading import (
 from data.schemas.isic2024 import FORBIDDEN, SCHEMA, SUBMISSION_SCHEMA, TASK, TEST_SCHEMA
 from data.synthetic.isic2024.recipe import SyntheticRecipe
 from data.synthetic.recipe import TwinRecipe
-from data.tables.csv import MAX_SHOWN, TextTable
+from data.tables.csv import TextTable
 from data.tables.schema import unknown_categories, validate
 
 
@@ -138,10 +138,8 @@ def _submission_ids(path: Path, found: Readout) -> npt.NDArray[np.str_] | None:
     ids = checked.table["isic_id"]
     if found.test is not None:
         known = found.test.table["isic_id"]
-        _name_ids(
-            ids.filter(~ids.is_in(known.implode())), f"{path.name}: ids without a row in test-metadata.csv", found
-        )
-        _name_ids(known.filter(~known.is_in(ids.implode())), f"{path.name}: test lesions without a row", found)
+        found.refuse(ids.filter(~ids.is_in(known.implode())), f"{path.name}: ids without a row in test-metadata.csv")
+        found.refuse(known.filter(~known.is_in(ids.implode())), f"{path.name}: test lesions without a row")
     else:
         found.notes.append(f"{path.name} is not used: there is no usable test-metadata.csv")
     return as_ids(ids.to_list(), path.name)
@@ -150,7 +148,7 @@ def _submission_ids(path: Path, found: Readout) -> npt.NDArray[np.str_] | None:
 def _compare(train: Cohort, test: Cohort, found: Readout) -> None:
     """Lesions in both parts are an error; unseen categories and patients in both are worth knowing."""
     both = test.table["isic_id"].filter(test.table["isic_id"].is_in(train.table["isic_id"].implode()))
-    _name_ids(both, "lesions in both train-metadata.csv and test-metadata.csv", found)
+    found.refuse(both, "lesions in both train-metadata.csv and test-metadata.csv")
     patients = test.table["patient_id"].unique()
     shared = patients.is_in(train.table["patient_id"].implode()).sum()
     if shared:
@@ -160,12 +158,6 @@ def _compare(train: Cohort, test: Cohort, found: Readout) -> None:
             seen = train.table[column.name].drop_nulls().unique().to_list()
             remarks = unknown_categories(test.table[column.name], seen, "that the training table does not have")
             found.notes += [f"test-metadata.csv: column {column.name}: {remark}" for remark in remarks]
-
-
-def _name_ids(ids: pl.Series, what: str, found: Readout) -> None:
-    """An error about ids, with the first few."""
-    if len(ids):
-        found.errors.append(f"{what}: {len(ids):,} ({examples(ids.drop_nulls(), MAX_SHOWN)})")
 
 
 READER = Reader(

@@ -81,13 +81,13 @@ class Milk10k:
             return None
         marks = truth.table.select(DIAGNOSES)
         several = truth.table.filter(marks.sum_horizontal() != 1)["lesion_id"]
-        _name(several, f"{TRUTH}: lesions without exactly one diagnosis", found)
+        found.refuse(several, f"{TRUTH}: lesions without exactly one diagnosis")
         answers = truth.table.select(
             "lesion_id", pl.concat_list(DIAGNOSES).list.arg_max().cast(pl.Int64).alias(TASK.target)
         )
         ids, answered = lesions.table["lesion_id"], answers["lesion_id"]
-        _name(ids.filter(~ids.is_in(answered.implode())), f"{path.name}: lesions without a row in {TRUTH}", found)
-        _name(answered.filter(~answered.is_in(ids.implode())), f"{TRUTH}: lesions without a row in {path.name}", found)
+        found.refuse(ids.filter(~ids.is_in(answered.implode())), f"{path.name}: lesions without a row in {TRUTH}")
+        found.refuse(answered.filter(~answered.is_in(ids.implode())), f"{TRUTH}: lesions without a row in {path.name}")
         table = lesions.table.join(answers, on="lesion_id", how="left", maintain_order="left")
         checksum = fingerprint([lesions.fingerprint, text.sha256])
         return Cohort(table, TASK, labelled=True, forbidden=FORBIDDEN, fingerprint=checksum)
@@ -121,9 +121,9 @@ def _lesions(path: Path, found: Readout) -> Cohort | None:
         return None
     images, before = checked.table, len(found.errors)
     strange = images.filter(~images["image_type"].is_in(list(KINDS.values())))["image_type"].unique(maintain_order=True)
-    _name(strange, f"{path.name}: column image_type: neither {' nor '.join(map(repr, KINDS.values()))}", found)
+    found.refuse(strange, f"{path.name}: column image_type: neither {' nor '.join(map(repr, KINDS.values()))}")
     doubled = images.filter(images.select("lesion_id", "image_type").is_duplicated())["lesion_id"]
-    _name(doubled.unique(maintain_order=True), f"{path.name}: lesions with two images of one kind", found)
+    found.refuse(doubled.unique(maintain_order=True), f"{path.name}: lesions with two images of one kind")
     if len(found.errors) > before:
         return None
     _remark(images, path.name, found)
@@ -165,13 +165,7 @@ def _refuse_shared(found: Readout) -> None:
     """A lesion in both parts is an error."""
     if found.train is not None and found.test is not None:
         test, train = found.test.table["lesion_id"], found.train.table["lesion_id"]
-        _name(test.filter(test.is_in(train.implode())), "lesions in both the training and the test part", found)
-
-
-def _name(values: pl.Series, what: str, found: Readout) -> None:
-    """An error about lesions or values, with the first few; none when there are none."""
-    if len(values):
-        found.errors.append(f"{what}: {len(values):,} ({examples(values, MAX_SHOWN)})")
+        found.refuse(test.filter(test.is_in(train.implode())), "lesions in both the training and the test part")
 
 
 def _reader(name: str, *kinds: str) -> Reader:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from data.cohort import Cohort, DataFolder, Task
-from data.errors import DataError
+from data.errors import DataError, examples
 from data.images.joined import JoinedImages
 from data.images.sources import FolderImages, Hdf5Images, ImageSource
 from data.images.tfrecords import SUFFIXES as TFRECORDS
@@ -24,7 +24,7 @@ from data.images.tfrecords import TFRecordImages
 from data.images.zipped import ZippedImages
 from data.progress import Progress
 from data.synthetic.recipe import TwinRecipe
-from data.tables.csv import TextTable, csv_parts, read_csv
+from data.tables.csv import MAX_SHOWN, TextTable, csv_parts, read_csv
 from data.tables.near import with_files_beside
 from data.tables.schema import Column, Validated, validate
 
@@ -141,6 +141,11 @@ class Readout:
         """Add what was found in one file."""
         self.errors += [f"{file}: {error}" for error in errors]
         self.notes += [f"{file}: {note}" for note in notes]
+
+    def refuse(self, values: pl.Series, what: str) -> None:
+        """An error about lesions or values, with the first few; none when there are none."""
+        if len(values):
+            self.errors.append(f"{what}: {len(values):,} ({examples(values.drop_nulls(), MAX_SHOWN)})")
 
     def typed(self, text: TextTable, schema: Sequence[Column]) -> Validated:
         """One table with its declared columns; problems are recorded, answers that nobody publishes among them."""
