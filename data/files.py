@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from data.errors import DataError
-from data.spelled import spelled
+from data.spelled import as_text, spelled
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A full disk, a used-up quota, a limit on the size of a file."""
@@ -139,11 +139,6 @@ def temporary_beside(path: Path, mark: str = "") -> Path:
     return path.with_name(
         f".{as_text(path.name)}.{_this_life}-{next(_number)}.{socket.gethostname()}.{os.getpid()}{mark}.tmp"
     )
-
-
-def as_text(name: str) -> str:
-    """A name with `?` for bytes that are none."""
-    return name.encode("utf-8", "replace").decode()
 
 
 def remove_leftovers(folder: Path, of: str = "", *, deep: bool = False) -> list[Path]:

@@ -29,3 +29,8 @@ def is_text(path: Path) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def as_text(name: str) -> str:
+    """A name with `?` for bytes that are none."""
+    return name.encode("utf-8", "replace").decode()
