@@ -13,15 +13,17 @@ import socket
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Iterator
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from threadpoolctl import threadpool_limits
 
-from pipeline.execute.order import Order, carry_out
-from pipeline.execute.relay import Event, RelayDisplay
 from pipeline.memory import keep_freed_memory
+
+if TYPE_CHECKING:
+    from pipeline.execute.relay import Event
 
 STOP = "stop"
 """The line that asks a worker to save its state and end its job."""
@@ -65,9 +67,13 @@ class Line:
 
 def work(line: Line) -> None:
     """Do jobs one after the other; ends when nobody is there to give another."""
+    # Not before: polars, which comes with these, starts threads of its own, and a copied process would lack them.
+    from pipeline.execute.order import Order, carry_out
+    from pipeline.execute.relay import RelayDisplay
+
     stopping = False
 
-    def tell(events: list[Event]) -> bool:
+    def tell(events: "list[Event]") -> bool:
         nonlocal stopping
         if events:
             line.send({"events": events})
@@ -86,7 +92,7 @@ def work(line: Line) -> None:
 
 def load(leader: socket.socket) -> None:
     """Import what image models need while the images are packed elsewhere; ends early where nobody waits for it."""
-    for module in ("torch", "image_models.training.train", "pipeline.plan"):
+    for module in ("torch", "image_models.training.train"):
         import_module(module)
         if select.select([leader], [], [], 0)[0] and not leader.recv(1, socket.MSG_PEEK):
             sys.exit()
@@ -143,6 +149,8 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     keep_freed_memory()
+    # Python 3.12 warns of any thread; those of numpy's BLAS, which is made for being copied, are the only ones.
+    warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*multi-threaded")
     leader = socket.socket(fileno=int(sys.argv[1]))
     load(leader)
     copy_for_each(leader)
