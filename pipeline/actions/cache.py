@@ -1,6 +1,9 @@
-"""What the cache holds (packed images, synthetic cohorts), and how it is emptied."""
+"""What the cache holds (packed images, synthetic cohorts) and what killed commands left; and how both are removed."""
 
+import os
 import shutil
+import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +13,7 @@ from rich.table import Table
 
 from data.errors import DataError, examples
 from data.files import is_held, is_leftover, read_json, remove_leftovers, temporary_beside
+from data.held import SCRATCH
 from data.whole_folder import MANIFEST
 from pipeline.display import Display
 
@@ -40,6 +44,16 @@ def entries_of(cache_dir: Path) -> list[Entry]:
     return sorted((entry_at(path) for path in paths), key=lambda entry: -entry.bytes)
 
 
+def scratch_entries() -> list[Entry]:
+    """Temporary folders of this person's commands: of those at work, and of those that were killed."""
+    found = []
+    for path in sorted(Path(tempfile.gettempdir()).glob(f".{SCRATCH}.*.tmp")):
+        with suppress(FileNotFoundError):  # its command has ended
+            if path.lstat().st_uid == os.geteuid():
+                found.append(entry_at(path))
+    return found
+
+
 def entry_at(path: Path) -> Entry:
     """What lies there; links are counted as themselves."""
     inside = [path] if path.is_symlink() or path.is_file() else [path, *path.rglob("*")]
@@ -68,26 +82,34 @@ def what_is(path: Path) -> str:
 
 def print_cache(cache_dir: Path, display: Display) -> None:
     """One line for each entry."""
-    entries = entries_of(cache_dir)
+    entries, scratch = entries_of(cache_dir), scratch_entries()
     if not entries:
         display.say(f"the cache {cache_dir} is empty")
+    if not entries and not scratch:
         return
     table = Table("entry", "what", "MB", "written")
-    for entry in entries:
+    for entry in (*entries, *scratch):
         table.add_row(entry.path.name, entry.what, f"{entry.bytes / 1e6:,.1f}", f"{entry.written:%Y-%m-%d %H:%M}")
     display.table(table)
-    display.say(
-        f"{cache_dir}: {sum(entry.bytes for entry in entries) / 1e6:,.1f} MB; all of it is made again when needed"
-    )
+    if entries:
+        display.say(f"{cache_dir}: {megabytes(entries)}; all of it is made again when needed")
+    if scratch:
+        display.say(f"{tempfile.gettempdir()}: {megabytes(scratch)} of commands at work and of killed ones")
+
+
+def megabytes(entries: Iterable[Entry]) -> str:
+    """What entries take."""
+    return f"{sum(entry.bytes for entry in entries) / 1e6:,.1f} MB"
 
 
 def clear_cache(cache_dir: Path, names: list[str], display: Display) -> None:
     """Remove entries by name, or with none named all that this project made and no process is making."""
-    entries = {entry.path.name: entry for entry in entries_of(cache_dir)}
+    entries = {entry.path.name: entry for entry in (*entries_of(cache_dir), *scratch_entries())}
     unknown = [name for name in names if name not in entries]
     if unknown:
         raise DataError(f"the cache {cache_dir} holds no {examples(unknown)}; `fusionnetx cache` lists what it holds")
     remove_leftovers(cache_dir)
+    remove_leftovers(Path(tempfile.gettempdir()), of=SCRATCH)
     chosen = [entries[name] for name in names] or list(entries.values())
     foreign = [entry.path.name for entry in chosen if entry.what == UNKNOWN and not names]
     chosen = [entry for entry in chosen if entry.path.name not in foreign]
@@ -95,7 +117,7 @@ def clear_cache(cache_dir: Path, names: list[str], display: Display) -> None:
     gone = [entry for entry in chosen if entry.what != "being made"]
     for entry in gone:
         remove(entry.path)
-    display.say(f"removed {len(gone)} entries of {cache_dir}: {sum(entry.bytes for entry in gone) / 1e6:,.1f} MB")
+    display.say(f"removed {len(gone)} entries of {cache_dir}: {megabytes(gone)}")
     if kept:
         display.say(f"note: a process is making {examples(kept)}; left alone")
     if foreign:

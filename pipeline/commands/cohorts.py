@@ -145,7 +145,10 @@ def cache(
     names: Annotated[list[str] | None, typer.Argument(help="Entries to remove, with --clear; none: all.")] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Remove instead of listing.")] = False,
 ) -> None:
-    """List what the cache holds (packed images, synthetic cohorts), or clear it; all is made again when needed."""
+    """List what the cache holds (packed images, synthetic cohorts), or clear it; all is made again when needed.
+
+    What killed commands left in the system's temporary folder is listed and cleared, too.
+    """
     from pipeline.actions.cache import clear_cache, print_cache
     from pipeline.display import Display
     from pipeline.runtime import cache_folder

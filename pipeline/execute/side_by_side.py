@@ -71,6 +71,8 @@ def image_models_at_once(
     most = max(1, wanted or most)
     needs = {model.name: PROCESS_BYTES + memory_of(model, classes, training=training) for model in models}
     refuse_the_absurd(needs, gpu_bytes() if took.gpus else psutil.virtual_memory().total)
+    if not took.gpus:
+        warn_of_too_little(models, needs, runtime)
     if most == 1:
         return 1
     need = max(needs.values())
@@ -98,6 +100,19 @@ def refuse_the_absurd(needs: dict[str, int], most: int) -> None:
             raise RecipeError(
                 f"image model {name} would take about {need / 2**30:,.0f} GiB of memory, and there are "
                 f"{most / 2**30:,.0f} GiB in all; lower its batch_size or image_size, or choose a smaller network"
+            )
+
+
+def warn_of_too_little(models: "list[ImageModelRecipe]", needs: dict[str, int], runtime: Runtime) -> None:
+    """Say which model takes more than what is free now: the system may end its process in mid-work."""
+    from image_models.networks.memory import memory_remedy
+
+    free = psutil.virtual_memory().available
+    for model in models:
+        if needs[model.name] > free:
+            runtime.warn_once(
+                f"image model {model.name} takes about {needs[model.name] / 2**30:.1f} GiB of memory, and "
+                f"{free / 2**30:.1f} GiB are free: {memory_remedy(model)}; held_stages keeps less for the way back"
             )
 
 

@@ -1,5 +1,8 @@
 """`fusionnetx cache`: what lies there, and only that, can be listed and removed."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,7 +10,59 @@ from typing import Any
 import pytest
 
 from data.files import write_json
-from data.held import held_folder
+from data.held import held_folder, scratch_folder
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A temporary folder of the test's own."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+HOLDING = """
+import os, socket, sys, time
+from data.held import scratch_folder
+os.getpid = lambda: 1  # as every container's first process
+socket.gethostname = lambda: "box"
+with scratch_folder() as folder:
+    (folder / "rows").write_bytes(bytes(3_000_000))
+    print(folder, flush=True)
+    time.sleep(600)
+"""
+
+
+def holding(temporary: Path) -> tuple["subprocess.Popen[str]", Path]:
+    """A command at work, and its temporary folder."""
+    where = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(temporary)}
+    process = subprocess.Popen([sys.executable, "-c", HOLDING], env=where, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    return process, Path(process.stdout.readline().strip())
+
+
+def test_what_a_killed_command_left_goes_and_what_a_live_one_has_stays(
+    cli: Callable[..., Any], temporary: Path, tmp_path: Path
+) -> None:
+    (killed, left), (alive, own) = holding(temporary), holding(temporary)
+    try:
+        killed.kill()
+        killed.wait()
+        answer = cli("cache", cache=tmp_path / "none")
+        assert answer.out.count("left by a process that died") == 1
+        assert answer.out.count("being made") == 1
+        assert f"{temporary}: 6.0 MB of commands at work and of killed ones" in answer.out
+        assert "1 entries" in cli("cache", "--clear", cache=tmp_path / "none").out
+        assert not left.exists()
+        assert (own / "rows").is_file()
+        alive.kill()
+        alive.wait()
+        with scratch_folder() as folder:  # as the next command has
+            assert [path for path in temporary.iterdir() if path.is_dir()] == [folder]
+    finally:
+        alive.kill()
+        alive.wait()
 
 
 def test_the_cache_is_listed_and_cleared_but_for_what_is_being_made(cli: Callable[..., Any], tmp_path: Path) -> None:
