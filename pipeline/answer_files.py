@@ -8,7 +8,7 @@ import polars as pl
 from data.errors import DataError
 from data.files import atomic
 from data.held import scratch_folder
-from pipeline.display import printable
+from pipeline.printable import storable
 
 KINDS = (".csv", ".parquet", ".xlsx")
 SHEET_ROWS = 1_048_575
@@ -79,7 +79,7 @@ def write_sheet(frames: Iterable[pl.DataFrame], path: Path) -> None:
     def cell(value: object) -> object:
         if not isinstance(value, str):
             return value
-        text = WriteOnlyCell(sheet, printable(value))
+        text = WriteOnlyCell(sheet, storable(value))
         text.data_type = "s"
         return text
 

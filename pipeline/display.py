@@ -18,15 +18,13 @@ from rich.text import Text
 
 from data.errors import Interrupted
 from data.progress import Progress as Listener
-from data.secrets import masked
 from pipeline.bars import Bars, Pace, around, fitting, format_figures, shortened
+from pipeline.printable import printable
 from pipeline.tables import print_table
 
 LOG_SECONDS = 15.0
 KEPT_SECONDS = 1.0
 """Work that took longer than this leaves a line in a terminal when its bar goes."""
-
-CONTROLS = {code: "\ufffd" for code in (*range(32), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
 class WholeConsole(Console):
@@ -171,14 +169,6 @@ class Display:
             self.check_stop()
 
         return listener
-
-
-def printable(text: str) -> str:
-    """A message without terminal codes, which an id or a file's name may hold, and without passwords.
-
-    Bytes of a path that are no text are shown as what they are: unknown.
-    """
-    return masked(text.translate(CONTROLS)).encode("utf-8", "replace").decode()
 
 
 def labelled(label: str, style: str, text: str) -> Text:

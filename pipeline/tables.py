@@ -8,6 +8,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.printable import printable
+
 NAME, WORDS = 12, 24
 """Columns of a terminal that a name keeps at least, and that a text keeps when it goes over several lines."""
 ROOM = 10_000
@@ -16,8 +18,11 @@ ROOM = 10_000
 def print_table(console: Console, table: Table, spare: Sequence[str] = ()) -> None:
     """Print a table whole; `spare` names the columns that it can do without, the first to go first.
 
-    A figure is never cut. A log has no edge, so there the table is as wide as it likes.
+    A figure is never cut. A log has no edge, so there the table is as wide as it likes. What a cell says is shown as it
+    is: names may hold brackets, and terminal codes.
     """
+    for column in table.columns:
+        column._cells = [Text(printable(cell)) if isinstance(cell, str) else cell for cell in column._cells]
     if not console.is_terminal:
         table.width = width_of(table, console)
         console.print(table, crop=False)

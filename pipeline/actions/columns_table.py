@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from data.own.columns import KINDS, ColumnLook
-from pipeline.display import printable
+from pipeline.printable import printable
 from pipeline.tables import NAME
 
 SPARE = ("values", "missing", "example")

@@ -9,9 +9,10 @@ from typing import Any
 from rich.tree import Tree
 
 from data.errors import DataError
-from pipeline.display import Display, printable
+from pipeline.display import Display
 from pipeline.facts import finished_fold_count, recorded_facts
 from pipeline.plan import plan
+from pipeline.printable import printable
 from pipeline.run import Run
 from pipeline.step import Step
 
@@ -56,7 +57,7 @@ def print_plan(run: Run, display: Display) -> None:
     looks = looks_of(run)
     done = sum(look.state == "done" for look in looks)
     seconds = sum(look.seconds or 0.0 for look in looks)
-    tree = Tree(f"{run.folder}: {done} of {len(looks)} steps are done, {duration(seconds)} of work")
+    tree = Tree(printable(f"{run.folder}: {done} of {len(looks)} steps are done, {duration(seconds)} of work"))
     for verb, of_verb in grouped(looks, lambda look: look.step.work.verb):
         branch = tree.add(verb)
         for stage, of_stage in grouped(of_verb, lambda look: look.step.work.stage):

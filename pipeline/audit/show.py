@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from pipeline.audit.check import Check
-from pipeline.display import Display, printable
+from pipeline.display import Display
+from pipeline.printable import printable
 
 COLOURS = {"passed": "green", "failed": "red", "look": "yellow", "not done": "dim"}
 SHOWN = 8
@@ -64,7 +64,7 @@ def mutation_table(facts: Mapping[str, Any]) -> Table:
         if verdict["null_score"] is not None:
             null = f"{verdict['null_score']:.4f} ({verdict['null_distance']:+.1f} sd)"
         caught = ", ".join(verdict["caught_by"]) or ("nothing" if verdict["right"] else "NOTHING")
-        table.add_row(verdict["leak"], caught, escape(shortened(sign)), null, style=None if verdict["right"] else "red")
+        table.add_row(verdict["leak"], caught, shortened(sign), null, style=None if verdict["right"] else "red")
     return table
 
 
@@ -76,7 +76,7 @@ def drift_table(facts: Mapping[str, Any]) -> Table:
     )  # fmt: skip
     for column in facts["columns"][:SHOWN]:
         table.add_row(
-            escape(column["name"]), f"{column['stability']:.3f}",
+            column["name"], f"{column['stability']:.3f}",
             "" if column["ks"] is None else f"{column['ks']:.3f}", "" if column["p"] is None else f"{column['p']:.3g}",
             f"{column['missing_train']:.1%} / {column['missing_test']:.1%}", str(column["unseen"]),
             f"{column['used']:.0%}",

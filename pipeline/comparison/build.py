@@ -14,6 +14,7 @@ from data.scores.scores import SCORES
 from pipeline.ablation.table import two_cells
 from pipeline.comparison.figures import comparison_figures
 from pipeline.comparison.sides import distinct, open_side
+from pipeline.printable import printable
 from pipeline.report.forest import Mark, Marks, forest
 from pipeline.report.page import render
 from pipeline.report.svg import Plot
@@ -29,12 +30,13 @@ def print_comparison(console: Console, figures: dict[str, Any]) -> None:
     print_table(console, score_table(figures))
     print_table(console, cost_table(figures))
     for note in figures["notes"]:
-        console.print(note, markup=False, style="yellow")
+        console.print(printable(note), markup=False, style="yellow")
     for one in figures["recipes"]:
         changes = one["changes"]
-        console.print(f"recipe of {one['run']} beside {figures['first']}: {len(changes)} keys differ", markup=False)
+        title = f"recipe of {one['run']} beside {figures['first']}: {len(changes)} keys differ"
+        console.print(printable(title), markup=False)
         for change in changes[:MOST_CHANGES]:
-            console.print(f"  {change}", markup=False)
+            console.print(f"  {printable(change)}", markup=False)
         if len(changes) > MOST_CHANGES:
             console.print(f"  and {len(changes) - MOST_CHANGES} more, all in the page", markup=False)
 

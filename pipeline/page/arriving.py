@@ -30,11 +30,12 @@ from data.tables.csv import ROW
 from pipeline.answer_files import write_answers
 from pipeline.answers import answer_frame
 from pipeline.columns import flat, read_columns, stacked, write_table
-from pipeline.display import Display, printable
+from pipeline.display import Display
 from pipeline.explain.population import Population, new_population
 from pipeline.notes import strangers
 from pipeline.page.opened import Opened, stored_scores
 from pipeline.page.view import View
+from pipeline.printable import printable
 from pipeline.report.finished import SUBJECT
 
 FOLDER = Path("page") / "new"

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from data.scores.scores import SCORES
+from pipeline.printable import DIRECTIONS
 from pipeline.report.ablation import VERDICTS, study_plot
 from pipeline.report.axis import Axis
 from pipeline.report.evidence import TITLES, evidence_plots, spec_of
@@ -167,7 +168,7 @@ def render(template: str, figures: dict[str, Any], **values: Any) -> str:
         **values,
     }
     style = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
-    return environment.get_template(template).render(m=Value(figures), style=style)
+    return environment.get_template(template).render(m=Value(figures), style=style).translate(DIRECTIONS)
 
 
 def _reach(row: Any, path: tuple[str, ...]) -> float:

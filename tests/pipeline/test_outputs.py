@@ -12,9 +12,9 @@ import pytest
 from data.errors import DataError
 from data.files import no_room
 from pipeline.actions.outputs import refuse_folder, refuse_output
-from pipeline.display import printable
 from pipeline.explain.sheet import file_name_of
 from pipeline.kaggle.wheels import refuse_unknown
+from pipeline.printable import printable
 
 
 def test_an_input_is_never_an_output(tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ import io
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from data.own.columns import ColumnLook
 from pipeline.actions.columns_table import columns_table
 from pipeline.display import Display
 from pipeline.repeats import print_study
+from pipeline.tables import print_table
 
 AHEAD = {"mean": 0.0123, "low": -0.0021, "high": 0.0267, "p": 0.11, "distinguishable": False, "repeats_needed": 13}
 ONE = {"mean": 0.1512, "between_splits": 0.0032, "between_seeds": 0.0012, "blend_ahead": AHEAD}
@@ -54,3 +56,17 @@ def test_a_log_has_no_edge() -> None:
     for text in ("a_network_with_a_long_name", "sd, splits"):
         assert text in repeats
     assert "linker Oberschenkel, medial" in columns
+
+
+HOSTILE = "a[/red]\x1b]0;title\x07b\u202ec:smile:"
+
+
+def test_names_are_shown_as_they_are_and_reach_no_terminal_as_codes() -> None:
+    page = io.StringIO()
+    console = Console(file=page, width=200)
+    table = Table("run", "data")
+    table.add_row(HOSTILE, HOSTILE)
+    print_table(console, table)
+    said = page.getvalue()
+    assert said.count("a[/red]\ufffd]0;title\ufffdb\ufffdc:smile:") == 2
+    assert not set(said) & {"\x1b", "\x07", "\u202e"}
