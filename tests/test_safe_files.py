@@ -40,7 +40,7 @@ NEEDED = {  # calls that are safe with this keyword at this value alone
 REFUSED_KEYWORDS = {"shell": True, "allow_pickle": True, "weights_only": False, "trust_remote_code": True}
 BY_A_FIXED_TABLE = {
     "data/registry.py", "features/families/registry.py", "image_models/networks/registries.py",
-    "pipeline/execute/job.py", "pipeline/execute/ray_cluster.py",
+    "pipeline/execute/job.py", "pipeline/execute/ray_cluster.py", "pipeline/execute/worker.py",
 }  # fmt: skip
 """Modules imported by name there: the names stand in the code or are those of installed files, none comes from data."""
 
