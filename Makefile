@@ -57,7 +57,8 @@ hashes: $(STAMP)  ## write hashes.txt anew after a change of constraints.txt or 
 		--python-version 3.11 --python-platform x86_64-unknown-linux-gnu --generate-hashes >> hashes.new && mv hashes.new hashes.txt
 
 package-audit: $(STAMP)  ## ask for known weaknesses of the packages; says so where the data cannot be reached
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit \
+		|| { echo "the audit did not run: pip-audit could not be installed"; exit 2; }
 	@said=$$($(VENV)/bin/python -m pip_audit --requirement hashes.txt --disable-pip --require-hashes $(ARGS) 2>&1); code=$$?; \
 		if [ $$code -gt 1 ] || grep -qE 'could not be audited|Connection|Max retries' <<< "$$said"; then \
 			tail -3 <<< "$$said"; echo "the audit did not run on every package: its data could not be reached"; exit 2; \
