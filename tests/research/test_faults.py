@@ -15,7 +15,7 @@ from pipeline.display import Display
 from pipeline.recipe import load_recipe
 from research.commands.studies import made_small
 from research.kills.faults import Campaign, Harness, ProgramError
-from research.kills.kill_points import Event, Moment, choose, in_order, stages_of
+from research.kills.kill_points import BY_WORKERS, Event, Moment, choose, in_order, stages_of
 from research.kills.mortal import steady_name
 
 CAREFUL = """
@@ -171,6 +171,21 @@ def test_the_moments_are_spread_over_all_stages_and_kinds(finished_run: Path):
         assert 0 <= moment.seconds < 1
         assert EVENTS[moment.place - (moment.when == "at")].file == moment.file
     assert [moment.place for moment in in_order(chosen)] == sorted(moment.place for moment in chosen)
+
+
+def test_workers_die_alone_and_with_their_program_where_there_are_any():
+    """Training and prediction have processes of their own; a search is struck as everything else is."""
+
+    def stage_of_demo(file: str) -> str:
+        place, _, name = file.partition("/")
+        if name.startswith("oof/narrow"):
+            return BY_WORKERS["/test/" in name]
+        return "search" if "/tuning/" in name else f"{place} {name.partition('/')[0]}"
+
+    chosen = choose(EVENTS, stage_of_demo, 60, seed=0)
+    fates = {(moment.stage, moment.alone) for moment in chosen if moment.when != "at"}
+    assert {(stage, alone) for stage in BY_WORKERS for alone in (True, False)} | {("search", False)} <= fates
+    assert not any(moment.alone for moment in chosen if moment.stage not in BY_WORKERS)
 
 
 def test_a_program_with_few_moments_gives_what_it_has():
