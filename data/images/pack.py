@@ -145,16 +145,23 @@ def usable_cores() -> int:
 def _load(folder: Path, report: dict[str, Any]) -> tuple[Any, Any, Any]:
     """The three arrays, which must have the shapes that the report states."""
     n, size = int(report["lesions"]), int(report["image_size"])
-    images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-    ids = np.load(folder / "ids.npy", allow_pickle=False)
-    present = np.load(folder / "present.npy", allow_pickle=False)
+    images, ids, present = (_mapped(folder / f"{name}.npy") for name in ("images", "ids", "present"))
     if images.dtype != np.uint8 or images.shape != (n, size, size, 3):
         raise ValueError(f"images.npy is {images.dtype} {images.shape}, expected uint8 {(n, size, size, 3)}")
     if ids.dtype.kind != "U" or ids.shape != (n,):
         raise ValueError(f"ids.npy is {ids.dtype} {ids.shape}, expected {n} texts")
     if present.dtype != np.bool_ or present.shape != (n,):
         raise ValueError(f"present.npy is {present.dtype} {present.shape}, expected {n} booleans")
-    return images, ids, present
+    return images, np.array(ids), np.array(present)
+
+
+def _mapped(path: Path) -> npt.NDArray[Any]:
+    """A .npy file without a byte of it read; ValueError where its header states what no file holds."""
+    try:
+        with np.errstate(over="ignore"):
+            return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+    except (MemoryError, OverflowError) as error:  # of a header nested too deep, or beyond all numbers
+        raise ValueError(f"{path.name} has a header that cannot be read") from error
 
 
 def _open_parts(folder: Path, report: dict[str, Any], verify: bool | Literal["full"]) -> ImagePack:
