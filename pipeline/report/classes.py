@@ -47,7 +47,7 @@ def class_figures(finished: FinishedRun) -> dict[str, Any]:
     }
 
 
-def calls_by(way: str, finished: FinishedRun) -> dict[str, Any]:
+def calls_by(way: Calls, finished: FinishedRun) -> dict[str, Any]:
     """Scores if `tabular.blend.calls` were this; the factors for a fold's rows are found on the other folds."""
     recipe = BlendRecipe(calls=way)
     said = blend(finished.member_columns, recipe, target=finished.target, folds=finished.fold).out_of_fold
