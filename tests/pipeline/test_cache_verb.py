@@ -39,7 +39,8 @@ def holding(temporary: Path) -> tuple["subprocess.Popen[str]", Path]:
     where = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(temporary)}
     process = subprocess.Popen([sys.executable, "-c", HOLDING], env=where, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    return process, Path(process.stdout.readline().strip())
+    with process.stdout as said:
+        return process, Path(said.readline().strip())
 
 
 def test_what_a_killed_command_left_goes_and_what_a_live_one_has_stays(
