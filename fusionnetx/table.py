@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from data.files import atomic
 from data.held import scratch_folder
 from data.own.proposal import Proposal, Said, propose
 from data.own.roles import refuse_unsure
+from features.columns import FORBIDDEN
 from pipeline.actions.draft import model_table
 from pipeline.actions.init import chosen_network, opened
 from pipeline.recipe import Recipe, find_recipe, parse_recipe
@@ -35,7 +36,7 @@ def recipe_for(path: Path, said: Said, images: Path | None, base: str | None, ch
     """The recipe of a table at `path`, on the shipped one or on the one that is named."""
     source = None if images is None else opened(images)
     stems = None if source is None else [str(name) for name in source.ids]
-    proposal = propose(path, said, refuse_unsure, stems=stems)
+    proposal = propose(path, replace(said, never=FORBIDDEN), refuse_unsure, stems=stems)
     raw: dict[str, Any] = tomllib.loads(find_recipe(base or TABLE_RECIPE).read_text(encoding="utf-8"))
     data = raw.setdefault("data", {})
     score = data.get("folder", {}).get("score", "auc")

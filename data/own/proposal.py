@@ -49,6 +49,8 @@ class Said:
     forbidden: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     """Columns to use although they nearly give the answer away."""
+    never: Collection[str] = ()
+    """Names that no recipe may use, whether the table has them or not."""
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -183,6 +185,8 @@ def propose(
         refuse_strange(positive, counts, said.target)
         answer = np.isin(np.array(list(counts))[answer], positive).astype(np.int64)
     roles = {lesion.value, group.value, said.target}
+    refused = [name for name in table.text.columns if name in said.never and name not in roles]
+    said = replace(said, forbidden=tuple(dict.fromkeys((*said.forbidden, *refused))))
     # A name of the patient tells nothing of the next one, however it is spelled.
     naming = {c.name for c in columns if PATIENT_NAME.search(c.name)} - {*roles, *said.kept}
     used = [c for c in columns if c.usable and c.name not in {*roles, *naming, *said.forbidden}]
@@ -192,6 +196,7 @@ def propose(
     reasons = {c.name: KINDS[c.kind] for c in columns if c.name not in roles and not c.usable}
     reasons |= dict.fromkeys(naming, "named like patients")
     reasons |= {one.name: str(one) for one in suspects} | dict.fromkeys(said.forbidden, "forbidden by name")
+    reasons |= dict.fromkeys(refused, "known only where the diagnosis is known")
     groups = table.text.frame[group.value].to_numpy() if group.value else np.arange(rows)
     folds = fold_count(groups, answer, group_noun(group.value))
     return Proposal(

@@ -22,6 +22,7 @@ from data.own.roles import Ask, Question, refuse_unsure
 from data.readers.reading import images_at
 from data.tables.form import Decimal, TableForm
 from data.tables.near import did_you_mean, with_files_beside
+from features.columns import FORBIDDEN
 from pipeline.actions.columns_table import columns_table
 from pipeline.actions.draft import Pictures, draft
 from pipeline.actions.machine import Choice, network_for, this_machine
@@ -54,6 +55,7 @@ def run_init(
         raise DataError(f"{out} is there already: give another name with --out, or remove it")
     source = None if images_path is None else opened(images_path)
     stems = None if source is None else [str(name) for name in source.ids]
+    said = replace(said, never=FORBIDDEN)
     proposal = propose(table_path, said, asker(display, yes), stems=stems, form=form)
     pictures = None
     if images_path is not None and source is not None and stems is not None:

@@ -65,3 +65,15 @@ def test_a_title_above_the_header_of_a_workbook_is_named(cli: Callable[..., Any]
     answer = cli("init", tmp_path / "t.xlsx", "--target", "class", "--out", tmp_path / "t.toml", "--yes")
     assert answer.code == 2
     assert "the first row holds 'Dermatologie 2023' alone" in answer.err
+
+
+def test_columns_that_no_recipe_may_use_are_left_out_by_themselves(cli: Callable[..., Any], tmp_path: Path) -> None:
+    """A table of one's own may be cut from ISIC's, whose diagnoses and thicknesses are in it."""
+    rows = [f"r{i};p{i // 2};{'AB'[i // 2 % 2]};{i % 7},5;{i % 3};{'xy'[i % 2]}" for i in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["id;patient;class;size;mel_thick_mm;iddx_4", *rows]))
+    answer = cli("init", tmp_path / "t.csv", "--target", "class", "--out", tmp_path / "t.toml", "--yes")
+    assert answer.code == 0, answer
+    recipe = load_recipe(str(tmp_path / "t.toml"))
+    assert recipe.data.folder is not None
+    assert set(recipe.data.folder.forbidden) == {"mel_thick_mm", "iddx_4"}
+    assert recipe.features.extra_columns == ("size",)
