@@ -10,7 +10,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from image_models.networks.metadata_shape import MetadataBranch, MetadataShape
+from image_models.networks.metadata_branch import MetadataBranch
+from image_models.networks.metadata_shape import MetadataShape
 from image_models.recipe import ImageModelRecipe
 
 

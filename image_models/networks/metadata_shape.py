@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
-
 
 @dataclass(frozen=True)
 class MetadataShape:
@@ -48,14 +46,3 @@ class MetadataShape:
     def from_json(cls, value: Mapping[str, Any]) -> "MetadataShape":
         """Read what `to_json` wrote."""
         return cls(tuple(value["columns"]), tuple(value["sites"]), tuple(tuple(group) for group in value["groups"]))
-
-
-class MetadataBranch(nn.Sequential):
-    """Numbers (N, inputs) to a vector (N, widths[-1]); with widths 128 and 256 the clinical branch of DermiResNet."""
-
-    def __init__(self, inputs: int, widths: tuple[int, ...]) -> None:
-        layers: list[nn.Module] = []
-        for before, after in zip((inputs, *widths), widths, strict=False):
-            layers += [nn.Linear(before, after), nn.ReLU()]
-        super().__init__(*layers)
-        self.width = widths[-1]

@@ -5,6 +5,7 @@ made, a disk that is too small) is found here in seconds.
 """
 
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -176,7 +177,9 @@ def members(look: Look) -> Iterator[Found]:
         parameters, _ = effective_parameters(member, look.inputs.run.recipe.tabular, classes)
         settings = Settings(parameters, 1, classes)
         try:
-            member.learner.fit(member.learner.bin(rows, settings), settings)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # one round comes to no end
+                member.learner.fit(member.learner.bin(rows, settings), settings)
         except TrainingError as error:
             yield Found("error", f"member {member.name}: {error}")
 

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from image_models.networks.attention import Attention
 from image_models.networks.heads import classifier
-from image_models.networks.metadata_shape import MetadataBranch, MetadataShape
+from image_models.networks.metadata_branch import MetadataBranch
+from image_models.networks.metadata_shape import MetadataShape
 from image_models.recipe import ImageModelRecipe
 
 
