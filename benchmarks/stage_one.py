@@ -50,6 +50,8 @@ from image_models.training.plan import FitPlan, plan_training
 
 Batch = tuple[Tensor, Tensor]
 """Pixels, and labels as shares of the two classes, on the device."""
+DEMO = {"model": "lesion_net", "size": 64}
+"""What --busy measures unless told otherwise: a network of the demo."""
 SMALL = {"images": 64, "pack": 32, "size": 32, "model": "lesion_net", "batch": 8, "seconds": 0.05, "repeats": 1}
 Work = Callable[[], Iterator[int]]
 """Makes an endless piece of work that yields how many images each turn was for."""
@@ -207,6 +209,8 @@ def asked() -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], help="change the demo's recipe for --side-by-side")
     parser.add_argument("--small", action="store_true", help="a few seconds in all, to see that it runs")
     parser.add_argument("--json", type=Path)
+    if parser.parse_known_args()[0].busy:
+        parser.set_defaults(**DEMO)
     if parser.parse_known_args()[0].small:
         parser.set_defaults(**SMALL)
     return parser.parse_args()
