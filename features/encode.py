@@ -270,7 +270,7 @@ class Encoder:
                 expectation=Expectation.from_json(value.get("expectation")),
                 letters=bool(value.get("letters", False)),
             )
-        except (KeyError, TypeError, AttributeError, IndexError) as error:
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
             raise DataError(f"this is not a stored encoder ({error!r}); delete its folder and train again") from error
 
 

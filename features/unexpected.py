@@ -23,7 +23,7 @@ SCORES = np.linspace(-3.0, 3.0, 25)
 FEWEST_NUMBERS, MOST_NUMBERS = 3, 256
 """Fewer let nothing expect; the work grows with the square."""
 MOST_ROWS = 50_000
-"""Training rows that are looked at, evenly spaced: the figures of more would be the same."""
+"""Training rows that are looked at, evenly spaced; quantiles and correlations need no more."""
 RIDGE = 1e-3
 """Added to every variance (of 1), for numbers that say the same twice."""
 BLOCK = 4096
@@ -44,12 +44,15 @@ class Expectation:
 
     @classmethod
     def from_json(cls, value: dict[str, Any] | None) -> "Expectation | None":
-        """What was stored, if anything was."""
+        """What was stored, if anything was; ValueError where its parts do not fit together."""
         if value is None:
             return None
         knots = tuple(tuple((at, score) for at, score in pairs) for pairs in value["knots"])
         names, centre, deviation = (tuple(value[key]) for key in ("names", "centre", "deviation"))
-        return cls(names, knots, centre, deviation, tuple(map(tuple, value["precision"])))
+        precision = tuple(map(tuple, value["precision"]))
+        if {len(one) for one in (knots, centre, deviation, precision, *precision)} != {len(names)} or not all(knots):
+            raise ValueError("what numbers let expect is of another number of columns")
+        return cls(names, knots, centre, deviation, precision)
 
     @property
     def features(self) -> tuple[Feature, ...]:

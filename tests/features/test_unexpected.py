@@ -14,6 +14,7 @@ from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import LinearRegression
 
 from data.cohort import Cohort
+from data.errors import DataError
 from features.encode import Encoder
 from features.recipe import FeatureRecipe
 from features.table import build
@@ -125,6 +126,15 @@ def test_stored_and_read_is_the_same() -> None:
     expectation = fitted(frame)
     again = Expectation.from_json(json.loads(json.dumps(asdict(expectation))))
     assert again == expectation
+
+
+@pytest.mark.parametrize(("part", "forged"), [("centre", [0.0]), ("precision", [[1.0]]), ("knots", [[[0.0]]] * 3)])
+def test_a_forged_one_is_no_encoder(cohort_of: Callable[..., Cohort], part: str, forged: object) -> None:
+    cohort, recipe = cohort_of(), FeatureRecipe(set="compact")
+    stored = Encoder.fit(build(cohort, recipe), np.arange(len(cohort.ids)), None, recipe).to_json()
+    stored["expectation"] |= {part: forged}
+    with pytest.raises(DataError, match="not a stored encoder"):
+        Encoder.from_json(stored)
 
 
 @pytest.mark.parametrize("impute", ["median", "none"])
